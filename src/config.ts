@@ -1,0 +1,97 @@
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+
+/** Where the platform runs and what it may do; read once from the environment, then frozen. */
+export type Config = Readonly<z.infer<typeof schema>> & { readonly embedded: boolean }
+
+const onOff = z.enum(['on', 'off']).transform(value => value === 'on')
+const count = (low: number, high: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(low).max(high))
+
+/** Every environment variable the platform reads. The table in README.md is checked against `configTable`. */
+const variables = {
+  PORT: { key: 'port', parse: count(0, 65_535), default: '4000', about: 'HTTP port of the server; 0 takes a free one' },
+  HOST: { key: 'host', parse: z.string().min(1), default: '127.0.0.1', about: 'address to listen on; 0.0.0.0 for all' },
+  NODE_ENV: { key: 'mode', parse: z.enum(['development', 'production', 'test']), default: 'development', about: 'production switches introspection, explorer and demo off' },
+  DATABASE_URL: { key: 'databaseUrl', parse: z.string().optional(), default: undefined, about: 'any PostgreSQL ≥ 14; without it an embedded one runs under BELLWETHER_HOME' },
+  REDIS_URL: { key: 'redisUrl', parse: z.string().optional(), default: undefined, about: 'Redis for queues, limits and invalidation; without it PostgreSQL serves' },
+  BELLWETHER_HOME: { key: 'home', parse: z.string().min(1), default: '.bellwether', about: 'folder of the embedded database, keys and logs' },
+  BELLWETHER_DEMO: { key: 'demo', parse: onOff, default: 'on', about: 'off starts an empty shop (always off in production)' },
+  BELLWETHER_INTROSPECTION: { key: 'introspection', parse: onOff, default: 'on', about: 'schema introspection and the explorer (default off in production)' },
+  BELLWETHER_AUTO_APPROVE: { key: 'autoApprove', parse: onOff, default: 'off', about: 'on lets a model that passes its guardrails go live without a person' },
+  BELLWETHER_UNKNOWN_REFERENCES: { key: 'unknownReferences', parse: z.enum(['stub', 'reject']), default: 'stub', about: 'what an event with an unknown user or product does' },
+  BELLWETHER_CURRENCY: { key: 'currency', parse: z.string().regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code'), default: 'EUR', about: 'currency of the account' },
+  BELLWETHER_SEED: { key: 'seed', parse: count(0, 2 ** 31 - 1), default: '20251124', about: 'seed of the demo shop and of training' },
+  BELLWETHER_LOG_LEVEL: { key: 'logLevel', parse: z.enum(['debug', 'info', 'warn', 'error', 'silent']), default: 'info', about: 'lowest level that is logged' },
+  BELLWETHER_THREADS: { key: 'threads', parse: count(1, 256), default: '2', about: 'worker threads for training and scoring' },
+  BELLWETHER_RATE_LIMIT: { key: 'rateLimitPerMinute', parse: count(1, 100_000_000), default: '600000', about: 'GraphQL operations a key may send a minute' },
+  BELLWETHER_OIDC_ISSUER: { key: 'oidcIssuer', parse: z.url().optional(), default: undefined, about: 'issuer of accepted JWTs' },
+  BELLWETHER_OIDC_AUDIENCE: { key: 'oidcAudience', parse: z.string().optional(), default: undefined, about: 'audience that JWTs must carry' },
+  BELLWETHER_OIDC_JWKS_URL: { key: 'oidcJwksUrl', parse: z.url().optional(), default: undefined, about: 'keys of the issuer; default: its discovery document' },
+} as const
+
+const schema = z.object({
+  port: variables.PORT.parse,
+  host: variables.HOST.parse,
+  mode: variables.NODE_ENV.parse,
+  databaseUrl: variables.DATABASE_URL.parse,
+  redisUrl: variables.REDIS_URL.parse,
+  home: variables.BELLWETHER_HOME.parse,
+  demo: variables.BELLWETHER_DEMO.parse,
+  introspection: variables.BELLWETHER_INTROSPECTION.parse,
+  autoApprove: variables.BELLWETHER_AUTO_APPROVE.parse,
+  unknownReferences: variables.BELLWETHER_UNKNOWN_REFERENCES.parse,
+  currency: variables.BELLWETHER_CURRENCY.parse,
+  seed: variables.BELLWETHER_SEED.parse,
+  logLevel: variables.BELLWETHER_LOG_LEVEL.parse,
+  threads: variables.BELLWETHER_THREADS.parse,
+  rateLimitPerMinute: variables.BELLWETHER_RATE_LIMIT.parse,
+  oidcIssuer: variables.BELLWETHER_OIDC_ISSUER.parse,
+  oidcAudience: variables.BELLWETHER_OIDC_AUDIENCE.parse,
+  oidcJwksUrl: variables.BELLWETHER_OIDC_JWKS_URL.parse,
+})
+
+/** Raised with every fault of the environment at once, one sentence a variable. */
+export class ConfigError extends Error {
+  constructor(readonly faults: string[]) {
+    super(faults.join('\n'))
+  }
+}
+
+/** Parses the environment. Unknown BELLWETHER_* keys are faults, because a misspelt one would be silently off. */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const production = env.NODE_ENV === 'production'
+  const values: Record<string, unknown> = {}
+  const faults: string[] = []
+  for (const [name, variable] of Object.entries(variables)) {
+    const fallback = production && (name === 'BELLWETHER_DEMO' || name === 'BELLWETHER_INTROSPECTION') ? 'off' : variable.default
+    const given = env[name] === '' ? undefined : env[name]
+    const result = variable.parse.safeParse(given ?? fallback)
+    if (result.success) values[variable.key] = result.data
+    else faults.push(`${name} ${result.error.issues.map(issue => issue.message).join('; ')} (it is ${JSON.stringify(given)})`)
+  }
+  for (const name of Object.keys(env)) {
+    if (name.startsWith('BELLWETHER_') && !(name in variables)) faults.push(`${name} is not a setting of Bellwether; is it misspelt?`)
+  }
+  faults.push(...urlFaults('DATABASE_URL', env.DATABASE_URL, ['postgres:', 'postgresql:']))
+  faults.push(...urlFaults('REDIS_URL', env.REDIS_URL, ['redis:', 'rediss:', 'redis+cluster:', 'redis+sentinel:']))
+  if (values.oidcIssuer && !values.oidcAudience) faults.push('BELLWETHER_OIDC_AUDIENCE is needed when BELLWETHER_OIDC_ISSUER is set')
+  if (faults.length > 0) throw new ConfigError(faults)
+  const config = values as z.infer<typeof schema>
+  return Object.freeze({ ...config, demo: config.demo && !production, home: resolve(config.home), embedded: !config.databaseUrl })
+}
+
+/** Rows of the configuration table of the README: name, default, meaning. */
+export const configTable = Object.entries(variables).map(([name, { default: fallback, about }]) => ({ name, default: fallback ?? '', about }))
+
+export const keysFile = (config: Pick<Config, 'home'>) => join(config.home, 'keys.json')
+
+function urlFaults(name: string, value: string | undefined, protocols: string[]): string[] {
+  if (!value) return []
+  const protocol = URL.canParse(value) ? new URL(value).protocol : undefined
+  return protocol && protocols.includes(protocol) ? [] : [`${name} must be a URL that starts with ${protocols.map(p => `${p}//`).join(' or ')}`]
+}

@@ -1,0 +1,100 @@
+import { PrismaPg } from '@prisma/adapter-pg'
+import pg from 'pg'
+import { Unavailable, messageOf } from './errors.js'
+import { Prisma, PrismaClient } from './generated/prisma/client.js'
+import type { Log } from './log.js'
+
+/** bigint columns (event ids, micros, counts) arrive as BigInt in plain SQL, as they do in Prisma, whose own parsing is left alone. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8 ? BigInt : pg.types.getTypeParser(oid, format)) as pg.CustomTypesConfig['getTypeParser'],
+}
+
+export type Transaction = Prisma.TransactionClient
+
+/** The two ways to the one PostgreSQL: Prisma for rules over few rows, plain SQL (prepared, or COPY) for many. */
+export interface Database {
+  readonly url: string
+  readonly prisma: PrismaClient
+  readonly pool: pg.Pool
+  /** Runs one SQL statement with positional parameters; a `name` makes it a prepared statement. */
+  sql<Row extends object>(text: string, params?: unknown[], name?: string): Promise<Row[]>
+  /** A dedicated connection for COPY, LISTEN or a long transaction; it is closed when `work` ends. */
+  withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T>
+  /** A short transaction, repeated up to five times with jitter when it loses against another one. */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+const CONFLICTS = new Set(['P2034', '40001', '40P01'])
+const TRIES = 5
+
+export function openDatabase(url: string, log: Log, connections = 20): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: 60_000,
+    idle_in_transaction_session_timeout: 30_000,
+    application_name: 'bellwether',
+  })
+  pool.on('error', error => log.warn('an idle database connection was lost', { error: error.message }))
+  const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { disposeExternalPool: false }), transactionOptions: { maxWait: 5_000, timeout: 15_000 } })
+  return {
+    url,
+    prisma,
+    pool,
+    sql: async <Row extends object>(text: string, params: unknown[] = [], name?: string) => (await pool.query<Row>({ text, values: params, name, types })).rows,
+    withClient: async work => {
+      const client = await pool.connect()
+      let fault: Error | undefined
+      try {
+        return await work(client)
+      } catch (error) {
+        fault = error as Error
+        throw error
+      } finally {
+        client.release(fault)
+      }
+    },
+    transaction: work => withRetry(() => prisma.$transaction(work)),
+    close: async () => {
+      await prisma.$disconnect()
+      await pool.end()
+    },
+  }
+}
+
+/** Repeats `work` when PostgreSQL says that it lost against a concurrent transaction. */
+export async function withRetry<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (attempt === TRIES || !CONFLICTS.has(codeOf(error) ?? '')) throw error
+      await new Promise(done => setTimeout(done, 2 ** attempt * 5 * (0.5 + Math.random())))
+    }
+  }
+}
+
+/** Checks that a configured database can be reached and is new enough; the sentence names the variable. */
+export async function checkDatabase(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    const { rows } = await client.query('SHOW server_version_num')
+    if (Number(rows[0].server_version_num) < 140_000) throw new Unavailable('DATABASE_URL leads to a PostgreSQL older than 14')
+  } catch (error) {
+    if (error instanceof Unavailable) throw error
+    throw new Unavailable(`DATABASE_URL does not lead to a usable PostgreSQL: ${messageOf(error) || codeOf(error)}`)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+/** SQLSTATE or Prisma code of a database error, if it has one. */
+export function codeOf(error: unknown): string | undefined {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return typeof code === 'string' ? code : undefined
+}

@@ -1,0 +1,181 @@
+// The one door of every command: brings the checkout into a runnable state (dependencies, Prisma client, compiled code, console), each part
+// only when its inputs changed, then runs the command. Imports nothing but Node.js, because node_modules may not exist yet.
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+process.chdir(root)
+const [command = 'start', ...args] = process.argv.slice(2)
+const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.env.PRISMA_SCHEMA_ENGINE_BINARY ?? process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1' }
+
+const commands = {
+  start: () => load('src/main.js'),
+  server: () => load('src/main.js', 'server'),
+  worker: () => load('src/main.js', 'worker'),
+  build: async () => undefined,
+  import: () => load('src/commands/import.js'),
+  evaluate: () => load('src/commands/evaluate.js'),
+  bench: () => load('test/bench/index.js'),
+  migration: () => load('src/commands/migration.js'),
+  schema: () => load('src/commands/schema.js'),
+  test: () => jest(args),
+  check: () => runAll(['biome', 'check', '.'], ['tsc', '--noEmit'], [process.execPath, 'src/start.mjs', 'schema', '--check'], ['graphql-codegen', '--config', 'codegen.yml', '--check'], [process.execPath, 'src/start.mjs', 'test']),
+  'check-node': () => load('src/commands/check-node.js'),
+}
+
+if (!Object.hasOwn(commands, command)) fail(`There is no command "${command}". Commands: ${Object.keys(commands).join(', ')}`)
+requireNode([20, 19])
+withLock(() => {
+  installDependencies()
+  generateClient()
+  compile()
+  buildConsole()
+})
+await commands[command]()
+
+function requireNode([major, minor]) {
+  const [a, b] = process.versions.node.split('.').map(Number)
+  if (a < major || (a === major && b < minor)) fail(`Bellwether needs Node.js ${major}.${minor} or newer; this is ${process.versions.node}`)
+}
+
+function installDependencies() {
+  stamped('node_modules/.bellwether-installed', hashOf(['package-lock.json']), () => {
+    say('Installing dependencies (once) …')
+    const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm']
+    run([...npm, 'ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci failed; is the npm registry reachable?')
+  })
+}
+
+function generateClient() {
+  stamped('src/platform/generated/.stamp', hashOf(['prisma/schema.prisma', 'package-lock.json']), () => {
+    rmSync('src/platform/generated', { recursive: true, force: true })
+    run([process.execPath, 'node_modules/prisma/build/index.js', 'generate'], 'prisma generate failed', 'ignore')
+  })
+}
+
+/** TypeScript → dist/, file by file, only what is newer than its output; outputs without a source are removed. */
+function compile() {
+  const sources = ['src', 'jobs', 'prisma', 'test'].flatMap(folder => walk(folder)).filter(file => file.endsWith('.ts') && !file.endsWith('.d.ts') && !file.endsWith('.test.ts') && !file.startsWith(join('src', 'console')))
+  const settings = hashOf(['.swcrc', 'package-lock.json'])
+  if (readIf('dist/.stamp') !== settings) rmSync('dist', { recursive: true, force: true })
+  const outputs = new Map(sources.map(file => [join('dist', file.replace(/\.ts$/, '.js')), file]))
+  for (const file of walk('dist')) if (file.endsWith('.js') && !file.startsWith(join('dist', 'console')) && !outputs.has(file)) rmSync(file)
+  const stale = [...outputs].filter(([output, source]) => modified(output) <= modified(source))
+  if (stale.length > 0) {
+    const script = `const swc = require('@swc/core'); const fs = require('fs'); const path = require('path')
+      for (const [output, source] of JSON.parse(fs.readFileSync(0, 'utf8'))) {
+        const { code } = swc.transformFileSync(source, { sourceFileName: path.relative(path.dirname(output), source) })
+        fs.mkdirSync(path.dirname(output), { recursive: true }); fs.writeFileSync(output + '.part', code); fs.renameSync(output + '.part', output) }`
+    const { status } = spawnSync(process.execPath, ['-e', script], { input: JSON.stringify(stale), stdio: ['pipe', 'inherit', 'inherit'], env })
+    if (status !== 0) fail('Compiling failed; see the message above')
+  }
+  mkdirSync('dist', { recursive: true })
+  writeFileSync('dist/.stamp', settings)
+}
+
+function buildConsole() {
+  if (!existsSync('src/console/vite.config.mjs')) return
+  stamped('dist/console/.stamp', hashOf([...walk('src/console'), 'package-lock.json']), () => {
+    say('Building the console …')
+    run([process.execPath, 'node_modules/vite/bin/vite.js', 'build', 'src/console', '--config', 'src/console/vite.config.mjs', '--logLevel', 'error'], 'Building the console failed')
+  })
+}
+
+function jest(args) {
+  const options = [...process.execArgv, '--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', ...args]
+  const child = spawn(process.execPath, options, { stdio: 'inherit', env: { ...env, NODE_ENV: 'test' } })
+  child.on('exit', (code, signal) => process.exit(signal ? 1 : code))
+}
+
+function runAll(...steps) {
+  const path = `${join(root, 'node_modules', '.bin')}:${process.env.PATH}`
+  for (const [program, ...rest] of steps) {
+    say(`› ${[program, ...rest].join(' ')}`)
+    const { status } = spawnSync(program, rest, { stdio: 'inherit', env: { ...env, PATH: path } })
+    if (status !== 0) process.exit(status ?? 1)
+  }
+}
+
+async function load(file, ...first) {
+  process.argv = [process.argv[0], join(root, 'dist', file), ...first, ...args]
+  await import(pathToFileURL(join(root, 'dist', file)).href)
+}
+
+/** Runs `make` unless the stamp file already says `key`; the stamp is written last, so an interrupted run is repeated. */
+function stamped(stamp, key, make) {
+  if (readIf(stamp) === key) return
+  make()
+  mkdirSync(dirname(stamp), { recursive: true })
+  writeFileSync(`${stamp}.part`, key)
+  renameSync(`${stamp}.part`, stamp)
+}
+
+/** One preparation at a time in this checkout; a lock left behind by a killed process is taken over. */
+function withLock(work) {
+  const lock = '.bellwether-build.lock'
+  for (;;) {
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' })
+      break
+    } catch (error) {
+      if (error.code !== 'EEXIST') fail(`Cannot write into ${root}: ${error.message}`)
+      if (!isAlive(Number(readIf(lock)))) rmSync(lock, { force: true })
+      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+    }
+  }
+  const release = () => rmSync(lock, { force: true })
+  process.once('exit', release)
+  work()
+  release()
+  process.off('exit', release)
+}
+
+function isAlive(pid) {
+  if (!pid) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error.code === 'EPERM'
+  }
+}
+
+function run([program, ...rest], failure, stdout = 'inherit') {
+  const { status } = spawnSync(program, rest, { stdio: ['ignore', stdout, 'inherit'], env, shell: program === 'npm' && process.platform === 'win32' })
+  if (status !== 0) fail(failure)
+}
+
+function walk(folder) {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => relative(root, join(root, entry.parentPath ?? entry.path, entry.name)))
+    .filter(file => !file.includes('node_modules'))
+    .sort()
+}
+
+function hashOf(files) {
+  const hash = createHash('sha256').update(process.platform + process.arch)
+  for (const file of files) if (existsSync(file)) hash.update(file).update(readFileSync(file))
+  return hash.digest('hex')
+}
+
+function modified(file) {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
+}
+
+function readIf(file) {
+  return existsSync(file) ? readFileSync(file, 'utf8') : ''
+}
+
+function say(text) {
+  process.stderr.write(`${text}\n`)
+}
+
+function fail(text) {
+  say(text)
+  process.exit(1)
+}
