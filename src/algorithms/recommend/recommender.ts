@@ -1,0 +1,56 @@
+import type { Algorithm, Learned } from '../algorithm.js'
+
+/** Interactions in coordinate form, one entry an event or rating, in time order where times are known. */
+export interface Interactions {
+  /** Number of users; `users[n]` is an index below it. */
+  userCount: number
+  itemCount: number
+  users: Int32Array
+  items: Int32Array
+  /** Rating, or the weight of the event type; several entries of one pair are summed for implicit data, the last one counts for ratings. */
+  values: Float32Array
+  /** Milliseconds since the epoch; 0 where unknown. */
+  times: Float64Array
+  /** `explicit`: values are ratings with a scale; `implicit`: values are weights of preference. */
+  kind: 'explicit' | 'implicit'
+  /** The moment of training, milliseconds since the epoch. */
+  now: number
+}
+
+/** What one user did, newest last; item indexes of the model. Also a user the model never saw. */
+export interface History {
+  items: Int32Array
+  values: Float32Array
+  times: Float64Array
+}
+
+/** One piece of evidence for an item: its exact part of the score. The parts of an explanation sum to the score. */
+export interface Evidence {
+  kind: 'popularity' | 'neighbour-item' | 'neighbour-user' | 'content' | 'factor'
+  /** Items of the history (or bought by the neighbour) that carry the evidence. */
+  items: number[]
+  /** Contribution to the score. */
+  weight: number
+  /** How alike, in [−1, 1], where the kind has such a number. */
+  similarity?: number
+}
+
+export interface Similar {
+  items: Int32Array
+  scores: Float32Array
+}
+
+/** A learned recommender. Every method answers for empty, unknown and huge histories; scores are finite. */
+export interface Recommender extends Learned {
+  readonly itemCount: number
+  /** Writes the score of every item for `history` into `out` (length itemCount); higher is better; unscored items get 0. */
+  score(history: History, out: Float64Array): void
+  /** Predicted rating (explicit) or preference (implicit) of one item. */
+  predict(history: History, item: number): number
+  /** Why `item` got its score, strongest first. */
+  explain(history: History, item: number, limit?: number): Evidence[]
+  /** The `count` items most similar to `item`, best first, without itself. */
+  similar(item: number, count: number): Similar
+}
+
+export type RecommendAlgorithm = Algorithm<Interactions, Recommender>
