@@ -2,36 +2,97 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 
 /** Where the platform runs and what it may do; read once from the environment, then frozen. */
-export type Config = Readonly<z.infer<typeof schema>> & { readonly embedded: boolean }
+export type Config = Readonly<z.infer<typeof schema>> & {
+  /** No DATABASE_URL is given: the platform runs its own PostgreSQL. */
+  readonly embedded: boolean
+  /** PORT is given: only that port will do. Otherwise the next free one after the default is taken. */
+  readonly portIsFixed: boolean
+}
 
 const onOff = z.enum(['on', 'off']).transform(value => value === 'on')
 const count = (low: number, high: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(low).max(high))
+  z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(low).max(high))
 
 /** Every environment variable the platform reads. The table in README.md is checked against `configTable`. */
 const variables = {
   PORT: { key: 'port', parse: count(0, 65_535), default: '4000', about: 'HTTP port of the server; 0 takes a free one' },
   HOST: { key: 'host', parse: z.string().min(1), default: '127.0.0.1', about: 'address to listen on; 0.0.0.0 for all' },
-  NODE_ENV: { key: 'mode', parse: z.enum(['development', 'production', 'test']), default: 'development', about: 'production switches introspection, explorer and demo off' },
-  DATABASE_URL: { key: 'databaseUrl', parse: z.string().optional(), default: undefined, about: 'any PostgreSQL ≥ 14; without it an embedded one runs under BELLWETHER_HOME' },
-  REDIS_URL: { key: 'redisUrl', parse: z.string().optional(), default: undefined, about: 'Redis for queues, limits and invalidation; without it PostgreSQL serves' },
-  BELLWETHER_HOME: { key: 'home', parse: z.string().min(1), default: '.bellwether', about: 'folder of the embedded database, keys and logs' },
+  NODE_ENV: {
+    key: 'mode',
+    parse: z.enum(['development', 'production', 'test']),
+    default: 'development',
+    about: 'production switches introspection, explorer and demo off',
+  },
+  DATABASE_URL: {
+    key: 'databaseUrl',
+    parse: z.string().optional(),
+    default: undefined,
+    about: 'any PostgreSQL ≥ 14; without it an embedded one runs under BELLWETHER_HOME',
+  },
+  REDIS_URL: {
+    key: 'redisUrl',
+    parse: z.string().optional(),
+    default: undefined,
+    about: 'Redis for queues, limits and invalidation; without it PostgreSQL serves',
+  },
+  BELLWETHER_HOME: {
+    key: 'home',
+    parse: z.string().min(1),
+    default: '.bellwether',
+    about: 'folder of the embedded database, keys and logs',
+  },
   BELLWETHER_DEMO: { key: 'demo', parse: onOff, default: 'on', about: 'off starts an empty shop (always off in production)' },
-  BELLWETHER_INTROSPECTION: { key: 'introspection', parse: onOff, default: 'on', about: 'schema introspection and the explorer (default off in production)' },
-  BELLWETHER_AUTO_APPROVE: { key: 'autoApprove', parse: onOff, default: 'off', about: 'on lets a model that passes its guardrails go live without a person' },
-  BELLWETHER_UNKNOWN_REFERENCES: { key: 'unknownReferences', parse: z.enum(['stub', 'reject']), default: 'stub', about: 'what an event with an unknown user or product does' },
-  BELLWETHER_CURRENCY: { key: 'currency', parse: z.string().regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code'), default: 'EUR', about: 'currency of the account' },
+  BELLWETHER_INTROSPECTION: {
+    key: 'introspection',
+    parse: onOff,
+    default: 'on',
+    about: 'schema introspection and the explorer (default off in production)',
+  },
+  BELLWETHER_AUTO_APPROVE: {
+    key: 'autoApprove',
+    parse: onOff,
+    default: 'off',
+    about: 'on lets a model that passes its guardrails go live without a person',
+  },
+  BELLWETHER_UNKNOWN_REFERENCES: {
+    key: 'unknownReferences',
+    parse: z.enum(['stub', 'reject']),
+    default: 'stub',
+    about: 'what an event with an unknown user or product does',
+  },
+  BELLWETHER_CURRENCY: {
+    key: 'currency',
+    parse: z.string().regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code'),
+    default: 'EUR',
+    about: 'currency of the account',
+  },
   BELLWETHER_SEED: { key: 'seed', parse: count(0, 2 ** 31 - 1), default: '20251124', about: 'seed of the demo shop and of training' },
-  BELLWETHER_LOG_LEVEL: { key: 'logLevel', parse: z.enum(['debug', 'info', 'warn', 'error', 'silent']), default: 'info', about: 'lowest level that is logged' },
+  BELLWETHER_LOG_LEVEL: {
+    key: 'logLevel',
+    parse: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
+    default: 'info',
+    about: 'lowest level that is logged',
+  },
   BELLWETHER_THREADS: { key: 'threads', parse: count(1, 256), default: '2', about: 'worker threads for training and scoring' },
-  BELLWETHER_RATE_LIMIT: { key: 'rateLimitPerMinute', parse: count(1, 100_000_000), default: '600000', about: 'GraphQL operations a key may send a minute' },
-  BELLWETHER_OIDC_ISSUER: { key: 'oidcIssuer', parse: z.url().optional(), default: undefined, about: 'issuer of accepted JWTs' },
-  BELLWETHER_OIDC_AUDIENCE: { key: 'oidcAudience', parse: z.string().optional(), default: undefined, about: 'audience that JWTs must carry' },
-  BELLWETHER_OIDC_JWKS_URL: { key: 'oidcJwksUrl', parse: z.url().optional(), default: undefined, about: 'keys of the issuer; default: its discovery document' },
+  BELLWETHER_RATE_LIMIT: {
+    key: 'rateLimitPerMinute',
+    parse: count(1, 100_000_000),
+    default: '600000',
+    about: 'GraphQL operations a key may send a minute',
+  },
+  BELLWETHER_OIDC_ISSUER: { key: 'oidcIssuer', parse: z.url({ protocol: /^https?$/ }).optional(), default: undefined, about: 'issuer of accepted JWTs' },
+  BELLWETHER_OIDC_AUDIENCE: {
+    key: 'oidcAudience',
+    parse: z.string().optional(),
+    default: undefined,
+    about: 'audience that JWTs must carry',
+  },
+  BELLWETHER_OIDC_JWKS_URL: {
+    key: 'oidcJwksUrl',
+    parse: z.url({ protocol: /^https?$/ }).optional(),
+    default: undefined,
+    about: 'keys of the issuer; default: its discovery document',
+  },
 } as const
 
 const schema = z.object({
@@ -82,16 +143,22 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (values.oidcIssuer && !values.oidcAudience) faults.push('BELLWETHER_OIDC_AUDIENCE is needed when BELLWETHER_OIDC_ISSUER is set')
   if (faults.length > 0) throw new ConfigError(faults)
   const config = values as z.infer<typeof schema>
-  return Object.freeze({ ...config, demo: config.demo && !production, home: resolve(config.home), embedded: !config.databaseUrl })
+  return Object.freeze({ ...config, demo: config.demo && !production, home: resolve(config.home), embedded: !config.databaseUrl, portIsFixed: Boolean(env.PORT) })
 }
 
 /** Rows of the configuration table of the README: name, default, meaning. */
-export const configTable = Object.entries(variables).map(([name, { default: fallback, about }]) => ({ name, default: fallback ?? '', about }))
+export const configTable = Object.entries(variables).map(([name, { default: fallback, about }]) => ({
+  name,
+  default: fallback ?? '',
+  about,
+}))
 
 export const keysFile = (config: Pick<Config, 'home'>) => join(config.home, 'keys.json')
 
 function urlFaults(name: string, value: string | undefined, protocols: string[]): string[] {
   if (!value) return []
   const protocol = URL.canParse(value) ? new URL(value).protocol : undefined
-  return protocol && protocols.includes(protocol) ? [] : [`${name} must be a URL that starts with ${protocols.map(p => `${p}//`).join(' or ')}`]
+  return protocol && protocols.includes(protocol)
+    ? []
+    : [`${name} must be a URL that starts with ${protocols.map(p => `${p}//`).join(' or ')}`]
 }

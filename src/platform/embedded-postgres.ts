@@ -1,6 +1,20 @@
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { userInfo } from 'node:os'
@@ -46,7 +60,12 @@ const SETTINGS: Record<string, string> = {
  * Starts a private PostgreSQL under `<home>/postgres` from the binaries of the npm package, or adopts one that a killed process left running.
  * The cluster is initialised beside its final place and renamed, so a half-written one is never used. Throws `Unavailable` with the log's last lines.
  */
-export async function startEmbeddedPostgres({ home, log, settings = {}, database = 'bellwether' }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres({
+  home,
+  log,
+  settings = {},
+  database = 'bellwether',
+}: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   mkdirSync(home, { recursive: true })
   const account = serverAccount()
   const binaries = placeBinaries(await findBinaries(), account)
@@ -58,7 +77,7 @@ export async function startEmbeddedPostgres({ home, log, settings = {}, database
 
   const running = readPidFile(dataDir)
   if (running && isPostgres(running.pid, dataDir)) {
-    if (await answersWithin(connect(running.port), 10_000)) {
+    if (await answersWithin(connect(running.port), 10_000, () => isPostgres(running.pid, dataDir))) {
       await ensureDatabase(connect(running.port), database)
       return { url: connect(running.port) + database, adopted: true, stop: () => stop(running.pid) }
     }
@@ -72,7 +91,12 @@ export async function startEmbeddedPostgres({ home, log, settings = {}, database
   const output = openSync(logFile, 'w', 0o600)
   const flags = Object.entries({ ...SETTINGS, ...settings, port: String(port) }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   // Detached: Ctrl-C reaches this process only, which drains first and stops the database last.
-  const server = spawn(binaries.postgres, ['-D', dataDir, ...flags], { detached: true, stdio: ['ignore', output, output], cwd: dataDir, ...account })
+  const server = spawn(binaries.postgres, ['-D', dataDir, ...flags], {
+    detached: true,
+    stdio: ['ignore', output, output],
+    cwd: dataDir,
+    ...account,
+  })
   server.unref()
   const ended = new Promise<'ended'>(done => {
     server.once('exit', () => done('ended'))
@@ -98,7 +122,9 @@ async function findBinaries(): Promise<Binaries> {
   try {
     folder = dirname(dirname(require.resolve(name)))
   } catch {
-    throw new Unavailable(`There is no embedded PostgreSQL for ${platform}-${process.arch}; set DATABASE_URL to a PostgreSQL of your own`, { name })
+    throw new Unavailable(`There is no embedded PostgreSQL for ${platform}-${process.arch}; set DATABASE_URL to a PostgreSQL of your own`, {
+      name,
+    })
   }
   linkLibraries(folder)
   const suffix = process.platform === 'win32' ? '.exe' : ''
@@ -125,7 +151,8 @@ function serverAccount(): Account {
   if (process.platform === 'win32' || userInfo().uid !== 0) return undefined
   const lines = readFileSync('/etc/passwd', 'utf8').split('\n')
   const line = lines.find(l => l.startsWith('postgres:')) ?? lines.find(l => l.startsWith('nobody:'))
-  if (!line) throw new Unavailable('PostgreSQL cannot run as root, and there is neither an account "postgres" nor "nobody"; set DATABASE_URL')
+  if (!line)
+    throw new Unavailable('PostgreSQL cannot run as root, and there is neither an account "postgres" nor "nobody"; set DATABASE_URL')
   const [, , uid, gid] = line.split(':')
   return { uid: Number(uid), gid: Number(gid) }
 }
@@ -135,7 +162,13 @@ function placeBinaries(binaries: Binaries, account: Account): Binaries {
   for (const file of Object.values(binaries)) if ((statSync(file).mode & 0o555) !== 0o555) chmodSync(file, 0o755)
   if (!account || isReachable(binaries.postgres)) return binaries
   const native = dirname(dirname(binaries.postgres))
-  const copy = join(sharedRoot(), `native-${createHash('sha256').update(readFileSync(join(native, 'pg-symlinks.json'))).digest('hex').slice(0, 12)}`)
+  const copy = join(
+    sharedRoot(),
+    `native-${createHash('sha256')
+      .update(readFileSync(join(native, 'pg-symlinks.json')))
+      .digest('hex')
+      .slice(0, 12)}`,
+  )
   if (!existsSync(copy)) {
     const part = `${copy}.${process.pid}`
     cpSync(native, part, { recursive: true, verbatimSymlinks: true })
@@ -185,9 +218,18 @@ async function initialise({ initdb }: Binaries, dataDir: string, password: strin
   }
   writeFileSync(passwordFile, password, { mode: 0o600 })
   if (account) chownSync(passwordFile, account.uid, account.gid)
-  const args = [`--pgdata=${cluster}`, '--auth=scram-sha-256', `--username=${DATABASE_USER}`, `--pwfile=${passwordFile}`, '--encoding=UTF8', '--locale=C', '--no-instructions']
+  const args = [
+    `--pgdata=${cluster}`,
+    '--auth=scram-sha-256',
+    `--username=${DATABASE_USER}`,
+    `--pwfile=${passwordFile}`,
+    '--encoding=UTF8',
+    '--locale=C',
+    '--no-instructions',
+  ]
   const { code, text } = await collect(initdb, args, account, draft)
-  if (code !== 0) throw new Unavailable(`The embedded PostgreSQL could not be initialised: ${text.trim().split('\n').slice(-3).join(' ')}`, { dataDir })
+  if (code !== 0)
+    throw new Unavailable(`The embedded PostgreSQL could not be initialised: ${text.trim().split('\n').slice(-3).join(' ')}`, { dataDir })
   rmSync(dataDir, { recursive: true, force: true })
   renameSync(cluster, dataDir)
   rmSync(draft, { recursive: true, force: true })
@@ -227,9 +269,9 @@ function isPostgres(pid: number, dataDir: string): boolean {
   }
 }
 
-async function answersWithin(url: string, milliseconds: number): Promise<boolean> {
+async function answersWithin(url: string, milliseconds: number, isAlive = () => true): Promise<boolean> {
   const deadline = Date.now() + milliseconds
-  while (Date.now() < deadline) {
+  while (Date.now() < deadline && isAlive()) {
     const client = new pg.Client({ connectionString: `${url}postgres`, connectionTimeoutMillis: 2_000 })
     client.on('error', () => {})
     try {
@@ -257,7 +299,11 @@ async function ensureDatabase(url: string, name: string) {
 
 /** Fast shutdown (SIGINT: running statements are aborted, everything committed is kept), then after 20 s a hard one. */
 async function stopServer(pid: number, dataDir: string) {
-  for (const [signal, patience] of [['SIGINT', 20_000], ['SIGQUIT', 5_000], ['SIGKILL', 5_000]] as const) {
+  for (const [signal, patience] of [
+    ['SIGINT', 20_000],
+    ['SIGQUIT', 5_000],
+    ['SIGKILL', 5_000],
+  ] as const) {
     if (!isPostgres(pid, dataDir)) return
     try {
       process.kill(pid, signal)
