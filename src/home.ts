@@ -20,7 +20,10 @@ export async function holdHome(home: string, log: Log): Promise<{ release(): Pro
   const file = join(home, 'bellwether.pid')
   const holder = readHolder(file)
   if (holder && holder.pid !== process.pid && isBellwether(holder.pid)) {
-    if (holder.launchers.every(isAlive)) throw new Unavailable(`Bellwether already runs in ${home} (process ${holder.pid}); stop it, or set BELLWETHER_HOME and PORT for a second one`)
+    if (holder.launchers.every(isAlive))
+      throw new Unavailable(
+        `Bellwether already runs in ${home} (process ${holder.pid}); stop it, or set BELLWETHER_HOME and PORT for a second one`,
+      )
     log.warn('a process that lost its launcher is stopped', { pid: holder.pid })
     await stop(holder.pid)
   }

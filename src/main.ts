@@ -60,7 +60,10 @@ function keepWorkerRunning(databaseUrl: string, config: Config, log: Log, lifecy
   let restarts = 0
   let child = start()
   function start() {
-    const worker = fork(process.argv[1], ['worker'], { env: { ...process.env, DATABASE_URL: databaseUrl, BELLWETHER_DEMO: config.demo ? 'on' : 'off' }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const worker = fork(process.argv[1], ['worker'], {
+      env: { ...process.env, DATABASE_URL: databaseUrl, BELLWETHER_DEMO: config.demo ? 'on' : 'off' },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
     worker.once('exit', (code, signal) => {
       if (stopping) return
       const delay = Math.min(30_000, 500 * 2 ** restarts++)

@@ -9,7 +9,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 process.chdir(root)
 const [command = 'start', ...args] = process.argv.slice(2)
-const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.env.PRISMA_SCHEMA_ENGINE_BINARY ?? process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1' }
+const env = {
+  ...process.env,
+  PRISMA_SCHEMA_ENGINE_BINARY: process.env.PRISMA_SCHEMA_ENGINE_BINARY ?? process.execPath,
+  PRISMA_HIDE_UPDATE_MESSAGE: '1',
+}
 
 const commands = {
   start: () => load('src/main.js'),
@@ -22,7 +26,14 @@ const commands = {
   migration: () => load('src/commands/migration.js'),
   schema: () => load('src/commands/schema.js'),
   test: () => jest(args),
-  check: () => runAll(['biome', 'check', '.'], ['tsc', '--noEmit'], [process.execPath, 'src/start.mjs', 'schema', '--check'], ['graphql-codegen', '--config', 'codegen.yml', '--check'], [process.execPath, 'src/start.mjs', 'test']),
+  check: () =>
+    runAll(
+      ['biome', 'check', '.'],
+      ['tsc', '--noEmit'],
+      [process.execPath, 'src/start.mjs', 'schema', '--check'],
+      ['graphql-codegen', '--config', 'codegen.yml', '--check'],
+      [process.execPath, 'src/start.mjs', 'test'],
+    ),
   'check-node': () => load('src/commands/check-node.js'),
 }
 
@@ -45,7 +56,10 @@ function installDependencies() {
   stamped('node_modules/.bellwether-installed', hashOf(['package-lock.json']), () => {
     say('Installing dependencies (once) …')
     const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm']
-    run([...npm, 'ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci failed; is the npm registry reachable?')
+    run(
+      [...npm, 'ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
+      'npm ci failed; is the npm registry reachable?',
+    )
   })
 }
 
@@ -58,7 +72,11 @@ function generateClient() {
 
 /** TypeScript → dist/, file by file, only what is newer than its output; outputs without a source are removed. */
 function compile() {
-  const sources = ['src', 'jobs', 'prisma', 'test'].flatMap(folder => walk(folder)).filter(file => file.endsWith('.ts') && !file.endsWith('.d.ts') && !file.endsWith('.test.ts') && !file.startsWith(join('src', 'console')))
+  const sources = ['src', 'jobs', 'prisma', 'test']
+    .flatMap(folder => walk(folder))
+    .filter(
+      file => file.endsWith('.ts') && !file.endsWith('.d.ts') && !file.endsWith('.test.ts') && !file.startsWith(join('src', 'console')),
+    )
   const settings = hashOf(['.swcrc', 'package-lock.json'])
   if (readIf('dist/.stamp') !== settings) rmSync('dist', { recursive: true, force: true })
   const outputs = new Map(sources.map(file => [join('dist', file.replace(/\.ts$/, '.js')), file]))
@@ -69,7 +87,11 @@ function compile() {
       for (const [output, source] of JSON.parse(fs.readFileSync(0, 'utf8'))) {
         const { code } = swc.transformFileSync(source, { sourceFileName: path.relative(path.dirname(output), source) })
         fs.mkdirSync(path.dirname(output), { recursive: true }); fs.writeFileSync(output + '.part', code); fs.renameSync(output + '.part', output) }`
-    const { status } = spawnSync(process.execPath, ['-e', script], { input: JSON.stringify(stale), stdio: ['pipe', 'inherit', 'inherit'], env })
+    const { status } = spawnSync(process.execPath, ['-e', script], {
+      input: JSON.stringify(stale),
+      stdio: ['pipe', 'inherit', 'inherit'],
+      env,
+    })
     if (status !== 0) fail('Compiling failed; see the message above')
   }
   mkdirSync('dist', { recursive: true })
@@ -80,7 +102,19 @@ function buildConsole() {
   if (!existsSync('src/console/vite.config.mjs')) return
   stamped('dist/console/.stamp', hashOf([...walk('src/console'), 'package-lock.json']), () => {
     say('Building the console …')
-    run([process.execPath, 'node_modules/vite/bin/vite.js', 'build', 'src/console', '--config', 'src/console/vite.config.mjs', '--logLevel', 'error'], 'Building the console failed')
+    run(
+      [
+        process.execPath,
+        'node_modules/vite/bin/vite.js',
+        'build',
+        'src/console',
+        '--config',
+        'src/console/vite.config.mjs',
+        '--logLevel',
+        'error',
+      ],
+      'Building the console failed',
+    )
   })
 }
 
@@ -144,7 +178,11 @@ function isAlive(pid) {
 }
 
 function run([program, ...rest], failure, stdout = 'inherit') {
-  const { status } = spawnSync(program, rest, { stdio: ['ignore', stdout, 'inherit'], env, shell: program === 'npm' && process.platform === 'win32' })
+  const { status } = spawnSync(program, rest, {
+    stdio: ['ignore', stdout, 'inherit'],
+    env,
+    shell: program === 'npm' && process.platform === 'win32',
+  })
   if (status !== 0) fail(failure)
 }
 

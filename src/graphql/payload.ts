@@ -62,5 +62,7 @@ export function userErrorOf(error: DomainError): UserError {
 
 /** Access and rate faults are top-level errors with their own codes; the rest of the domain errors are the caller's to read. */
 export function isUserFault(error: unknown): error is DomainError {
-  return error instanceof DomainError && !(error instanceof Unauthenticated) && !(error instanceof Forbidden) && !(error instanceof RateLimited)
+  return (
+    error instanceof DomainError && !(error instanceof Unauthenticated) && !(error instanceof Forbidden) && !(error instanceof RateLimited)
+  )
 }

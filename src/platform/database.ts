@@ -1,6 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
-import { Unavailable, messageOf } from './errors.js'
+import { messageOf, Unavailable } from './errors.js'
 import { Prisma, PrismaClient } from './generated/prisma/client.js'
 import type { Log } from './log.js'
 
@@ -39,12 +39,16 @@ export function openDatabase(url: string, log: Log, connections = 20): Database 
     application_name: 'bellwether',
   })
   pool.on('error', error => log.warn('an idle database connection was lost', { error: error.message }))
-  const prisma = new PrismaClient({ adapter: new PrismaPg(pool, { disposeExternalPool: false }), transactionOptions: { maxWait: 5_000, timeout: 15_000 } })
+  const prisma = new PrismaClient({
+    adapter: new PrismaPg(pool, { disposeExternalPool: false }),
+    transactionOptions: { maxWait: 5_000, timeout: 15_000 },
+  })
   return {
     url,
     prisma,
     pool,
-    sql: async <Row extends object>(text: string, params: unknown[] = [], name?: string) => (await pool.query<Row>({ text, values: params, name, types })).rows,
+    sql: async <Row extends object>(text: string, params: unknown[] = [], name?: string) =>
+      (await pool.query<Row>({ text, values: params, name, types })).rows,
     withClient: async work => {
       const client = await pool.connect()
       let fault: Error | undefined

@@ -16,7 +16,10 @@ export function withLogFields<T>(fields: Fields, work: () => T): T {
 
 /** JSON lines to standard error, so that standard output stays for what a person asked to see. */
 export function createLog(level: string, role: string): Log {
-  const logger = pino({ level, base: { role, pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }))
+  const logger = pino(
+    { level, base: { role, pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  )
   const write =
     (at: Level) =>
     (fact: string, fields: Fields = {}) =>

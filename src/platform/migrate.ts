@@ -43,7 +43,9 @@ export async function diffMigrations(url: string, root: string): Promise<string>
 async function isCurrent(client: pg.Client, root: string): Promise<boolean> {
   const { rows } = await client.query(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS known`)
   if (!rows[0].known) return false
-  const applied = await client.query('SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL')
+  const applied = await client.query(
+    'SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
+  )
   const names = new Set(applied.rows.map(row => row.migration_name))
   return migrationsOf(root).migrationDirectories.every(directory => names.has(directory.path))
 }
@@ -79,7 +81,10 @@ function migrationsOf(root: string) {
     lockfile: { path: 'migration_lock.toml', content: existsSync(lockfile) ? readFileSync(lockfile, 'utf8') : null },
     migrationDirectories: names.map(path => ({
       path,
-      migrationFile: { path: 'migration.sql', content: { tag: 'ok' as const, value: readFileSync(join(baseDir, path, 'migration.sql'), 'utf8') } },
+      migrationFile: {
+        path: 'migration.sql',
+        content: { tag: 'ok' as const, value: readFileSync(join(baseDir, path, 'migration.sql'), 'utf8') },
+      },
     })),
   }
 }

@@ -9,7 +9,10 @@ afterAll(() => database.drop())
 
 test('Prisma and plain SQL see the same rows, and bigint columns are BigInt in both', async () => {
   await database.prisma.user.create({ data: { externalId: 'anna' } })
-  const rows = await database.sql<{ externalId: string; n: bigint }>('SELECT "externalId", 9007199254740993::bigint AS n FROM "User" WHERE "externalId" = $1', ['anna'])
+  const rows = await database.sql<{ externalId: string; n: bigint }>(
+    'SELECT "externalId", 9007199254740993::bigint AS n FROM "User" WHERE "externalId" = $1',
+    ['anna'],
+  )
   expect(rows).toEqual([{ externalId: 'anna', n: 9007199254740993n }])
 })
 
