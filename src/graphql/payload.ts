@@ -1,3 +1,4 @@
+import 'reflect-metadata'
 import { Field, ObjectType, registerEnumType } from 'type-graphql'
 import { DomainError, Forbidden, RateLimited, Unauthenticated, type UserErrorCode } from '../platform/errors.js'
 

@@ -1,0 +1,59 @@
+import type { Database } from '../platform/database.js'
+import type { Product } from '../platform/generated/prisma/client.js'
+import { type Upsert, upsertStatement } from '../platform/upsert.js'
+import { type ProductFilter, productConditions } from './product-filter.js'
+
+/** A product's stored row. */
+export type ProductRow = Product
+
+export interface ProductPage {
+  after?: { createdAt: string; id: number }
+  limit: number
+}
+
+export class CatalogueRepository {
+  constructor(private readonly database: Database) {}
+
+  byIds(ids: readonly number[]): Promise<ProductRow[]> {
+    return this.database.sql('SELECT * FROM "Product" WHERE id = ANY($1::int[])', [ids], 'products-by-ids')
+  }
+
+  byExternalIds(externalIds: readonly string[]): Promise<ProductRow[]> {
+    return this.database.sql('SELECT * FROM "Product" WHERE "externalId" = ANY($1::text[])', [externalIds], 'products-by-external-ids')
+  }
+
+  page(filter: ProductFilter, { after, limit }: ProductPage): Promise<ProductRow[]> {
+    const { conditions, values } = productConditions(filter)
+    if (after) conditions.push(`("createdAt", id) > ($${values.push(after.createdAt)}::timestamptz, $${values.push(after.id)}::int)`)
+    return this.database.sql(
+      `SELECT * FROM "Product" ${where(conditions)} ORDER BY "createdAt", id LIMIT $${values.push(limit)}::int`,
+      values,
+    )
+  }
+
+  async count(filter: ProductFilter): Promise<number> {
+    const { conditions, values } = productConditions(filter)
+    const [row] = await this.database.sql<{ count: number }>(`SELECT count(*)::int AS count FROM "Product" ${where(conditions)}`, values)
+    return row.count
+  }
+
+  /** Undefined when the upsert's condition does not hold. */
+  async upsert(upsert: Omit<Upsert, 'table'>): Promise<ProductRow | undefined> {
+    const { text, values } = upsertStatement({ ...upsert, table: 'Product' })
+    return (await this.database.sql<ProductRow>(text, values))[0]
+  }
+
+  /** Creates stubs of the products that are missing, in one order for all callers, so that parallel calls never deadlock. */
+  async createMissing(externalIds: readonly string[]): Promise<void> {
+    await this.database.sql(
+      `INSERT INTO "Product" ("externalId", title, stub) SELECT DISTINCT id, id, true FROM unnest($1::text[]) AS id ORDER BY id
+       ON CONFLICT ("externalId") DO NOTHING`,
+      [externalIds],
+      'create-missing-products',
+    )
+  }
+}
+
+function where(conditions: string[]): string {
+  return conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
+}

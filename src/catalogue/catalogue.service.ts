@@ -1,0 +1,164 @@
+import DataLoader from 'dataloader'
+import { LRUCache } from 'lru-cache'
+import { type Connection, pageOf } from '../graphql/connection.js'
+import type { Context } from '../graphql/context.js'
+import { intIdOf, timeOf } from '../graphql/cursor.js'
+import { changesOf, type FieldChange } from '../graphql/upsert-preview.js'
+import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
+import type { Signals } from '../platform/signals.js'
+import { cleanVersion } from '../platform/upsert.js'
+import type { CatalogueRepository, ProductRow } from './catalogue.repository.js'
+import { ProductType } from './catalogue.schema.js'
+import { cleanProductFilter, type ProductFilter } from './product-filter.js'
+import { type CleanProduct, cleanProduct, cleanProductId, type ProductFacts } from './product-rules.js'
+
+export interface ProductUpsertOptions {
+  /** 0: the product must be new. Else the version that the caller has seen. */
+  expectedVersion?: number | null
+}
+
+interface PageRequest {
+  first: number
+  after?: string
+  where?: ProductFilter | null
+}
+
+const CACHED_PRODUCTS = 20_000
+const CACHE_TTL_MS = 5_000
+
+/** What the shop sells. Products are read from memory, at most five seconds old, and at once when `catalogue.changed` names them. */
+export class CatalogueService {
+  private readonly cache = new LRUCache<number, ProductType>({ max: CACHED_PRODUCTS, ttl: CACHE_TTL_MS })
+  /** Grows with every invalidation, so that a read which began before one is not kept after it. */
+  private invalidations = 0
+  private readonly unsubscribe: () => void
+
+  constructor(
+    private readonly products: CatalogueRepository,
+    private readonly signals: Pick<Signals, 'announce' | 'on'>,
+    private readonly accountCurrency: string,
+  ) {
+    this.unsubscribe = signals.on('catalogue.changed', ({ productIds }) => this.forget(productIds))
+  }
+
+  /** The products of these internal ids; unknown ones are absent. */
+  async byIds(ids: readonly number[]): Promise<Map<number, ProductType>> {
+    const found = new Map<number, ProductType>()
+    const missing: number[] = []
+    for (const id of ids) {
+      const product = this.cache.get(id)
+      if (product) found.set(id, product)
+      else missing.push(id)
+    }
+    if (missing.length > 0) for (const product of await this.read(missing)) found.set(product.key, product)
+    return found
+  }
+
+  async byExternalIds(externalIds: readonly string[]): Promise<Map<string, ProductType>> {
+    if (externalIds.length === 0) return new Map()
+    return new Map((await this.products.byExternalIds(externalIds)).map(row => [row.externalId, ProductType.of(row)]))
+  }
+
+  async byExternalId(externalId: string): Promise<ProductType | null> {
+    const id = cleanProductId(externalId)
+    return (await this.byExternalIds([id])).get(id) ?? null
+  }
+
+  /** Internal ids by external id; what is missing is created as a stub, with its external id as title. */
+  async ensureStubs(externalIds: readonly string[]): Promise<Map<string, number>> {
+    const ids = externalIds.map(id => cleanProductId(id))
+    const known = await this.byExternalIds(ids)
+    const missing = ids.filter(id => !known.has(id))
+    if (missing.length > 0) {
+      await this.products.createMissing(missing)
+      for (const [id, product] of await this.byExternalIds(missing)) known.set(id, product)
+    }
+    return new Map([...known].map(([id, product]) => [id, product.key]))
+  }
+
+  /** One product by internal id, batched with the request's other loads. */
+  load(context: Context, id: number): Promise<ProductType | null> {
+    return this.loader(context).load(id)
+  }
+
+  loader(context: Context): DataLoader<number, ProductType | null> {
+    const read = async (ids: readonly number[]) => {
+      const found = await this.byIds(ids)
+      return ids.map(id => found.get(id) ?? null)
+    }
+    return context.loader('product', () => new DataLoader(read, { maxBatchSize: 1000 }))
+  }
+
+  async page({ first, after, where }: PageRequest): Promise<Connection<ProductType>> {
+    const filter = cleanProductFilter(where ?? {})
+    return pageOf<ProductRow, ProductType>({
+      first,
+      after,
+      fetch: (cursor, limit) => this.products.page(filter, { limit, after: cursor && { createdAt: timeOf(cursor), id: intIdOf(cursor) } }),
+      cursorOf: row => [row.createdAt.toISOString(), String(row.id)],
+      nodeOf: row => ProductType.of(row),
+      count: () => this.products.count(filter),
+    })
+  }
+
+  /** Creates or changes a product; only the given facts change. A stub becomes a product when its title is given. */
+  async upsert(facts: ProductFacts, options: ProductUpsertOptions = {}): Promise<ProductType> {
+    const expectedVersion = cleanVersion(options.expectedVersion)
+    const clean = cleanProduct(facts, this.accountCurrency)
+    if (expectedVersion === 0 && !clean.isComplete) throw titleMissing()
+    const row = await this.products.upsert({ ...clean, expectedVersion, mayCreate: clean.isComplete })
+    if (!row) throw await this.refusal(clean, expectedVersion)
+    this.forget([row.id])
+    await this.signals.announce('catalogue.changed', { productIds: [row.id] })
+    return ProductType.of(row)
+  }
+
+  /** Like `upsert`, and the request's loader forgets what it had read before. */
+  async upsertIn(context: Context, input: ProductFacts & ProductUpsertOptions): Promise<ProductType> {
+    const product = await this.upsert(input, input)
+    this.loader(context).clear(product.key)
+    return product
+  }
+
+  /** What `upsert` would do, with all its checks and no effect. */
+  async preview(facts: ProductFacts, options: ProductUpsertOptions = {}): Promise<{ creates: boolean; changes: FieldChange[] }> {
+    const expectedVersion = cleanVersion(options.expectedVersion)
+    const clean = cleanProduct(facts, this.accountCurrency)
+    const [row] = await this.products.byExternalIds([clean.externalId])
+    const isRefused = expectedVersion === undefined ? !row && !clean.isComplete : expectedVersion !== (row?.version ?? 0)
+    if (isRefused) throw await this.refusal(clean, expectedVersion)
+    if (!row && !clean.isComplete) throw titleMissing()
+    return { creates: !row, changes: changesOf(row, clean.changes) }
+  }
+
+  /** Drops products from memory; an empty list means all of them. */
+  forget(productIds: readonly number[]): void {
+    this.invalidations++
+    if (productIds.length === 0) this.cache.clear()
+    for (const id of productIds) this.cache.delete(id)
+  }
+
+  close(): void {
+    this.unsubscribe()
+  }
+
+  private async read(ids: number[]): Promise<ProductType[]> {
+    const { invalidations } = this
+    const products = (await this.products.byIds(ids)).map(row => ProductType.of(row))
+    if (invalidations === this.invalidations) for (const product of products) this.cache.set(product.key, product)
+    return products
+  }
+
+  private async refusal({ externalId, isComplete }: CleanProduct, expectedVersion?: number) {
+    const [row] = await this.products.byExternalIds([externalId])
+    if (!row && expectedVersion !== undefined)
+      return new NotFound('No product has this externalId; leave expectedVersion out to create one', { externalId }, ['externalId'])
+    if (!row && !isComplete) return titleMissing()
+    const sentence = expectedVersion === 0 ? 'This product exists already' : 'This product was changed in the meantime'
+    return new Conflict(`${sentence}: it has version ${row?.version}`, 'VERSION_CONFLICT', { version: row?.version }, ['expectedVersion'])
+  }
+}
+
+function titleMissing() {
+  return new InvalidInput('A new product needs a title', {}, ['title'])
+}
