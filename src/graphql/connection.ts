@@ -64,7 +64,7 @@ export function connectionType<Node extends object>(name: string, node: () => Cl
     pageInfo!: PageInfo
 
     // A function on the source object: graphql-js calls it, so the count is taken only when it is selected.
-    @Field(() => Int, { description: 'All entries that match; counted only when selected' })
+    @Field(() => Int, { simple: true, description: 'All entries that match; counted only when selected' })
     totalCount!: number
   }
   return NodeConnection

@@ -1,0 +1,36 @@
+import 'reflect-metadata'
+import { GraphQLError, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql'
+import { type AuthCheckerFn, buildSchemaSync, type ClassType } from 'type-graphql'
+import { type Scope, requireScope } from './auth.js'
+import type { Context } from './context.js'
+import { DateTime } from './scalars.js'
+
+const built = new Map<string, GraphQLSchema>()
+
+/** The executable schema of these resolver classes; instances come from `context.resolver(Class)`. Built once a process. */
+export function createSchema(resolverClasses: readonly ClassType[]): GraphQLSchema {
+  const key = resolverClasses.map(type => type.name).join()
+  const known = built.get(key)
+  if (known) return known
+  const schema = buildSchemaSync({
+    resolvers: resolverClasses as unknown as [ClassType, ...ClassType[]],
+    scalarsMap: [{ type: Date, scalar: DateTime }],
+    container: { get: (type, { context }: { context: Context }) => context.resolver(type as ClassType) as never },
+    authChecker: hasScope,
+    validate: false,
+  })
+  built.set(key, schema)
+  return schema
+}
+
+/** `@Authorized(Scope.X)`: throws with the missing scope named. `@Authorized()` asks for any valid credential. */
+const hasScope: AuthCheckerFn<Context, Scope> = ({ context }, scopes) => {
+  for (const scope of scopes) requireScope(context.viewer, scope)
+  if (!context.viewer) throw new GraphQLError('This needs an API key or token: send it as Authorization: Bearer <key>', { extensions: { code: 'UNAUTHENTICATED' } })
+  return true
+}
+
+/** The schema as text, in one order whatever the order of declarations. */
+export function schemaText(schema: GraphQLSchema): string {
+  return `# Emitted by npm run schema; do not edit.\n${printSchema(lexicographicSortSchema(schema))}\n`
+}
