@@ -53,9 +53,10 @@ export class ProductType extends NodeType {
   @Field(() => DateTime)
   updatedAt!: Date
 
-  static of({ id, priceMicros, currencyCode, ...facts }: ProductRow): ProductType {
-    const price = priceMicros === null || currencyCode === null ? null : money(priceMicros, currencyCode)
-    return Object.assign(new ProductType(), facts, { key: id, id: encodeId('Product', id), price })
+  static of({ id, priceMicros, currencyCode, categories, ...facts }: ProductRow): ProductType {
+    const computed = { key: id, id: encodeId('Product', id), price: money(priceMicros, currencyCode) }
+    // A list column that nobody has written is NULL in PostgreSQL.
+    return Object.assign(new ProductType(), facts, computed, { categories: categories ?? [] })
   }
 }
 

@@ -1,8 +1,10 @@
 import DataLoader from 'dataloader'
 import { LRUCache } from 'lru-cache'
+import { requireScope, Scope } from '../graphql/auth.js'
 import { type Connection, pageOf } from '../graphql/connection.js'
 import type { Context } from '../graphql/context.js'
 import { intIdOf, timeOf } from '../graphql/cursor.js'
+import { intKeyOf } from '../graphql/node-id.js'
 import { changesOf, type FieldChange } from '../graphql/upsert-preview.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import type { Signals } from '../platform/signals.js'
@@ -74,6 +76,13 @@ export class CatalogueService {
       for (const [id, product] of await this.byExternalIds(missing)) known.set(id, product)
     }
     return new Map([...known].map(([id, product]) => [id, product.key]))
+  }
+
+  /** A product by the key inside its opaque id, for Query.node. Asks for catalogue:read. */
+  async node(key: string, context: Context): Promise<ProductType | null> {
+    requireScope(context.viewer, Scope.CATALOGUE_READ)
+    const id = intKeyOf(key)
+    return id === undefined ? null : this.load(context, id)
   }
 
   /** One product by internal id, batched with the request's other loads. */

@@ -19,6 +19,12 @@ export function decodeIntId(type: string, id: string, argument = 'id'): number {
   return key
 }
 
+/** The integer key of a row, or undefined when the text cannot be one. */
+export function intKeyOf(text: string): number | undefined {
+  const key = Number(text)
+  return /^\d{1,10}$/.test(text) && key >= 1 && key <= 2_147_483_647 ? key : undefined
+}
+
 export function tryDecodeId(id: string): { type: string; key: string } | undefined {
   const text = Buffer.from(id, 'base64url').toString('utf8')
   const [, type, key] = /^([A-Z][A-Za-z]{1,40}):(.{1,200})$/.exec(text) ?? []

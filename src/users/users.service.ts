@@ -1,7 +1,9 @@
 import DataLoader from 'dataloader'
+import { requireScope, Scope } from '../graphql/auth.js'
 import { type Connection, type Cursor, pageOf } from '../graphql/connection.js'
 import type { Context } from '../graphql/context.js'
 import { intIdOf, timeOf } from '../graphql/cursor.js'
+import { intKeyOf } from '../graphql/node-id.js'
 import { OrderDirection } from '../graphql/order.js'
 import { changesOf, type FieldChange } from '../graphql/upsert-preview.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
@@ -60,6 +62,13 @@ export class UsersService {
       for (const [id, user] of await this.byExternalIds(missing)) known.set(id, user)
     }
     return new Map([...known].map(([id, user]) => [id, user.key]))
+  }
+
+  /** A user by the key inside its opaque id, for Query.node. Asks for users:read. */
+  async node(key: string, context: Context): Promise<UserType | null> {
+    requireScope(context.viewer, Scope.USERS_READ)
+    const id = intKeyOf(key)
+    return id === undefined ? null : this.load(context, id)
   }
 
   /** One user by internal id, batched with the request's other loads. */

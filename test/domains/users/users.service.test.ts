@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { OrderDirection } from '../../../src/graphql/order.js'
 import { Conflict, InvalidInput, NotFound } from '../../../src/platform/errors.js'
-import { type UserFacts, cleanUser } from '../../../src/users/user-rules.js'
+import { cleanUser, type UserFacts } from '../../../src/users/user-rules.js'
 import { UsersRepository } from '../../../src/users/users.repository.js'
 import { UserOrderField } from '../../../src/users/users.schema.js'
 import { UsersService } from '../../../src/users/users.service.js'
@@ -22,8 +22,24 @@ const stored = (externalId: string) => database.prisma.user.findUniqueOrThrow({ 
 
 describe('an upsert', () => {
   test('creates the user with the facts in one form', async () => {
-    const user = await users.upsert({ externalId: 'anna', email: ' anna@example.com ', phone: '+49 (30) 123-456', country: 'de', locale: 'de_de', birthYear: 1990 })
-    expect(user).toMatchObject({ externalId: 'anna', email: 'anna@example.com', phone: '+4930123456', country: 'DE', locale: 'de-DE', birthYear: 1990, version: 1, anonymous: false })
+    const user = await users.upsert({
+      externalId: 'anna',
+      email: ' anna@example.com ',
+      phone: '+49 (30) 123-456',
+      country: 'de',
+      locale: 'de_de',
+      birthYear: 1990,
+    })
+    expect(user).toMatchObject({
+      externalId: 'anna',
+      email: 'anna@example.com',
+      phone: '+4930123456',
+      country: 'DE',
+      locale: 'de-DE',
+      birthYear: 1990,
+      version: 1,
+      anonymous: false,
+    })
   })
 
   test('changes only what is given: undefined stays, null clears', async () => {
@@ -39,7 +55,11 @@ describe('an upsert', () => {
 
   test('replaces traits, or joins them when told to', async () => {
     await users.upsert({ externalId: 'traits', traits: { a: 1, b: { c: 2 } } })
-    expect((await users.upsert({ externalId: 'traits', traits: { d: 4 } }, { mergeTraits: true })).traits).toEqual({ a: 1, b: { c: 2 }, d: 4 })
+    expect((await users.upsert({ externalId: 'traits', traits: { d: 4 } }, { mergeTraits: true })).traits).toEqual({
+      a: 1,
+      b: { c: 2 },
+      d: 4,
+    })
     expect((await users.upsert({ externalId: 'traits', traits: { e: 5 } })).traits).toEqual({ e: 5 })
     expect((await users.upsert({ externalId: 'traits', traits: null })).traits).toEqual({})
   })
@@ -48,7 +68,11 @@ describe('an upsert', () => {
     await users.upsert({ externalId: 'stale', city: 'Bonn' })
     await users.upsert({ externalId: 'stale', city: 'Bern' }, { expectedVersion: 1 })
     const refused = users.upsert({ externalId: 'stale', city: 'Rome' }, { expectedVersion: 1 })
-    await expect(refused).rejects.toMatchObject({ userCode: 'VERSION_CONFLICT', message: 'This user was changed in the meantime: it has version 2', field: ['expectedVersion'] })
+    await expect(refused).rejects.toMatchObject({
+      userCode: 'VERSION_CONFLICT',
+      message: 'This user was changed in the meantime: it has version 2',
+      field: ['expectedVersion'],
+    })
     expect((await stored('stale')).city).toBe('Bern')
   })
 
@@ -60,7 +84,9 @@ describe('an upsert', () => {
 
   test('of fifty at once with one expected version succeeds exactly once', async () => {
     await users.upsert({ externalId: 'race', city: 'start' })
-    const results = await Promise.allSettled(Array.from({ length: 50 }, (_, index) => users.upsert({ externalId: 'race', city: `city ${index}` }, { expectedVersion: 1 })))
+    const results = await Promise.allSettled(
+      Array.from({ length: 50 }, (_, index) => users.upsert({ externalId: 'race', city: `city ${index}` }, { expectedVersion: 1 })),
+    )
     const failures = results.filter(result => result.status === 'rejected').map(result => result.reason)
     expect(failures).toHaveLength(49)
     expect(failures.every(reason => reason instanceof Conflict && reason.userCode === 'VERSION_CONFLICT')).toBe(true)
@@ -73,7 +99,10 @@ describe('an upsert', () => {
   })
 
   test('keeps the newest statement about each purpose, whatever the order of arrival', async () => {
-    const consent = (granted: boolean, at: string) => ({ externalId: 'consent', consents: [{ purpose: 'ADS' as const, granted, at: new Date(at), source: 'shop' }] })
+    const consent = (granted: boolean, at: string) => ({
+      externalId: 'consent',
+      consents: [{ purpose: 'ADS' as const, granted, at: new Date(at), source: 'shop' }],
+    })
     await users.upsert(consent(false, '2026-03-01T00:00:00Z'))
     await users.upsert(consent(true, '2026-01-01T00:00:00Z'))
     expect((await stored('consent')).consents).toMatchObject([{ purpose: 'ADS', granted: false, source: 'shop' }])
@@ -129,7 +158,16 @@ describe('bad facts', () => {
     ['a creation in the year 9999', { createdAt: new Date('9999-12-31T00:00:00Z') }, /createdAt must be a time from 1900 until now/],
     ['a creation in the year 0', { createdAt: new Date('0000-01-01T00:00:00Z') }, /createdAt must be a time/],
     ['a creation at no time', { createdAt: new Date(Number.NaN) }, /createdAt must be a time/],
-    ['two consents to one purpose', { consents: [{ purpose: 'ADS', granted: true }, { purpose: 'ADS', granted: false }] }, /each purpose once/],
+    [
+      'two consents to one purpose',
+      {
+        consents: [
+          { purpose: 'ADS', granted: true },
+          { purpose: 'ADS', granted: false },
+        ],
+      },
+      /each purpose once/,
+    ],
   ]
   test.each(refused)('%s is refused with a sentence', async (_, facts, sentence) => {
     await expect(users.upsert({ externalId: 'bad', ...facts })).rejects.toThrow(InvalidInput)
@@ -138,7 +176,11 @@ describe('bad facts', () => {
   })
 
   test('of any text whatever is either refused with a sentence or stored to the letter', async () => {
-    const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 250 }), fc.string({ unit: 'grapheme', maxLength: 250 }), fc.constantFrom('\ud800', 'a\0', "'; DROP TABLE x; --", '\u202e', '%_\\'))
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 250 }),
+      fc.string({ unit: 'grapheme', maxLength: 250 }),
+      fc.constantFrom('\ud800', 'a\0', "'; DROP TABLE x; --", '\u202e', '%_\\'),
+    )
     await fc.assert(
       fc.asyncProperty(text, text, text, async (externalId, city, trait) => {
         const facts = { externalId, city, traits: { [trait]: trait } }
@@ -184,7 +226,12 @@ describe('a list', () => {
     // Three users a day, so that pages break inside of equal times.
     for (let index = 0; index < 30; index++) {
       const createdAt = new Date(Date.UTC(2025, 0, 1 + Math.floor(index / 3)))
-      await users.upsert({ externalId: `list-${String(index).padStart(2, '0')}`, city: index % 2 ? 'Odd' : 'Even', email: `list${index}@example.com`, createdAt })
+      await users.upsert({
+        externalId: `list-${String(index).padStart(2, '0')}`,
+        city: index % 2 ? 'Odd' : 'Even',
+        email: `list${index}@example.com`,
+        createdAt,
+      })
     }
   })
   const inOrder = Array.from({ length: 30 }, (_, index) => `list-${String(index).padStart(2, '0')}`)
@@ -200,7 +247,10 @@ describe('a list', () => {
   })
 
   test('is filtered by what is asked, and counts what matches', async () => {
-    const page = await users.page({ first: 5, where: { search: 'list-', city: 'Odd', createdFrom: new Date('2025-01-02'), createdTo: new Date('2025-01-04') } })
+    const page = await users.page({
+      first: 5,
+      where: { search: 'list-', city: 'Odd', createdFrom: new Date('2025-01-02'), createdTo: new Date('2025-01-04') },
+    })
     expect(page.nodes.map(user => user.externalId)).toEqual(['list-03', 'list-05', 'list-07'])
     expect(await page.totalCount()).toBe(3)
     expect((await users.page({ first: 5, where: { email: 'list7@example.com' } })).nodes).toHaveLength(1)
@@ -214,7 +264,13 @@ describe('a list', () => {
 
   test('refuses forged cursors and impossible filters with a sentence', async () => {
     const forged = (cursor: unknown) => Buffer.from(JSON.stringify(cursor)).toString('base64url')
-    for (const after of ['x', forged(['2025-01-01', '1']), forged(['2025-13-45T00:00:00.000Z', '1']), forged(['2025-01-01T00:00:00.000Z', '99999999999']), forged(['0000-01-01T00:00:00.000Z', '1'])])
+    for (const after of [
+      'x',
+      forged(['2025-01-01', '1']),
+      forged(['2025-13-45T00:00:00.000Z', '1']),
+      forged(['2025-01-01T00:00:00.000Z', '99999999999']),
+      forged(['0000-01-01T00:00:00.000Z', '1']),
+    ])
       await expect(users.page({ first: 5, after })).rejects.toThrow('after is not a cursor of this list')
     await expect(users.page({ first: 101 })).rejects.toThrow('first must be between 0 and 100, not 101')
     await expect(users.page({ first: 1, where: { search: 'a\0' } })).rejects.toThrow(InvalidInput)
