@@ -5,9 +5,9 @@ import { CatalogueService } from '../../../src/catalogue/catalogue.service.js'
 import { type ProductFilter, productTest } from '../../../src/catalogue/product-filter.js'
 import type { ProductFacts } from '../../../src/catalogue/product-rules.js'
 import { Conflict, InvalidInput, NotFound } from '../../../src/platform/errors.js'
-import type { SignalMap, SignalName } from '../../../src/platform/jobs.js'
 import { statementsOf } from '../../support/count-queries.js'
 import { createTestDatabase } from '../../support/database.js'
+import { localSignals } from '../../support/local-signals.js'
 
 let database: Awaited<ReturnType<typeof createTestDatabase>>
 let catalogue: CatalogueService
@@ -21,24 +21,6 @@ beforeEach(() => {
   catalogue = new CatalogueService(new CatalogueRepository(database), signals, 'EUR')
 })
 afterAll(() => database.drop())
-
-/** Signals within one process. */
-function localSignals() {
-  const announced: { name: SignalName; payload: unknown }[] = []
-  const listeners = new Set<[SignalName, (payload: never) => void]>()
-  return {
-    announced,
-    announce: async <Name extends SignalName>(name: Name, payload: SignalMap[Name]) => {
-      announced.push({ name, payload })
-      for (const [wanted, listener] of listeners) if (wanted === name) listener(payload as never)
-    },
-    on: <Name extends SignalName>(name: Name, listener: (payload: SignalMap[Name]) => void) => {
-      const entry: [SignalName, (payload: never) => void] = [name, listener as (payload: never) => void]
-      listeners.add(entry)
-      return () => void listeners.delete(entry)
-    },
-  }
-}
 
 const stored = (externalId: string) => database.prisma.product.findUnique({ where: { externalId } })
 
