@@ -76,12 +76,18 @@ export async function idempotent<Result extends object>(
   if (key === undefined || key === null) return payload(work)
   if (!viewer) throw new Unauthenticated('An idempotency key needs a caller')
   if (!/^[\x21-\x7e]+$/.test(key) || key.length > LONGEST_KEY)
-    return refused<Result>(new InvalidInput(`idempotencyKey must be 1 to ${LONGEST_KEY} printable ASCII characters`, {}, ['idempotencyKey']))
+    return refused<Result>(
+      new InvalidInput(`idempotencyKey must be 1 to ${LONGEST_KEY} printable ASCII characters`, {}, ['idempotencyKey']),
+    )
   const claim = await store.claim(viewer.id, operation, key, hashOf(rest))
   if (claim.kind === 'reused')
-    return refused<Result>(new Conflict('This idempotency key was used with another input', 'IDEMPOTENCY_KEY_REUSED', {}, ['idempotencyKey']))
+    return refused<Result>(
+      new Conflict('This idempotency key was used with another input', 'IDEMPOTENCY_KEY_REUSED', {}, ['idempotencyKey']),
+    )
   if (claim.kind === 'in progress')
-    return refused<Result>(new InProgress('A call with this idempotency key is under way', 'IDEMPOTENCY_IN_PROGRESS', {}, ['idempotencyKey']))
+    return refused<Result>(
+      new InProgress('A call with this idempotency key is under way', 'IDEMPOTENCY_IN_PROGRESS', {}, ['idempotencyKey']),
+    )
   if (claim.kind === 'replay') return { ...(decode(claim.payload) as PayloadOf<Result>), idempotentReplay: true }
   try {
     const result = await payload(work)

@@ -1,7 +1,7 @@
 import 'reflect-metadata'
 import { GraphQLError, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql'
 import { type AuthCheckerFn, buildSchemaSync, type ClassType } from 'type-graphql'
-import { type Scope, requireScope } from './auth.js'
+import { requireScope, type Scope } from './auth.js'
 import type { Context } from './context.js'
 import { DateTime } from './scalars.js'
 
@@ -26,7 +26,10 @@ export function createSchema(resolverClasses: readonly ClassType[]): GraphQLSche
 /** `@Authorized(Scope.X)`: throws with the missing scope named. `@Authorized()` asks for any valid credential. */
 const hasScope: AuthCheckerFn<Context, Scope> = ({ context }, scopes) => {
   for (const scope of scopes) requireScope(context.viewer, scope)
-  if (!context.viewer) throw new GraphQLError('This needs an API key or token: send it as Authorization: Bearer <key>', { extensions: { code: 'UNAUTHENTICATED' } })
+  if (!context.viewer)
+    throw new GraphQLError('This needs an API key or token: send it as Authorization: Bearer <key>', {
+      extensions: { code: 'UNAUTHENTICATED' },
+    })
   return true
 }
 

@@ -14,6 +14,11 @@ export function withLogFields<T>(fields: Fields, work: () => T): T {
   return scope.run({ ...scope.getStore(), ...fields }, work)
 }
 
+/** The id of the request that is being answered, if one is. */
+export function requestIdInScope(): string | undefined {
+  return scope.getStore()?.requestId as string | undefined
+}
+
 /** JSON lines to standard error, so that standard output stays for what a person asked to see. */
 export function createLog(level: string, role: string): Log {
   const logger = pino(

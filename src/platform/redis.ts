@@ -1,0 +1,44 @@
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { messageOf, Unavailable } from './errors.js'
+
+/**
+ * Connects to what REDIS_URL names: `redis://` and `rediss://` one server, `redis+cluster://h1:p1,h2:p2`, `redis+sentinel://h1:p1,h2:p2/master-name`.
+ * BullMQ needs `maxRetriesPerRequest: null`: a command waits for the connection to come back instead of failing.
+ */
+export function connectRedis(url: string, options: RedisOptions = {}): Redis | Cluster {
+  const settings: RedisOptions = { maxRetriesPerRequest: null, enableReadyCheck: true, ...options }
+  const { protocol, username, password, hosts, path } = partsOf(url)
+  const credentials = { ...(username ? { username } : {}), ...(password ? { password } : {}) }
+  if (protocol === 'redis+cluster') return new Cluster(hosts, { redisOptions: { ...settings, ...credentials }, ...(settings.lazyConnect ? { lazyConnect: true } : {}) })
+  if (protocol === 'redis+sentinel') return new Redis({ sentinels: hosts, name: path || 'mymaster', ...credentials, ...settings })
+  return new Redis(url, settings)
+}
+
+/** Checks that REDIS_URL leads to a Redis; the sentence names the variable. */
+export async function checkRedis(url: string): Promise<void> {
+  const client = connectRedis(url, { lazyConnect: true, maxRetriesPerRequest: 1, retryStrategy: () => null, connectTimeout: 5_000 })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    await client.ping()
+  } catch (error) {
+    throw new Unavailable(`REDIS_URL does not lead to a usable Redis: ${messageOf(error)}`)
+  } finally {
+    client.disconnect()
+  }
+}
+
+function partsOf(url: string) {
+  const [, protocol, userInfo, hosts, path] = /^([a-z+]+):\/\/(?:([^@/]*)@)?([^/?]*)(?:\/([^?]*))?/.exec(url) ?? []
+  const [username, password] = (userInfo ?? '').split(':').map(decodeURIComponent)
+  return {
+    protocol,
+    username,
+    password,
+    path,
+    hosts: (hosts ?? '').split(',').map(entry => {
+      const [host, port] = entry.split(':')
+      return { host, port: Number(port ?? (protocol === 'redis+sentinel' ? 26_379 : 6_379)) }
+    }),
+  }
+}

@@ -1,0 +1,427 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { extname, join, relative } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { ApolloServer, type ApolloServerPlugin, type BaseContext } from '@apollo/server'
+import { fastifyApolloHandler } from '@as-integrations/fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { GraphQLError, type GraphQLSchema, NoSchemaIntrospectionCustomRule, parse, specifiedRules, validate } from 'graphql'
+import { CloseCode, type SubscribePayload } from 'graphql-ws'
+import { useServer as serveOver } from 'graphql-ws/use/ws'
+import type { ClassType } from 'type-graphql'
+import { WebSocketServer } from 'ws'
+import type { Config } from './config.js'
+import type { Authenticator, Viewer } from './graphql/auth.js'
+import type { Context } from './graphql/context.js'
+import { formatError } from './graphql/errors.js'
+import { DEFAULT_LIMITS, limitsRule } from './graphql/limits.js'
+import { createSchema } from './graphql/schema.js'
+import { DomainError, messageOf, RateLimited, Unauthenticated, Unavailable } from './platform/errors.js'
+import { type Log, requestIdInScope, withLogFields } from './platform/log.js'
+import type { Metrics } from './platform/metrics.js'
+import type { RateLimiter } from './platform/rate-limit.js'
+
+export interface Readiness {
+  part: string
+  ok: boolean
+  reason?: string
+}
+
+export interface ServerParts {
+  config: Pick<Config, 'host' | 'port' | 'portIsFixed' | 'introspection' | 'mode'>
+  log: Log
+  metrics: Metrics
+  /** Instances; their classes make the schema. */
+  resolvers: readonly object[]
+  authenticator: Authenticator
+  limiter: RateLimiter
+  /** Further HTTP doors (ingest), each a Fastify plugin. */
+  doors: readonly ((server: FastifyInstance) => void | Promise<void>)[]
+  readiness(): Promise<Readiness[]>
+  /** Built pages; absent files are answered with a sentence. */
+  consoleFolder: string
+}
+
+export interface Server {
+  fastify: FastifyInstance
+  schema: GraphQLSchema
+  /** Listens and returns the URL. */
+  listen(): Promise<string>
+  close(): Promise<void>
+}
+
+const BODY_LIMIT = 256 * 1024
+const REQUEST_TIMEOUT_MS = 30_000
+const MAX_SUBSCRIPTIONS = 50
+const PORT_TRIES = 20
+const CONTENT_SECURITY_POLICY =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self' ws: wss:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+
+/** The front door: GraphQL over HTTP and WebSocket, the ingest doors, the console's files, health and metrics. */
+export async function createServer(parts: ServerParts): Promise<Server> {
+  const { config, log, metrics, resolvers, authenticator, limiter } = parts
+  const schema = createSchema(resolvers.map(resolver => resolver.constructor) as ClassType[])
+  const instances = new Map(resolvers.map(resolver => [resolver.constructor, resolver]))
+  const rules = [limitsRule(DEFAULT_LIMITS), ...(config.introspection ? [] : [NoSchemaIntrospectionCustomRule])]
+  const fastify = Fastify({
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    logger: false,
+    genReqId: () => randomUUID(),
+    routerOptions: { maxParamLength: 200 },
+  })
+  fastify.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer')
+  })
+  fastify.removeContentTypeParser('application/json')
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => parseJson(body as Buffer, done))
+  fastify.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => answerError(error, request, reply, log))
+  fastify.setNotFoundHandler((request, reply) =>
+    reply.code(404).send({ error: `There is nothing at ${request.method} ${request.url.split('?')[0].slice(0, 200)}` }),
+  )
+
+  const contextOf = (viewer: Viewer | undefined, requestId: string): Context => {
+    const loaders = new Map<string, unknown>()
+    return {
+      viewer,
+      requestId,
+      resolver: type => instances.get(type),
+      loader: <T>(name: string, create: () => T) => {
+        if (!loaders.has(name)) loaders.set(name, create())
+        return loaders.get(name) as T
+      },
+    }
+  }
+  const admit = async (authorization: string | undefined, address: string, requestId: string): Promise<Context> => {
+    const viewer = await authenticator.authenticate(authorization)
+    const wait = await limiter.take(viewer?.id ?? `address:${address}`)
+    if (wait > 0) throw new RateLimited(`Too many requests; try again in ${wait} s`, { retryAfterSeconds: wait })
+    return contextOf(viewer, requestId)
+  }
+
+  const apollo = new ApolloServer<BaseContext>({
+    schema,
+    introspection: config.introspection,
+    includeStacktraceInErrorResponses: false,
+    hideSchemaDetailsFromClientErrors: config.mode === 'production',
+    csrfPrevention: true,
+    allowBatchedHttpRequests: false,
+    persistedQueries: false,
+    maxRecursiveSelections: 10_000,
+    parseOptions: { maxTokens: 2_000 },
+    validationOptions: { maxErrors: 5 },
+    executionOptions: { maxCoercionErrors: 10 },
+    validationRules: rules,
+    stopOnTerminationSignals: false,
+    nodeEnv: config.mode,
+    logger: { debug: () => {}, info: () => {}, warn: text => log.warn(String(text)), error: text => log.error(String(text)) },
+    formatError: (formatted, error) => formatError(formatted, error, log, requestIdInScope() ?? randomUUID()),
+    plugins: [resultPlugin(metrics, log)],
+  })
+  await apollo.start()
+
+  const context = async (request: FastifyRequest) => {
+    try {
+      return await admit(request.headers.authorization, request.ip, request.id)
+    } catch (error) {
+      throw admissionError(error, log, request.id)
+    }
+  }
+  const answer = fastifyApolloHandler(apollo as never, { context: context as never })
+  await fastify.register(async graphql => {
+    graphql.route({
+      method: ['GET', 'POST', 'OPTIONS'],
+      url: '/graphql',
+      handler: (request, reply) => {
+        if (wantsPage(request)) return explorer(reply)
+        return withLogFields({ requestId: request.id }, () => answer.call(graphql, request as never, reply as never))
+      },
+    })
+  })
+
+  const files = readPages(parts.consoleFolder)
+  const explorer = (reply: FastifyReply) => {
+    if (!config.introspection)
+      return reply.code(404).send({ error: 'The explorer is switched off; BELLWETHER_INTROSPECTION=on switches it on' })
+    return sendPage(reply, files, 'explorer.html')
+  }
+  fastify.get('/', (_request, reply) => sendPage(reply, files, 'index.html'))
+  fastify.get('/console', (_request, reply) => reply.redirect('/'))
+  fastify.get('/assets/*', (request, reply) => sendPage(reply, files, `assets/${(request.params as { '*': string })['*']}`))
+  fastify.get('/favicon.svg', (_request, reply) => sendPage(reply, files, 'favicon.svg'))
+
+  fastify.get('/health/live', (_request, reply) => reply.send({ status: 'ok' }))
+  fastify.get('/health/ready', async (_request, reply) => {
+    const readiness = await parts.readiness()
+    const isReady = readiness.every(part => part.ok)
+    return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'not ready', parts: readiness })
+  })
+  fastify.get('/metrics', async (_request, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()))
+  for (const door of parts.doors) await fastify.register(async server => door(server))
+
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: BODY_LIMIT })
+  const subscriptions = serveSubscriptions({ sockets, schema, rules, admit, log })
+  fastify.server.on('upgrade', (request, socket: Duplex, head) => {
+    if (request.url?.split('?')[0] !== '/graphql') return socket.destroy()
+    sockets.handleUpgrade(request, socket, head, client => sockets.emit('connection', client, request))
+  })
+
+  return {
+    fastify,
+    schema,
+    listen: () => listen(fastify, config),
+    close: async () => {
+      await subscriptions.dispose()
+      for (const client of sockets.clients) client.terminate()
+      await fastify.close()
+      await apollo.stop()
+    },
+  }
+}
+
+/** The port that was asked for; when none was and the default is taken, the next free one. */
+async function listen(fastify: FastifyInstance, { host, port, portIsFixed }: ServerParts['config']): Promise<string> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await fastify.listen({ host, port: portIsFixed ? port : port + tries })
+      const address = fastify.server.address() as AddressInfo
+      const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+      return `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}`
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code !== 'EADDRINUSE' && code !== 'EACCES') throw error
+      if (code === 'EACCES') throw new Unavailable(`PORT ${port} may not be used by this account; set PORT to one above 1023`)
+      // A server that was just killed may hold its port for a moment.
+      if (portIsFixed && tries < PORT_TRIES) await new Promise(done => setTimeout(done, 150))
+      else if (tries >= PORT_TRIES) throw new Unavailable(`PORT ${port} is used by another program; set PORT to a free one`)
+    }
+  }
+}
+
+interface SubscriptionParts {
+  sockets: WebSocketServer
+  schema: GraphQLSchema
+  rules: (typeof specifiedRules)[number][]
+  admit(authorization: string | undefined, address: string, requestId: string): Promise<Context>
+  log: Log
+}
+
+/** Subscriptions go past Apollo's plugins, so the same rules, access and limits are applied here. */
+function serveSubscriptions({ sockets, schema, rules, admit, log }: SubscriptionParts) {
+  const open = new WeakMap<object, number>()
+  return serveOver(
+    {
+      schema,
+      onConnect: async ({ connectionParams, extra }) => {
+        const params = connectionParams as Record<string, unknown> | undefined
+        const given = params?.authorization ?? params?.Authorization ?? extra.request.headers.authorization
+        try {
+          const { viewer } = await admit(
+            typeof given === 'string' ? given : undefined,
+            extra.request.socket.remoteAddress ?? '',
+            randomUUID(),
+          )
+          if (!viewer) throw new Unauthenticated('Send the API key as authorization in the connection parameters')
+          Object.assign(extra, { authorization: given })
+          const lifetime = (viewer.expiresAt ?? Number.POSITIVE_INFINITY) - Date.now()
+          if (Number.isFinite(lifetime)) {
+            const timer = setTimeout(
+              () => extra.socket.close(CloseCode.Forbidden, 'The credential expired'),
+              Math.max(0, Math.min(lifetime, 2 ** 31 - 1)),
+            )
+            extra.socket.once('close', () => clearTimeout(timer))
+          }
+          return true
+        } catch {
+          extra.socket.close(CloseCode.Forbidden, 'This API key or token is not valid')
+          return false
+        }
+      },
+      onSubscribe: async ({ extra }, _id, payload: SubscribePayload) => {
+        const running = (open.get(extra) ?? 0) + 1
+        if (running > MAX_SUBSCRIPTIONS) return [limit(`One connection may hold ${MAX_SUBSCRIPTIONS} subscriptions`)]
+        try {
+          const document = parse(payload.query, { maxTokens: 2_000 })
+          const errors = validate(schema, document, [...specifiedRules, ...rules], { maxErrors: 5 })
+          if (errors.length > 0) return errors
+          const { authorization } = extra as unknown as { authorization: string }
+          const contextValue = await admit(authorization, extra.request.socket.remoteAddress ?? '', randomUUID())
+          open.set(extra, running)
+          return { schema, document, operationName: payload.operationName, variableValues: payload.variables, contextValue }
+        } catch (error) {
+          return [error instanceof GraphQLError ? error : (admissionError(error, log, randomUUID()) as GraphQLError)]
+        }
+      },
+      onError: (_context, _id, _payload, errors) =>
+        errors.map(
+          error => new GraphQLError(error.message, { extensions: formatError(error.toJSON(), error, log, randomUUID()).extensions }),
+        ),
+      onNext: (_context, _id, _payload, _args, result) =>
+        result.errors
+          ? { ...result, errors: result.errors.map(error => ({ ...formatError(error.toJSON(), error, log, randomUUID()) })) as never }
+          : undefined,
+      onComplete: ({ extra }) => {
+        open.set(extra, Math.max(0, (open.get(extra) ?? 1) - 1))
+      },
+    },
+    sockets,
+    20_000,
+  )
+}
+
+function limit(sentence: string) {
+  return new GraphQLError(sentence, { extensions: { code: 'COST_LIMIT' } })
+}
+
+/** An error before any resolver runs: who are you, and how often. It carries its HTTP status. */
+function admissionError(error: unknown, log: Log, requestId: string): unknown {
+  if (error instanceof RateLimited) {
+    const headers = new Map([['retry-after', String(error.details.retryAfterSeconds)]])
+    return new GraphQLError(error.message, { extensions: { code: 'RATE_LIMITED', http: { status: 429, headers } } })
+  }
+  if (error instanceof Unauthenticated)
+    return new GraphQLError(error.message, { extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } } })
+  log.error('a caller could not be checked', { requestId, error: messageOf(error) })
+  return new GraphQLError('The caller could not be checked; try again', {
+    extensions: { code: 'INTERNAL_SERVER_ERROR', requestId, http: { status: 500 } },
+  })
+}
+
+/**
+ * Answers requests that fail before execution as the GraphQL-over-HTTP specification wants it (200 for `application/json`, 400 for
+ * `application/graphql-response+json`), counts every request, and gives the request's id to masked errors.
+ */
+function resultPlugin(metrics: Metrics, log: Log): ApolloServerPlugin {
+  return {
+    requestDidStart: async ({ request }) => {
+      const startedAt = performance.now()
+      const isModern = request.http?.headers.get('accept')?.includes('application/graphql-response+json') ?? false
+      return {
+        willSendResponse: async ({ response, operationName, errors, contextValue }) => {
+          const code = errors?.length ? errorCode(response.body) : 'OK'
+          const failedBeforeExecution =
+            response.body.kind === 'single' && response.body.singleResult.data === undefined && (response.http.status ?? 200) === 400
+          if (failedBeforeExecution && !isModern) response.http.status = 200
+          const seconds = (performance.now() - startedAt) / 1000
+          metrics.request(operationName ?? 'anonymous', code, seconds)
+          const { requestId, viewer } = contextValue as Context
+          log.debug('request answered', {
+            requestId,
+            operation: operationName ?? null,
+            viewer: viewer?.id ?? null,
+            code,
+            milliseconds: Math.round(seconds * 1000),
+          })
+        },
+      }
+    },
+  }
+}
+
+function errorCode(body: { kind: string; singleResult?: { errors?: readonly { extensions?: Record<string, unknown> }[] } }): string {
+  return String(body.singleResult?.errors?.[0]?.extensions?.code ?? 'ERROR')
+}
+
+function parseJson(body: Buffer, done: (error: Error | null, value?: unknown) => void) {
+  try {
+    done(null, JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)))
+  } catch (error) {
+    const sentence = error instanceof SyntaxError ? `The body is not JSON: ${error.message.slice(0, 200)}` : 'The body is not UTF-8'
+    done(Object.assign(new Error(sentence), { statusCode: 400 }))
+  }
+}
+
+function answerError(error: Error & { statusCode?: number; code?: string }, request: FastifyRequest, reply: FastifyReply, log: Log) {
+  const isGraphQL = request.url.startsWith('/graphql')
+  const status = statusOf(error)
+  if (status >= 500 && !(error instanceof DomainError))
+    log.error('a request failed', { requestId: request.id, route: request.url.split('?')[0], error: error.message, stack: error.stack })
+  const message =
+    status >= 500 && !(error instanceof DomainError)
+      ? 'Something went wrong on our side; the request id finds it in the log'
+      : error.message
+  if (reply.sent || reply.raw.headersSent) return
+  const code =
+    status === 401
+      ? 'UNAUTHENTICATED'
+      : status === 403
+        ? 'FORBIDDEN'
+        : status === 429
+          ? 'RATE_LIMITED'
+          : status >= 500
+            ? 'INTERNAL_SERVER_ERROR'
+            : 'BAD_REQUEST'
+  if (isGraphQL)
+    return reply
+      .code(status)
+      .type('application/json')
+      .send({ errors: [{ message, extensions: { code, requestId: request.id } }] })
+  return reply
+    .code(status)
+    .send({ error: message, code, requestId: request.id, ...(error instanceof DomainError && error.field ? { field: error.field } : {}) })
+}
+
+const STATUS: Record<DomainError['code'], number> = {
+  BAD_USER_INPUT: 400,
+  NOT_FOUND: 404,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  CONFLICT: 409,
+  UNAVAILABLE: 503,
+  RATE_LIMITED: 429,
+}
+
+function statusOf(error: Error & { statusCode?: number }): number {
+  return error instanceof DomainError ? STATUS[error.code] : (error.statusCode ?? 500)
+}
+
+function wantsPage({ method, headers, url }: FastifyRequest): boolean {
+  return method === 'GET' && !url.includes('query=') && (headers.accept?.includes('text/html') ?? false)
+}
+
+interface Page {
+  body: Buffer
+  type: string
+  etag: string
+}
+
+const TYPES: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+  '.ttf': 'font/ttf',
+  '.json': 'application/json',
+  '.png': 'image/png',
+}
+
+/** The built pages, read once; a request is a look-up by name, so no path leads out of the folder. */
+function readPages(folder: string): Map<string, Page> {
+  if (!existsSync(folder)) return new Map()
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(
+    entry => entry.isFile() && extname(entry.name) in TYPES,
+  )
+  return new Map(
+    entries.map(entry => {
+      const file = join(entry.parentPath, entry.name)
+      const body = readFileSync(file)
+      const page = { body, type: TYPES[extname(file)], etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 16)}"` }
+      return [relative(folder, file).replaceAll('\\', '/'), page]
+    }),
+  )
+}
+
+function sendPage(reply: FastifyReply, files: Map<string, Page>, name: string) {
+  const page = files.get(name)
+  if (!page)
+    return reply.code(404).send({ error: files.size === 0 ? 'The console is not built; npm run build builds it' : 'There is no such page' })
+  void reply
+    .type(page.type)
+    .header('etag', page.etag)
+    .header('cache-control', name.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache')
+    .header('content-security-policy', CONTENT_SECURITY_POLICY)
+    .header('x-frame-options', 'DENY')
+  return reply.request.headers['if-none-match'] === page.etag ? reply.code(304).send() : reply.send(page.body)
+}
