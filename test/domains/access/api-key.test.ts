@@ -12,6 +12,7 @@ import { Scope, scopesOf, type Viewer } from '../../../src/graphql/auth.js'
 import { IdempotencyStore } from '../../../src/graphql/idempotency.js'
 import { Unauthenticated } from '../../../src/platform/errors.js'
 import { silentLog } from '../../../src/platform/log.js'
+import { createSignals } from '../../../src/platform/signals.js'
 import { statementsOf } from '../../support/count-queries.js'
 import { createTestDatabase } from '../../support/database.js'
 import { localSignals } from '../../support/local-signals.js'
@@ -111,6 +112,22 @@ describe('an API key', () => {
     await expect(bearer(secret)).rejects.toThrow(REFUSAL)
     later(60)
     expect((await keys.revoke(undefined, apiKey.key)).revokedAt).toEqual(revokedAt)
+  })
+
+  test('that is revoked in one process ends in the others as soon as the signal arrives', async () => {
+    const [here, there] = await Promise.all([createSignals({ database, log: silentLog }), createSignals({ database, log: silentLog })])
+    const elsewhere = new ApiKeysService(new ApiKeyRepository(database), there, silentLog)
+    const remembering = new HeaderAuthenticator(keys, undefined, here)
+    try {
+      const { apiKey, secret } = await keys.create(undefined, { name: 'Far', kind: 'chatbot' })
+      await remembering.authenticate(`Bearer ${secret}`)
+      const arrived = new Promise<void>(done => here.on('key.changed', () => done()))
+      await elsewhere.revoke(undefined, apiKey.key)
+      await arrived
+      await expect(remembering.authenticate(`Bearer ${secret}`)).rejects.toThrow(REFUSAL)
+    } finally {
+      await Promise.all([here.close(), there.close()])
+    }
   })
 
   test('is checked by one statement and then remembered without any', async () => {
