@@ -17,6 +17,18 @@ export interface SignalMap {
 }
 export type SignalName = keyof SignalMap
 
+/** Every signal there is, for the check at the start of a worker. */
+export const SIGNALS: readonly SignalName[] = [
+  'events.ingested',
+  'review.posted',
+  'model.trained',
+  'model.changed',
+  'job.updated',
+  'catalogue.changed',
+  'key.changed',
+  'import.received',
+]
+
 export type Trigger = { on: SignalName } | { cron: string }
 
 /** What a running job may use beside its services. */

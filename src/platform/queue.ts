@@ -44,7 +44,11 @@ export async function openQueues({ databaseUrl, redisUrl, log }: { databaseUrl: 
   const shared = connection()
   const queues = new Map(
     LANES.map(lane => {
-      const queue = new Queue(lane, { connection: shared as never, prefix: `{${PREFIX}}`, defaultJobOptions: { removeOnComplete: true, removeOnFail: true } }, ...(backend as [never]))
+      const queue = new Queue(
+        lane,
+        { connection: shared as never, prefix: `{${PREFIX}}`, defaultJobOptions: { removeOnComplete: true, removeOnFail: true } },
+        ...(backend as [never]),
+      )
       queue.on('error', error => log.warn('the queue had a fault', { lane, error: error.message }))
       return [lane, queue] as const
     }),
@@ -65,7 +69,15 @@ export async function openQueues({ databaseUrl, redisUrl, log }: { databaseUrl: 
       await queueOf(lane).removeJobScheduler(name)
     },
     work: (lane, concurrency, process) => {
-      const options = { connection: connection() as never, prefix: `{${PREFIX}}`, concurrency, lockDuration: LOCK_MS, maxStalledCount: MAX_STALLED, removeOnComplete: { count: 0 }, removeOnFail: { count: 0 } }
+      const options = {
+        connection: connection() as never,
+        prefix: `{${PREFIX}}`,
+        concurrency,
+        lockDuration: LOCK_MS,
+        maxStalledCount: MAX_STALLED,
+        removeOnComplete: { count: 0 },
+        removeOnFail: { count: 0 },
+      }
       const worker = new Worker(lane, async job => process(job.data as Parcel), options, ...(backend as [never]))
       worker.on('error', error => log.warn('a worker had a fault', { lane, error: messageOf(error) }))
       return { close: force => worker.close(force) }

@@ -9,7 +9,8 @@ export function connectRedis(url: string, options: RedisOptions = {}): Redis | C
   const settings: RedisOptions = { maxRetriesPerRequest: null, enableReadyCheck: true, ...options }
   const { protocol, username, password, hosts, path } = partsOf(url)
   const credentials = { ...(username ? { username } : {}), ...(password ? { password } : {}) }
-  if (protocol === 'redis+cluster') return new Cluster(hosts, { redisOptions: { ...settings, ...credentials }, ...(settings.lazyConnect ? { lazyConnect: true } : {}) })
+  if (protocol === 'redis+cluster')
+    return new Cluster(hosts, { redisOptions: { ...settings, ...credentials }, ...(settings.lazyConnect ? { lazyConnect: true } : {}) })
   if (protocol === 'redis+sentinel') return new Redis({ sentinels: hosts, name: path || 'mymaster', ...credentials, ...settings })
   return new Redis(url, settings)
 }

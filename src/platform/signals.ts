@@ -26,7 +26,15 @@ const CHANNEL = 'bellwether_signals'
 const LARGEST = 7_900
 const RECONNECT_MS = 1_000
 
-export async function createSignals({ database, redisUrl, log }: { database: Pick<Database, 'url' | 'sql'>; redisUrl?: string; log: Log }): Promise<Signals> {
+export async function createSignals({
+  database,
+  redisUrl,
+  log,
+}: {
+  database: Pick<Database, 'url' | 'sql'>
+  redisUrl?: string
+  log: Log
+}): Promise<Signals> {
   const origin = randomUUID()
   const listeners = new Map<SignalName, Set<Listener<SignalName>>>()
   const deliver = (name: SignalName, payload: SignalMap[SignalName]) => {
@@ -97,7 +105,8 @@ async function overPostgres(database: Pick<Database, 'url' | 'sql'>, receive: (t
 
 async function overRedis(url: string, receive: (text: string) => void, log: Log): Promise<Wire> {
   const [subscriber, publisher] = [connectRedis(url), connectRedis(url)]
-  for (const client of [subscriber, publisher]) client.on('error', (error: Error) => log.warn('the signal connection had a fault', { error: error.message }))
+  for (const client of [subscriber, publisher])
+    client.on('error', (error: Error) => log.warn('the signal connection had a fault', { error: error.message }))
   subscriber.on('message', (_channel: string, text: string) => receive(text))
   await subscriber.subscribe(CHANNEL)
   return {

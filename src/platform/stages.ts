@@ -11,7 +11,10 @@ export interface Stage {
 }
 
 /** Says what is so with a stage of the pipeline; `ok` also moves the time of the last success. Counts that are not given stay. */
-export async function reportStage(database: Pick<Database, 'sql'>, { stage, state, reason = null, rowsIn = null, rowsOut = null }: Stage): Promise<void> {
+export async function reportStage(
+  database: Pick<Database, 'sql'>,
+  { stage, state, reason = null, rowsIn = null, rowsOut = null }: Stage,
+): Promise<void> {
   await database.sql(
     `INSERT INTO "StageReport" (stage, state, reason, "rowsIn", "rowsOut", "lastSuccessAt", "updatedAt")
      VALUES ($1, $2, $3, $4, $5, CASE WHEN $2 = 'ok' THEN now() END, now())

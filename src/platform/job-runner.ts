@@ -1,0 +1,275 @@
+import { DomainError, InvalidInput, messageOf, NotFound, Unavailable } from './errors.js'
+import type { JobRow, JobStore, NewJob } from './job-store.js'
+import { type JobContext, type JobDefinition, SIGNALS, type SignalName } from './jobs.js'
+import { type Log, withLogFields } from './log.js'
+import type { Metrics } from './metrics.js'
+import { LANES, type Parcel, type Queues } from './queue.js'
+import type { Signals } from './signals.js'
+
+type Definition = Pick<JobDefinition<never>, 'name' | 'lane' | 'payload' | 'trigger' | 'tries'>
+
+const TRIES = 3
+const BACKOFF_MS = 2_000
+const HEARTBEAT_MS = 3_000
+const PROGRESS_EVERY_MS = 400
+const SWEEP_MS = 20_000
+const CONCURRENCY = { quick: 4, heavy: 2 }
+
+/** The list of jobs, checked: a fault stops the start with a sentence that names the culprit and the cure. */
+export function checkDefinitions<Services>(definitions: readonly JobDefinition<Services>[]): Map<string, JobDefinition<Services>> {
+  const byName = new Map<string, JobDefinition<Services>>()
+  for (const definition of definitions) {
+    const { name, run, trigger = [], lane } = definition
+    if (!/^[a-z][a-z0-9-]+$/.test(name)) throw new Error(`The job "${name}" needs a name in kebab-case (defineJob in jobs/)`)
+    if (byName.has(name)) throw new Error(`Two jobs are called "${name}"; rename one of them in jobs/index.ts`)
+    if (typeof run !== 'function') throw new Error(`The job "${name}" has no run function; give it one in jobs/${name}.ts`)
+    if (!LANES.includes(lane)) throw new Error(`The job "${name}" names the lane "${lane}"; the lanes are ${LANES.join(', ')}`)
+    for (const each of trigger) {
+      if ('on' in each && !SIGNALS.includes(each.on))
+        throw new Error(`The job "${name}" waits for the signal "${each.on}", which nobody sends; add it to SignalMap in platform/jobs.ts`)
+      if ('cron' in each && !isCron(each.cron))
+        throw new Error(`The job "${name}" has the schedule "${each.cron}"; a schedule has five fields: minute hour day month weekday`)
+    }
+    byName.set(name, definition)
+  }
+  return byName
+}
+
+function isCron(text: string): boolean {
+  const fields = text.trim().split(/\s+/)
+  return fields.length === 5 && fields.every(field => /^[\d*/,-]+$/.test(field))
+}
+
+/** Gives work to the workers; used by servers and workers alike. */
+export class Jobs {
+  constructor(
+    private readonly store: JobStore,
+    private readonly queues: Queues,
+    private readonly definitions: ReadonlyMap<string, Definition>,
+    private readonly signals: Signals,
+  ) {}
+
+  /** Records a job and sends it on its way. Throws `InvalidInput` with the path of a faulty payload. */
+  async enqueue(
+    name: string,
+    payload: unknown,
+    options: Omit<NewJob, 'name' | 'lane' | 'payload' | 'trigger'> & { trigger?: string } = {},
+  ): Promise<JobRow> {
+    const definition = this.definitions.get(name)
+    if (!definition) throw new NotFound(`There is no job "${name}"`, { name })
+    const parsed = definition.payload.safeParse(payload ?? {})
+    if (!parsed.success)
+      throw new InvalidInput(
+        `The payload of "${name}" is faulty: ${parsed.error.issues.map(issue => `${issue.path.join('.') || 'it'}: ${issue.message}`).join('; ')}`,
+      )
+    const row = await this.store.insert({ trigger: 'manual', ...options, name, lane: definition.lane, payload: parsed.data })
+    await this.send(row, options.delayMs)
+    return row
+  }
+
+  /** Like `enqueue`, but not when the same work waits already. */
+  async enqueueOnce(name: string, payload: unknown, trigger: string): Promise<JobRow | undefined> {
+    const definition = this.definitions.get(name)
+    const parsed = definition?.payload.safeParse(payload)
+    const row =
+      definition && (await this.store.insertOnce({ name, lane: definition.lane, payload: parsed?.success ? parsed.data : {}, trigger }))
+    if (row) await this.send(row)
+    return row
+  }
+
+  get(id: string): Promise<JobRow | undefined> {
+    return this.store.get(id)
+  }
+
+  async cancel(id: string): Promise<JobRow> {
+    const row = await this.store.cancel(id)
+    if (row) {
+      await this.signals.announce('job.updated', { jobId: id })
+      return row
+    }
+    const existing = await this.store.get(id)
+    if (!existing) throw new NotFound('No job has this id', {}, ['id'])
+    return existing
+  }
+
+  /** A queue that is away delays the job until the sweep; the row is safe. */
+  async send({ lane, name, id, fence }: Pick<JobRow, 'lane' | 'name' | 'id' | 'fence'>, delayMs = 0): Promise<void> {
+    await this.queues.add(lane, name, `${id}_${fence}`, { jobId: id }, delayMs).catch(() => {})
+    await this.signals.announce('job.updated', { jobId: id })
+  }
+}
+
+interface RunnerParts<Services> {
+  services: Services
+  definitions: ReadonlyMap<string, JobDefinition<Services>>
+  jobs: Jobs
+  store: JobStore
+  queues: Queues
+  signals: Signals
+  log: Log
+  metrics?: Metrics
+}
+
+/** Takes jobs from the lanes and runs them; `drain` ends well within half a minute. */
+export async function startRunner<Services>(parts: RunnerParts<Services>): Promise<{ drain(): Promise<void>; sweep(): Promise<number> }> {
+  const { definitions, jobs, store, queues, signals, log } = parts
+  const draining = new AbortController()
+  const running = new Set<Promise<void>>()
+
+  const take = async (parcel: Parcel) => {
+    if ('due' in parcel) return void (await jobs.enqueueOnce(parcel.due, {}, 'schedule'))
+    if (draining.signal.aborted) return
+    const row = await store.claim(parcel.jobId)
+    if (!row) return
+    const work = withLogFields({ jobId: row.id, job: row.name }, () => attempt(parts, row, draining.signal))
+    running.add(work)
+    await work.finally(() => running.delete(work))
+  }
+  const workers = LANES.map(lane => queues.work(lane, CONCURRENCY[lane], take))
+  await upsertSchedules(definitions, queues)
+  const unsubscribe = subscribe(definitions, jobs, signals, log)
+  const sweep = async () => {
+    const rows = await store.forgotten()
+    for (const row of rows) await jobs.send(row)
+    return rows.length
+  }
+  const timer = setInterval(() => sweep().catch(error => log.warn('the sweep failed', { error: messageOf(error) })), SWEEP_MS)
+  await sweep()
+  return {
+    sweep,
+    drain: async () => {
+      clearInterval(timer)
+      for (const stop of unsubscribe) stop()
+      const closed = Promise.all(workers.map(worker => worker.close()))
+      const grace = new Promise(done => setTimeout(done, 8_000).unref())
+      await Promise.race([Promise.allSettled(running), grace])
+      draining.abort(new Unavailable('The worker is closing'))
+      await Promise.race([Promise.allSettled(running), new Promise(done => setTimeout(done, 8_000).unref())])
+      await Promise.race([closed, new Promise(done => setTimeout(done, 3_000).unref())])
+    },
+  }
+}
+
+async function attempt<Services>(
+  { services, definitions, jobs, store, signals, log, metrics }: RunnerParts<Services>,
+  row: JobRow,
+  draining: AbortSignal,
+): Promise<void> {
+  const startedAt = performance.now()
+  const { id, name, fence } = row
+  const stopping = new AbortController()
+  const stop = (verdict: 'go on' | 'cancel' | 'lost') => {
+    if (verdict === 'cancel') stopping.abort(new Cancelled())
+    if (verdict === 'lost') stopping.abort(new Lost())
+  }
+  const onDrain = () => stopping.abort(draining.reason)
+  draining.addEventListener('abort', onDrain, { once: true })
+  const heart = setInterval(() => store.beat(id, fence).then(stop, () => {}), HEARTBEAT_MS)
+  const outcome = await work().catch(fail)
+  clearInterval(heart)
+  draining.removeEventListener('abort', onDrain)
+  metrics?.job(name, outcome, (performance.now() - startedAt) / 1000)
+  await signals.announce('job.updated', { jobId: id })
+
+  async function work(): Promise<string> {
+    const definition = definitions.get(name)
+    if (!definition) throw new InvalidInput(`This worker knows no job "${name}"`)
+    const payload = definition.payload.parse(row.payload) as never
+    const answer = await definition.run(services, payload, contextOf())
+    stopping.signal.throwIfAborted()
+    const { message, result } = typeof answer === 'string' ? { message: answer, result: undefined } : answer
+    const kept = await store.settle(id, fence, { state: 'COMPLETED', message, result })
+    log.info('job done', { message, milliseconds: Math.round(performance.now() - startedAt) })
+    return kept ? 'completed' : 'lost'
+  }
+
+  function contextOf(): JobContext {
+    let last = 0
+    return {
+      jobId: id,
+      attempt: row.attempts,
+      signal: stopping.signal,
+      progress: async (share, message, result) => {
+        stopping.signal.throwIfAborted()
+        if (performance.now() - last < PROGRESS_EVERY_MS && share < 1) return
+        last = performance.now()
+        stop(await store.progress(id, fence, Math.max(0, Math.min(1, share)), message, result))
+        stopping.signal.throwIfAborted()
+        await signals.announce('job.updated', { jobId: id })
+      },
+    }
+  }
+
+  async function fail(error: unknown): Promise<string> {
+    const cause = stopping.signal.aborted ? stopping.signal.reason : error
+    if (cause instanceof Lost) return 'lost'
+    if (cause instanceof Cancelled) {
+      await store.settle(id, fence, { state: 'CANCELLED', message: 'Cancelled' })
+      return 'cancelled'
+    }
+    if (draining.aborted) {
+      await store.settle(id, fence, { state: 'WAITING', message: 'Handed back, because its worker closed', uncounted: true })
+      return 'handed back'
+    }
+    const tries = definitions.get(name)?.tries ?? TRIES
+    const message = messageOf(error)
+    if (mayRetry(error) && row.attempts < tries) {
+      const delayMs = BACKOFF_MS * 2 ** (row.attempts - 1)
+      const kept = await store.settle(id, fence, {
+        state: 'DELAYED',
+        error: message,
+        message: `Attempt ${row.attempts} failed; the next one follows in ${delayMs / 1000} s`,
+        delayMs,
+      })
+      if (kept) await jobs.send({ ...row, fence }, delayMs)
+      log.warn('a job failed and is tried again', { error: message, attempt: row.attempts })
+      return 'retried'
+    }
+    await store.settle(id, fence, { state: 'FAILED', error: message, message: 'Failed' })
+    log.error('a job failed for good', { error: message, attempts: row.attempts, stack: error instanceof Error ? error.stack : undefined })
+    return 'failed'
+  }
+}
+
+class Cancelled extends Error {}
+class Lost extends Error {}
+
+/** Only what may pass by itself: a part that is away, and the unknown. */
+function mayRetry(error: unknown): boolean {
+  return error instanceof Unavailable || !(error instanceof DomainError || (error as Error)?.name === 'ZodError')
+}
+
+async function upsertSchedules<Services>(definitions: ReadonlyMap<string, JobDefinition<Services>>, queues: Queues) {
+  for (const lane of LANES) {
+    const wanted = new Map(
+      [...definitions.values()]
+        .filter(({ lane: of }) => of === lane)
+        .flatMap(({ name, trigger = [] }) => trigger.flatMap(each => ('cron' in each ? [[name, each.cron] as const] : []))),
+    )
+    for (const [name, cron] of wanted) await queues.schedule(lane, name, cron)
+    for (const name of await queues.schedules(lane)) if (!wanted.has(name)) await queues.unschedule(lane, name)
+  }
+}
+
+function subscribe<Services>(
+  definitions: ReadonlyMap<string, JobDefinition<Services>>,
+  jobs: Jobs,
+  signals: Signals,
+  log: Log,
+): (() => void)[] {
+  return [...definitions.values()].flatMap(({ name, trigger = [] }) =>
+    trigger.flatMap(each => {
+      if (!('on' in each)) return []
+      const signal: SignalName = each.on
+      return [
+        signals.on(
+          signal,
+          payload =>
+            void jobs
+              .enqueueOnce(name, payload, signal)
+              .catch(error => log.warn('a signal started no job', { signal, job: name, error: messageOf(error) })),
+        ),
+      ]
+    }),
+  )
+}

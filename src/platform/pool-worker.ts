@@ -1,0 +1,17 @@
+// Runs in a worker thread: loads the family's compiled index once and calls the function asked for.
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+interface Request {
+  root: string
+  family: string
+  function: string
+  args: readonly unknown[]
+}
+
+export default async function run({ root, family, function: name, args }: Request): Promise<unknown> {
+  if (!/^[a-z][a-z-]*$/.test(family)) throw new TypeError(`"${family}" is no family of algorithms`)
+  const module = await import(pathToFileURL(join(root, 'dist/src/algorithms', family, 'index.js')).href)
+  if (typeof module[name] !== 'function') throw new TypeError(`The family ${family} exports no function ${name}`)
+  return module[name](...args)
+}
