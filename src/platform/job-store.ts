@@ -69,7 +69,7 @@ export class JobStore {
   }
 
   /** Newest first, after (createdAt, id). */
-  async page(state: JobState | null | undefined, after: { createdAt: Date; id: string } | undefined, limit: number): Promise<JobRow[]> {
+  async page(state: JobState | null | undefined, after: { createdAt: string; id: string } | undefined, limit: number): Promise<JobRow[]> {
     return this.database.sql<JobRow>(
       `SELECT * FROM "Job" WHERE ($1::"JobState" IS NULL OR state = $1) AND ($2::timestamptz IS NULL OR ("createdAt", id) < ($2, $3))
        ORDER BY "createdAt" DESC, id DESC LIMIT $4`,

@@ -30,7 +30,9 @@ export function createPool(threads: number, root: string = process.cwd()): Pool 
         return (await pool.run({ ...task, root }, { signal })) as T
       } catch (error) {
         if (signal?.aborted) throw signal.reason
-        const died = /ERR_WORKER_OUT_OF_MEMORY|Worker.*(exit|terminated)|memory/i.test(`${(error as { code?: string }).code} ${messageOf(error)}`)
+        const died = /ERR_WORKER_OUT_OF_MEMORY|Worker.*(exit|terminated)|memory/i.test(
+          `${(error as { code?: string }).code} ${messageOf(error)}`,
+        )
         throw died ? new Unavailable(`A worker thread died while it ran ${task.family}.${task.function}: ${messageOf(error)}`) : error
       }
     },

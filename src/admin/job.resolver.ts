@@ -1,0 +1,52 @@
+import { Arg, Args, ArgsType, Authorized, Field, ID, Mutation, Query, Resolver, Root, Subscription } from 'type-graphql'
+import { Scope } from '../graphql/auth.js'
+import { PageArgs } from '../graphql/connection.js'
+import type { Context } from '../graphql/context.js'
+import { decodeId } from '../graphql/node-id.js'
+import { payload } from '../graphql/payload.js'
+import { JobState } from '../platform/generated/prisma/enums.js'
+import { JobConnection, JobPayload, JobType } from './job.schema.js'
+import type { JobsService } from './job.service.js'
+
+@ArgsType()
+class JobsArgs extends PageArgs {
+  @Field(() => JobState, { nullable: true })
+  state?: JobState | null
+}
+
+@Resolver(() => JobType)
+export class JobsResolver {
+  constructor(private readonly jobs: JobsService) {}
+
+  @Authorized(Scope.JOBS_READ)
+  @Query(() => JobType, { nullable: true, description: 'One job; null when there is none. Scope: jobs:read.' })
+  job(@Arg('id', () => ID) id: string) {
+    return this.jobs.get(decodeId('Job', id))
+  }
+
+  @Authorized(Scope.JOBS_READ)
+  @Query(() => JobConnection, { name: 'jobs', description: 'Jobs, newest first; the failed ones are the dead letters. Scope: jobs:read.' })
+  list(@Args(() => JobsArgs) args: JobsArgs) {
+    return this.jobs.page(args)
+  }
+
+  @Authorized(Scope.JOBS_WRITE)
+  @Mutation(() => JobPayload, { description: 'Cancels a waiting job at once and asks a running one to stop. Scope: jobs:write.' })
+  jobCancel(@Arg('id', () => ID) id: string) {
+    return payload(() => this.jobs.cancel(decodeId('Job', id)))
+  }
+
+  @Authorized(Scope.JOBS_READ)
+  @Subscription(() => JobType, {
+    description: 'The job as it is now and after every change, until it has ended. Scope: jobs:read.',
+    subscribe: ({ args, context }: { args: { id: string }; context: Context }) =>
+      (context.resolver(JobsResolver) as JobsResolver).watch(args.id) as never,
+  })
+  jobUpdated(@Root() job: JobType, @Arg('id', () => ID) _id: string): JobType {
+    return job
+  }
+
+  watch(id: string) {
+    return this.jobs.watch(decodeId('Job', id))
+  }
+}

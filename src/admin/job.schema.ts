@@ -1,0 +1,61 @@
+import { Field, Float, Int, ObjectType, registerEnumType } from 'type-graphql'
+import { connectionType } from '../graphql/connection.js'
+import { NodeType } from '../graphql/node.js'
+import { encodeId } from '../graphql/node-id.js'
+import { Payload } from '../graphql/payload.js'
+import { DateTime, JSONScalar } from '../graphql/scalars.js'
+import { JobState } from '../platform/generated/prisma/enums.js'
+import type { JobRow } from '../platform/job-store.js'
+
+registerEnumType(JobState, { name: 'JobState' })
+
+@ObjectType('Job', { implements: NodeType, simpleResolvers: true, description: 'Work that answers the clock, a signal or a person' })
+export class JobType extends NodeType {
+  @Field(() => String)
+  name!: string
+
+  @Field(() => String, { description: 'quick answers people, heavy trains and imports' })
+  lane!: string
+
+  @Field(() => JobState)
+  state!: JobState
+
+  @Field(() => Float, { description: 'Share that is done, 0 to 1' })
+  progress!: number
+
+  @Field(() => String, { nullable: true, description: 'What it says of itself, in a sentence' })
+  message!: string | null
+
+  @Field(() => JSONScalar, { nullable: true })
+  result!: unknown
+
+  @Field(() => String, { nullable: true, description: 'Why the last attempt failed' })
+  error!: string | null
+
+  @Field(() => Int)
+  attempts!: number
+
+  @Field(() => String, { description: 'manual, schedule, or the signal that started it' })
+  trigger!: string
+
+  @Field(() => DateTime)
+  createdAt!: Date
+
+  @Field(() => DateTime, { nullable: true })
+  startedAt!: Date | null
+
+  @Field(() => DateTime, { nullable: true })
+  finishedAt!: Date | null
+
+  static of({ id, ...row }: JobRow): JobType {
+    return Object.assign(new JobType(), row, { id: encodeId('Job', id) })
+  }
+}
+
+export const JobConnection = connectionType('Job', () => JobType)
+
+@ObjectType({ description: 'A job that was started or touched' })
+export class JobPayload extends Payload {
+  @Field(() => JobType, { nullable: true })
+  job?: JobType | null
+}
