@@ -7,14 +7,16 @@ export interface TaskData<Data> {
   rows: number
   from: Date | null
   to: Date | null
+  /** Database id of each item index; kept with the model, so that its answers can be read. */
+  keys: Int32Array
 }
 
-/** Metrics by their names in the protocols (ndcgAt10, auc …); higher is better only where `primary` says so. */
+/** Metrics by their names in the protocols (ndcgAt10, auc …). */
 export type Metrics = Record<string, number>
 
 /**
- * Something to be learned. `load` runs on the worker's thread (I/O), the rest on a pool thread: `family` names the module under
- * src/algorithms whose index exports the algorithms, and whose `evaluate` splits by time and measures.
+ * Something to be learned. `load` does the I/O; fitting and measuring run in worker threads, where `family` names the folder under src/algorithms
+ * whose index exports the functions of `FamilyFunctions`.
  */
 export interface Task<Data = unknown, Model extends Learned = Learned> {
   readonly name: ModelTask
@@ -27,9 +29,17 @@ export interface Task<Data = unknown, Model extends Learned = Learned> {
   load(now: Date): Promise<TaskData<Data>>
 }
 
-/** What a family's index.ts exports beside its list, for the trainer: measure one algorithm on a time split. */
-export interface Family<Data, Model extends Learned> {
-  algorithms: readonly Algorithm<Data, Model>[]
-  split(data: Data): { train: Data; test: Data }
-  evaluate(model: Model, train: Data, test: Data): Metrics
+/** What a family's index.ts exports for the trainer; everything is structured-cloneable. */
+export interface FamilyFunctions<Data> {
+  /** Fits on the earlier part of the data and measures on the later one. */
+  fitAndEvaluate(request: FitRequest<Data>): { artifact: Uint8Array; metrics: Metrics; seconds: number }
+  /** Fits on all data. */
+  fitAll(request: FitRequest<Data>): { artifact: Uint8Array; seconds: number }
+}
+
+export interface FitRequest<Data> {
+  algorithm: string
+  params: Record<string, number | string | boolean>
+  seed: number
+  data: Data
 }

@@ -1,0 +1,60 @@
+import { Field, Float, ID, ObjectType } from 'type-graphql'
+import { NodeType } from '../graphql/node.js'
+import { encodeId } from '../graphql/node-id.js'
+import { DateTime, JSONScalar } from '../graphql/scalars.js'
+import type { DecisionRow } from './decisions.js'
+
+@ObjectType({ description: 'One part of a decision, with its exact weight', simpleResolvers: true })
+export class Contribution {
+  @Field(() => String)
+  feature!: string
+
+  @Field(() => String)
+  value!: string
+
+  @Field(() => Float)
+  weight!: number
+}
+
+@ObjectType('Decision', { implements: NodeType, description: "A model's or rule's answer to one request, with its reasons" })
+export class DecisionType extends NodeType {
+  @Field(() => String)
+  kind!: string
+
+  @Field(() => DateTime)
+  at!: Date
+
+  @Field(() => ID, { nullable: true, description: 'The model that answered; null when it was the baseline' })
+  modelId!: string | null
+
+  @Field(() => String, { description: 'Algorithm and version that answered' })
+  servedBy!: string
+
+  @Field(() => [Contribution])
+  contributions!: Contribution[]
+
+  @Field(() => [String], { description: 'Rules that shaped the answer, in sentences' })
+  rules!: string[]
+
+  @Field(() => JSONScalar, { description: 'Candidates that were not shown: counts by reason, and examples' })
+  dropped!: unknown
+
+  @Field(() => String, { nullable: true, description: 'The consent that personal data was used on' })
+  consentBasis!: string | null
+
+  @Field(() => String, { description: 'SHA-256 of what was asked' })
+  inputHash!: string
+
+  static of({ id, kind, at, modelId, servedBy, detail, consentBasis, inputHash }: DecisionRow): DecisionType {
+    return Object.assign(new DecisionType(), {
+      id: encodeId('Decision', id),
+      kind,
+      at,
+      modelId: modelId && encodeId('Model', modelId),
+      servedBy,
+      ...detail,
+      consentBasis,
+      inputHash,
+    })
+  }
+}

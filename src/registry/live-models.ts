@@ -1,0 +1,154 @@
+import type { Learned } from '../algorithms/algorithm.js'
+import type { Database } from '../platform/database.js'
+import { messageOf } from '../platform/errors.js'
+import type { Log } from '../platform/log.js'
+import type { Signals } from '../platform/signals.js'
+import { reportStage } from '../platform/stages.js'
+import { unpackBundle } from './bundle.js'
+import type { ModelRepository, Serving } from './model.repository.js'
+import type { Task } from './task.js'
+
+/** A model in memory, ready to answer. */
+export interface LiveModel<Model extends Learned = Learned> {
+  model: Model
+  /** null: the baseline, which is no model that anybody approved. */
+  modelId: string | null
+  algorithm: string
+  /** E.g. "item-cf v3", or "popularity (baseline)". */
+  servedBy: string
+  keys: Int32Array
+  indexOf: ReadonlyMap<number, number>
+}
+
+interface Served {
+  live?: LiveModel
+  /** Live and approved ones by algorithm. */
+  named: Map<string, LiveModel>
+  baseline?: LiveModel
+  baselineAt?: string
+}
+
+const LOOK_EVERY_MS = 3_000
+
+/**
+ * The models this process answers with. Signals make a swap immediate; a look at the database every few seconds makes it certain.
+ * A model whose bytes are broken is not taken: what served before goes on, or the baseline, and a stage says so.
+ */
+export class LiveModels {
+  private readonly served = new Map<string, Served>()
+  private readonly refused = new Set<string>()
+  private unsubscribe = () => {}
+  private timer?: NodeJS.Timeout
+  private looking?: Promise<void>
+
+  constructor(
+    private readonly tasks: ReadonlyMap<string, Task<never, Learned>>,
+    private readonly parts: { models: ModelRepository; database: Database; signals: Signals; log: Log },
+  ) {}
+
+  async start(): Promise<void> {
+    await this.look()
+    this.unsubscribe = this.parts.signals.on('model.changed', () => void this.look())
+    this.timer = setInterval(() => void this.look(), LOOK_EVERY_MS)
+    this.timer.unref()
+  }
+
+  stop(): void {
+    clearInterval(this.timer)
+    this.unsubscribe()
+  }
+
+  /** The approved model that serves the task; undefined while there is none. */
+  live<Model extends Learned>(task: string): LiveModel<Model> | undefined {
+    return this.served.get(task)?.live as LiveModel<Model> | undefined
+  }
+
+  /** The newest approved model of this algorithm, or the baseline by its name. */
+  named<Model extends Learned>(task: string, algorithm: string): LiveModel<Model> | undefined {
+    const served = this.served.get(task)
+    const found = served?.baseline?.algorithm === algorithm ? served.baseline : served?.named.get(algorithm)
+    return found as LiveModel<Model> | undefined
+  }
+
+  baseline<Model extends Learned>(task: string): LiveModel<Model> | undefined {
+    return this.served.get(task)?.baseline as LiveModel<Model> | undefined
+  }
+
+  /** Brings what is served in line with the database. Never throws: what serves goes on serving. */
+  look(): Promise<void> {
+    this.looking = (this.looking ?? Promise.resolve())
+      .then(() => this.compare())
+      .catch(error => this.parts.log.warn('the models could not be looked up', { error: messageOf(error) }))
+    return this.looking
+  }
+
+  private async compare(): Promise<void> {
+    const { models } = this.parts
+    const servable = await models.servable()
+    const times = await models.baselineTimes()
+    for (const [name, task] of this.tasks) {
+      const before = this.served.get(name)
+      const named = new Map<string, LiveModel>()
+      let live: LiveModel | undefined
+      for (const wanted of servable.filter(each => each.task === name)) {
+        const loaded = await this.modelOf(task, wanted, before)
+        if (!loaded) continue
+        named.set(wanted.algorithm, loaded)
+        if (wanted.status === 'LIVE') live = loaded
+      }
+      const isBroken = !live && servable.some(each => each.task === name && each.status === 'LIVE')
+      const baselineAt = times.get(name)
+      const baseline =
+        before?.baseline && before.baselineAt === baselineAt ? before.baseline : ((await this.baselineOf(task)) ?? before?.baseline)
+      this.served.set(name, { live: isBroken ? before?.live : live, named, baseline, baselineAt })
+    }
+  }
+
+  private async modelOf(task: Task<never, Learned>, wanted: Serving, before: Served | undefined): Promise<LiveModel | undefined> {
+    const known = [...(before?.named.values() ?? [])].find(each => each.modelId === wanted.id)
+    if (known) return known
+    if (this.refused.has(wanted.id)) return undefined
+    try {
+      const stored = await this.parts.models.artifact(wanted.id)
+      if (!stored?.isIntact)
+        throw new Error(stored ? 'its bytes do not have the checksum they were stored with' : 'its artifact is missing')
+      const loaded = ready(task, wanted.algorithm, stored.data, { modelId: wanted.id, servedBy: `${wanted.algorithm} v${wanted.version}` })
+      if (wanted.status === 'LIVE') {
+        this.parts.log.info('model taken into service', { task: task.name, servedBy: loaded.servedBy })
+        await reportStage(this.parts.database, {
+          stage: `serve ${task.name}`,
+          state: 'ok',
+          reason: loaded.servedBy,
+          rowsOut: loaded.keys.length,
+        })
+      }
+      return loaded
+    } catch (error) {
+      this.refused.add(wanted.id)
+      const reason = `${wanted.algorithm} v${wanted.version} cannot be loaded: ${messageOf(error)}`
+      this.parts.log.error('a model was not taken into service', { task: task.name, reason })
+      if (wanted.status === 'LIVE') await reportStage(this.parts.database, { stage: `serve ${task.name}`, state: 'degraded', reason })
+      return undefined
+    }
+  }
+
+  private async baselineOf(task: Task<never, Learned>): Promise<LiveModel | undefined> {
+    const stored = await this.parts.models.baseline(task.name)
+    if (!stored) return undefined
+    try {
+      return ready(task, stored.algorithm, stored.artifact, { modelId: null, servedBy: `${stored.algorithm} (baseline)` })
+    } catch (error) {
+      this.parts.log.error('the stored baseline cannot be loaded', { task: task.name, error: messageOf(error) })
+      return undefined
+    }
+  }
+}
+
+function ready(task: Task<never, Learned>, name: string, bytes: Uint8Array, facts: Pick<LiveModel, 'modelId' | 'servedBy'>): LiveModel {
+  const algorithm = task.algorithms.find(each => each.name === name)
+  if (!algorithm) throw new Error(`this version of Bellwether has no algorithm "${name}"`)
+  const { artifact, keys } = unpackBundle(bytes)
+  const indexOf = new Map<number, number>()
+  for (let index = 0; index < keys.length; index++) indexOf.set(keys[index], index)
+  return { ...facts, algorithm: name, model: algorithm.load(artifact), keys, indexOf }
+}

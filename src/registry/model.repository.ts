@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto'
+import type { Database, Transaction } from '../platform/database.js'
+import type { ModelStatus, ModelTask } from '../platform/generated/prisma/enums.js'
+import type { Guardrails } from './guardrails.js'
+import type { Metrics } from './task.js'
+
+export interface ModelRow {
+  id: string
+  task: ModelTask
+  algorithm: string
+  version: number
+  status: ModelStatus
+  params: Record<string, number | string | boolean>
+  seed: number
+  metrics: Metrics
+  baselineMetrics: Metrics
+  liveMetrics: Metrics | null
+  guardrails: Guardrails
+  card: string
+  trainedAt: Date
+  trainedRows: number
+  dataFrom: Date | null
+  dataTo: Date | null
+  seconds: number
+  jobId: string | null
+  reviewedBy: string | null
+  reviewNote: string | null
+  reviewedAt: Date | null
+  liveAt: Date | null
+  retiredAt: Date | null
+}
+
+export type NewModel = Omit<ModelRow, 'id' | 'version' | 'card' | 'reviewedBy' | 'reviewNote' | 'reviewedAt' | 'liveAt' | 'retiredAt'> & {
+  artifact: Uint8Array
+  cardOf(version: number): string
+}
+
+/** What a server needs to know of a model before it loads its artifact. */
+export type Serving = Pick<ModelRow, 'id' | 'task' | 'algorithm' | 'version' | 'status' | 'trainedAt'>
+
+/** A stored baseline: it needs no approval, so it is no model. */
+export interface StoredBaseline {
+  artifact: Uint8Array
+  algorithm: string
+  trainedAt: string
+  rows: number
+}
+
+const LOCK_SPACE = 41
+
+export class ModelRepository {
+  constructor(private readonly database: Database) {}
+
+  async get(id: string): Promise<ModelRow | undefined> {
+    return (await this.database.prisma.model.findUnique({ where: { id } })) as unknown as ModelRow | undefined
+  }
+
+  async byJob(jobId: string): Promise<ModelRow[]> {
+    return (await this.database.prisma.model.findMany({ where: { jobId } })) as unknown as ModelRow[]
+  }
+
+  async live(task: ModelTask): Promise<ModelRow | undefined> {
+    return (await this.database.prisma.model.findFirst({ where: { task, status: 'LIVE' } })) as unknown as ModelRow | undefined
+  }
+
+  page(
+    filter: { task?: ModelTask | null; status?: ModelStatus | null },
+    after: { trainedAt: string; id: string } | undefined,
+    limit: number,
+  ): Promise<ModelRow[]> {
+    return this.database.sql<ModelRow>(
+      `SELECT * FROM "Model" WHERE ($1::"ModelTask" IS NULL OR task = $1) AND ($2::"ModelStatus" IS NULL OR status = $2)
+         AND ($3::timestamptz IS NULL OR ("trainedAt", id) < ($3, $4)) ORDER BY "trainedAt" DESC, id DESC LIMIT $5`,
+      [filter.task ?? null, filter.status ?? null, after?.trainedAt ?? null, after?.id ?? null, limit],
+    )
+  }
+
+  async count(filter: { task?: ModelTask | null; status?: ModelStatus | null }): Promise<number> {
+    return this.database.prisma.model.count({ where: { task: filter.task ?? undefined, status: filter.status ?? undefined } })
+  }
+
+  /** Stores the model with its artifact and the next version of its algorithm, whole or not at all. */
+  create({ artifact, cardOf, ...model }: NewModel): Promise<ModelRow> {
+    const sha256 = checksum(artifact)
+    return this.database.transaction(async tx => {
+      await lockTask(tx, model.task)
+      const newest = await tx.model.aggregate({ where: { task: model.task, algorithm: model.algorithm }, _max: { version: true } })
+      const version = (newest._max.version ?? 0) + 1
+      const row = await tx.model.create({
+        data: {
+          ...model,
+          liveMetrics: model.liveMetrics ?? undefined,
+          guardrails: model.guardrails as object,
+          version,
+          card: cardOf(version),
+          artifact: { create: { sha256, bytes: artifact.length, data: artifact as Uint8Array<ArrayBuffer> } },
+        },
+      })
+      return row as unknown as ModelRow
+    })
+  }
+
+  /** Moves a model from one of `from` to `to` in one statement; false when it was not there any more. */
+  async move(
+    id: string,
+    from: readonly ModelStatus[],
+    to: ModelStatus,
+    review: { by: string; note: string | null; at: Date },
+  ): Promise<boolean> {
+    const { count } = await this.database.prisma.model.updateMany({
+      where: { id, status: { in: [...from] } },
+      data: { status: to, reviewedBy: review.by, reviewNote: review.note, reviewedAt: review.at },
+    })
+    return count === 1
+  }
+
+  /** Makes a model live and retires the one that was, as one step: at no moment are there two, and parallel calls queue up. */
+  promote(
+    id: string,
+    task: ModelTask,
+    from: readonly ModelStatus[],
+    review: { by: string; note: string | null; at: Date },
+  ): Promise<boolean> {
+    return this.database.transaction(async tx => {
+      await lockTask(tx, task)
+      const { count } = await tx.model.updateMany({
+        where: { id, status: { in: [...from] } },
+        data: { status: 'APPROVED', reviewedBy: review.by, reviewNote: review.note, reviewedAt: review.at },
+      })
+      if (count === 0) return false
+      await tx.model.updateMany({ where: { task, status: 'LIVE' }, data: { status: 'RETIRED', retiredAt: review.at } })
+      await tx.model.update({ where: { id }, data: { status: 'LIVE', liveAt: review.at, retiredAt: null } })
+      return true
+    })
+  }
+
+  /** The model that was live before the one that is. */
+  async previous(task: ModelTask): Promise<ModelRow | undefined> {
+    return (await this.database.prisma.model.findFirst({
+      where: { task, status: 'RETIRED', liveAt: { not: null } },
+      orderBy: { retiredAt: 'desc' },
+    })) as unknown as ModelRow | undefined
+  }
+
+  /** Live models, and of every algorithm the newest that a person approved. */
+  servable(): Promise<Serving[]> {
+    return this.database.sql<Serving>(
+      `SELECT DISTINCT ON (task, algorithm) id, task, algorithm, version, status, "trainedAt" FROM "Model"
+       WHERE status IN ('LIVE', 'APPROVED') ORDER BY task, algorithm, (status = 'LIVE') DESC, version DESC`,
+    )
+  }
+
+  /** The bytes of a model's artifact with the checksum that was stored beside them. */
+  async artifact(modelId: string): Promise<{ data: Uint8Array; isIntact: boolean } | undefined> {
+    const row = await this.database.prisma.artifact.findUnique({ where: { modelId } })
+    return row ? { data: row.data, isIntact: checksum(row.data) === row.sha256 } : undefined
+  }
+
+  async keepBaseline(task: ModelTask, { artifact, ...facts }: StoredBaseline): Promise<void> {
+    const value = { ...facts, artifact: Buffer.from(artifact).toString('base64') }
+    await this.database.prisma.setting.upsert({
+      where: { name: `baseline:${task}` },
+      create: { name: `baseline:${task}`, value },
+      update: { value },
+    })
+  }
+
+  async baselineTimes(): Promise<Map<string, string>> {
+    const rows = await this.database.sql<{ name: string; at: string }>(
+      `SELECT name, value->>'trainedAt' AS at FROM "Setting" WHERE name LIKE 'baseline:%'`,
+    )
+    return new Map(rows.map(({ name, at }) => [name.slice('baseline:'.length), at]))
+  }
+
+  async baseline(task: ModelTask): Promise<StoredBaseline | undefined> {
+    const row = await this.database.prisma.setting.findUnique({ where: { name: `baseline:${task}` } })
+    if (!row) return undefined
+    const value = row.value as unknown as Omit<StoredBaseline, 'artifact'> & { artifact: string }
+    return { ...value, artifact: new Uint8Array(Buffer.from(value.artifact, 'base64')) }
+  }
+}
+
+function lockTask(tx: Transaction, task: ModelTask) {
+  return tx.$executeRaw`SELECT pg_advisory_xact_lock(${LOCK_SPACE}::int, hashtext(${task}))`
+}
+
+function checksum(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

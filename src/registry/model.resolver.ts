@@ -1,0 +1,40 @@
+import { Arg, Args, Authorized, Ctx, Mutation, Query, Resolver } from 'type-graphql'
+import { Scope } from '../graphql/auth.js'
+import type { Context } from '../graphql/context.js'
+import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
+import { ModelConnection, ModelPayload, ModelReviewInput, ModelsArgs, ModelType } from './model.schema.js'
+import type { ModelsService } from './model.service.js'
+
+@Resolver(() => ModelType)
+export class ModelsResolver {
+  constructor(
+    private readonly models: ModelsService,
+    private readonly idempotency: IdempotencyStore,
+  ) {}
+
+  @Authorized(Scope.MODELS_READ)
+  @Query(() => ModelConnection, { name: 'models', description: 'Models, newest first. Scope: models:read.' })
+  list(@Args(() => ModelsArgs) args: ModelsArgs) {
+    return this.models.page(args)
+  }
+
+  @Authorized(Scope.MODELS_REVIEW)
+  @Mutation(() => ModelPayload, { description: 'Lets a candidate act: it goes live and the live one retires. Scope: models:review.' })
+  modelApprove(@Arg('input', () => ModelReviewInput) input: ModelReviewInput, @Ctx() { viewer }: Context) {
+    return idempotent(this.idempotency, viewer, 'modelApprove', input, () => this.models.approve(viewer!, input))
+  }
+
+  @Authorized(Scope.MODELS_REVIEW)
+  @Mutation(() => ModelPayload, { description: 'Refuses a model for good. Scope: models:review.' })
+  modelReject(@Arg('input', () => ModelReviewInput) input: ModelReviewInput, @Ctx() { viewer }: Context) {
+    return idempotent(this.idempotency, viewer, 'modelReject', input, () => this.models.reject(viewer!, input))
+  }
+
+  @Authorized(Scope.MODELS_REVIEW)
+  @Mutation(() => ModelPayload, {
+    description: 'Makes a retired model live again; given the live one, the model before it. Scope: models:review.',
+  })
+  modelRollback(@Arg('input', () => ModelReviewInput) input: ModelReviewInput, @Ctx() { viewer }: Context) {
+    return idempotent(this.idempotency, viewer, 'modelRollback', input, () => this.models.rollBack(viewer!, input))
+  }
+}
