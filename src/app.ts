@@ -1,0 +1,194 @@
+// The one file that says `new` for services; the server, the worker and the tests use it alike.
+import { join } from 'node:path'
+import { jobDefinitions as jobList } from '../jobs/index.js'
+import { ApiKeyRepository } from './admin/api-key.repository.js'
+import { ApiKeyResolver } from './admin/api-key.resolver.js'
+import { ApiKeysService } from './admin/api-key.service.js'
+import { HeaderAuthenticator } from './admin/authenticator.js'
+import { HealthResolver } from './admin/health.resolver.js'
+import { HealthService } from './admin/health.service.js'
+import { JobsResolver } from './admin/job.resolver.js'
+import { JobsService } from './admin/job.service.js'
+import { TokenVerifier } from './admin/token-verifier.js'
+import { TrainingResolver } from './admin/training.resolver.js'
+import { CatalogueRepository } from './catalogue/catalogue.repository.js'
+import { CatalogueResolver } from './catalogue/catalogue.resolver.js'
+import { CatalogueService } from './catalogue/catalogue.service.js'
+import type { Config } from './config.js'
+import { requireScope, Scope } from './graphql/auth.js'
+import { IdempotencyStore } from './graphql/idempotency.js'
+import { type NodeFinders, NodeResolver } from './graphql/node.js'
+import { openDatabase } from './platform/database.js'
+import { checkDefinitions, Jobs } from './platform/job-runner.js'
+import { JobStore } from './platform/job-store.js'
+import type { Log } from './platform/log.js'
+import { createMetrics } from './platform/metrics.js'
+import { createPool } from './platform/pool.js'
+import { openQueues } from './platform/queue.js'
+import { createRateLimiter } from './platform/rate-limit.js'
+import { connectRedis } from './platform/redis.js'
+import { createSignals } from './platform/signals.js'
+import { listStages } from './platform/stages.js'
+import { recommendationTask } from './recommendations/recommendation.task.js'
+import { RecommendationsRepository } from './recommendations/recommendations.repository.js'
+import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
+import { RecommendationsService } from './recommendations/recommendations.service.js'
+import { Approver } from './registry/approver.js'
+import { DecisionResolver } from './registry/decision.resolver.js'
+import { DecisionType } from './registry/decision.schema.js'
+import { Decisions } from './registry/decisions.js'
+import { LiveModels } from './registry/live-models.js'
+import { ModelRepository } from './registry/model.repository.js'
+import { ModelsResolver } from './registry/model.resolver.js'
+import { ModelsService } from './registry/model.service.js'
+import type { Task } from './registry/task.js'
+import { Trainer } from './registry/trainer.js'
+import { createServer } from './server.js'
+import { UsersRepository } from './users/users.repository.js'
+import { UsersResolver } from './users/users.resolver.js'
+import { UsersService } from './users/users.service.js'
+
+export interface AppOptions {
+  config: Config
+  databaseUrl: string
+  log: Log
+  role: 'server' | 'worker'
+  root?: string
+}
+
+export type App = Awaited<ReturnType<typeof createApp>>
+
+/** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
+export async function createApp({ config, databaseUrl, log, role, root = process.cwd() }: AppOptions) {
+  const database = openDatabase(databaseUrl, log)
+  const metrics = createMetrics(role)
+  const signals = await createSignals({ database, redisUrl: config.redisUrl, log })
+  const queues = await openQueues({ databaseUrl, redisUrl: config.redisUrl, log })
+  const pool = createPool(config.threads, root)
+  const redis = config.redisUrl ? connectRedis(config.redisUrl) : undefined
+  redis?.on('error', (error: Error) => log.warn('the Redis connection had a fault', { error: error.message }))
+  const idempotency = new IdempotencyStore(database)
+
+  const jobDefinitions = checkDefinitions<never>(jobList)
+  const jobStore = new JobStore(database)
+  const jobs = new Jobs(jobStore, queues, jobDefinitions, signals)
+
+  const users = new UsersService(new UsersRepository(database))
+  const catalogue = new CatalogueService(new CatalogueRepository(database), signals, config.currency)
+  const recommendationsRepository = new RecommendationsRepository(database)
+
+  const tasks = new Map<string, Task<never>>(
+    [recommendationTask(recommendationsRepository)].map(task => [task.name, task as unknown as Task<never>]),
+  )
+  const models = new ModelRepository(database)
+  const modelsService = new ModelsService(models, signals)
+  const trainer = new Trainer(tasks as never, { models, pool, signals, database, log, seed: config.seed })
+  const approver = new Approver(modelsService, tasks, config.autoApprove, log)
+  const liveModels = new LiveModels(tasks, { models, database, signals, log })
+  const decisions = new Decisions(database)
+  const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
+
+  const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
+  const tokens = config.oidcIssuer
+    ? new TokenVerifier({ issuer: config.oidcIssuer, audience: config.oidcAudience as string, jwksUrl: config.oidcJwksUrl, log })
+    : undefined
+  const authenticator = new HeaderAuthenticator(apiKeys, tokens, signals)
+  const jobsService = new JobsService(jobs, jobStore, signals)
+  const health = new HealthService({
+    metrics,
+    stages: () => listStages(database),
+    checks: {
+      database: async () => void (await database.sql('SELECT 1')),
+      queue: async () => {
+        await queues.ping()
+        return { reason: `on ${queues.backend}` }
+      },
+      'live models': async () => servingState(tasks, liveModels),
+    },
+  })
+
+  const nodes: NodeFinders = {
+    User: (key, context) => users.node(key, context),
+    Product: (key, context) => catalogue.node(key, context),
+    ApiKey: (key, context) => apiKeys.node(key, context),
+    Job: async (key, { viewer }) => requireScope(viewer, Scope.JOBS_READ) && jobsService.get(key),
+    Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
+    Decision: async (key, { viewer }) => {
+      requireScope(viewer, Scope.DECISIONS_READ)
+      const row = await decisions.find(key)
+      return row && DecisionType.of(row)
+    },
+  }
+  const resolvers = [
+    new NodeResolver(nodes),
+    new UsersResolver(users, idempotency),
+    new CatalogueResolver(catalogue, idempotency),
+    new RecommendationsResolver(recommendations),
+    new UserRecommendationsResolver(recommendations),
+    new ProductSimilarResolver(recommendations),
+    new ModelsResolver(modelsService, idempotency),
+    new DecisionResolver(decisions),
+    new JobsResolver(jobsService),
+    new TrainingResolver(trainer, jobs, idempotency),
+    new HealthResolver(health),
+    new ApiKeyResolver(apiKeys, idempotency),
+  ]
+
+  return {
+    config,
+    log,
+    metrics,
+    database,
+    signals,
+    queues,
+    pool,
+    idempotency,
+    jobDefinitions,
+    jobStore,
+    jobs,
+    users,
+    catalogue,
+    tasks,
+    trainer,
+    approver,
+    modelsService,
+    liveModels,
+    decisions,
+    recommendations,
+    apiKeys,
+    health,
+    createServer: () =>
+      createServer({
+        config,
+        log,
+        metrics,
+        resolvers,
+        authenticator,
+        limiter: createRateLimiter(config.rateLimitPerMinute, redis),
+        doors: [],
+        readiness: () => health.readiness(),
+        consoleFolder: join(root, 'dist/console'),
+      }),
+    close: async () => {
+      liveModels.stop()
+      authenticator.close()
+      catalogue.close()
+      await apiKeys.close()
+      await queues.close()
+      await pool.close()
+      await signals.close()
+      redis?.disconnect()
+      await database.close()
+    },
+  }
+}
+
+function servingState(tasks: ReadonlyMap<string, unknown>, live: LiveModels) {
+  const parts = [...tasks.keys()].map(task => ({
+    task,
+    serves: live.live(task)?.servedBy ?? live.baseline(task)?.servedBy,
+    isLive: live.live(task) !== undefined,
+  }))
+  const reason = parts.map(({ task, serves }) => `${task}: ${serves ?? 'not even a baseline yet'}`).join('; ')
+  return { state: parts.every(({ isLive }) => isLive) ? 'ok' : 'waiting', reason, rowsOut: parts.filter(({ isLive }) => isLive).length }
+}

@@ -1,0 +1,138 @@
+import { createBatcher } from '../platform/batcher.js'
+import { copyNumbers } from '../platform/bulk.js'
+import type { Database } from '../platform/database.js'
+import type { EventType } from '../platform/generated/prisma/enums.js'
+import { WEIGHT_SQL } from './weights.js'
+
+/** What is known of a visitor at this very moment; events newest first. */
+export interface Visitor {
+  id: number
+  personalisation: { granted: boolean; at: Date; source: string } | null
+  products: number[]
+  types: EventType[]
+  values: (number | null)[]
+  /** Milliseconds since the epoch. */
+  times: number[]
+}
+
+interface VisitorRow {
+  externalId: string
+  id: number
+  consent: { granted: boolean; at: string; source: string } | null
+  products: number[] | null
+  types: EventType[] | null
+  values: (number | null)[] | null
+  times: number[] | null
+}
+
+export interface InteractionColumns {
+  users: Int32Array
+  products: Int32Array
+  values: Float32Array
+  times: Float64Array
+}
+
+/** Newest events that count for a visitor. */
+const HISTORY = 200
+
+const VISITORS = (column: string, type: string) => `
+  SELECT u."externalId", u.id,
+    (SELECT json_build_object('granted', c.granted, 'at', c.at, 'source', c.source) FROM "Consent" c WHERE c."userId" = u.id AND c.purpose = 'PERSONALISATION') AS consent,
+    h.products, h.types, h.values, h.times
+  FROM unnest($1::${type}[]) AS wanted(key) JOIN "User" u ON u.${column} = wanted.key
+  LEFT JOIN LATERAL (
+    SELECT array_agg(e."productId") AS products, array_agg(e.type::text) AS types, array_agg(e.value) AS values,
+           array_agg((extract(epoch FROM e."occurredAt") * 1000)::float8) AS times
+    FROM (SELECT "productId", type, value, "occurredAt" FROM "Event" WHERE "userId" = u.id AND "productId" IS NOT NULL ORDER BY "occurredAt" DESC, id DESC LIMIT ${HISTORY}) e
+  ) h ON true`
+
+export class RecommendationsRepository {
+  /** A visitor by external id, or null; look-ups of one turn share one statement. */
+  readonly visitor: (externalId: string) => Promise<Visitor | null>
+  readonly visitorById: (id: number) => Promise<Visitor | null>
+
+  constructor(private readonly database: Database) {
+    this.visitor = createBatcher(async keys => {
+      const rows = await database.sql<VisitorRow>(VISITORS('"externalId"', 'text'), [[...new Set(keys)]], 'visitors')
+      const byKey = new Map(rows.map(row => [row.externalId, visitorOf(row)]))
+      return keys.map(key => byKey.get(key) ?? null)
+    })
+    this.visitorById = createBatcher(async keys => {
+      const rows = await database.sql<VisitorRow>(VISITORS('id', 'int'), [[...new Set(keys)]], 'visitors-by-id')
+      const byKey = new Map(rows.map(row => [row.id, visitorOf(row)]))
+      return keys.map(key => byKey.get(key) ?? null)
+    })
+  }
+
+  /** Every (user, product) pair since `from` with its summed weight and last time, in time order; pairs taken back are left out. */
+  async interactions(from: Date, to: Date): Promise<InteractionColumns> {
+    const columns = {
+      users: growing(Int32Array),
+      products: growing(Int32Array),
+      values: growing(Float32Array),
+      times: growing(Float64Array),
+    }
+    const query = `SELECT "userId", "productId", sum(${WEIGHT_SQL})::float4, (extract(epoch FROM max("occurredAt")) * 1000)::float8 AS last FROM "Event"
+      WHERE "productId" IS NOT NULL AND "occurredAt" >= '${from.toISOString()}' AND "occurredAt" <= '${to.toISOString()}'
+      GROUP BY 1, 2 HAVING sum(${WEIGHT_SQL}) > 0 ORDER BY last, 1, 2`
+    await this.database.withClient(async client => {
+      await client.query('SET statement_timeout = 0')
+      await copyNumbers(client, query, 4, ([user, product, value, time]) => {
+        columns.users.push(user)
+        columns.products.push(product)
+        columns.values.push(value)
+        columns.times.push(time)
+      }).finally(() => client.query('RESET statement_timeout'))
+    })
+    return {
+      users: columns.users.array(),
+      products: columns.products.array(),
+      values: columns.values.array(),
+      times: columns.times.array(),
+    }
+  }
+
+  /** Internal ids of all products, ascending. */
+  async productIds(): Promise<Int32Array> {
+    const ids = growing(Int32Array)
+    await this.database.withClient(client => copyNumbers(client, 'SELECT id FROM "Product" ORDER BY id', 1, ([id]) => ids.push(id)))
+    return ids.array()
+  }
+
+  /** What is shown while not even a baseline is there: the newest products. */
+  async newest(limit: number): Promise<number[]> {
+    return (await this.database.sql<{ id: number }>('SELECT id FROM "Product" ORDER BY "createdAt" DESC, id DESC LIMIT $1', [limit])).map(
+      row => row.id,
+    )
+  }
+}
+
+function visitorOf({ id, consent, products, types, values, times }: VisitorRow): Visitor {
+  return {
+    id,
+    personalisation: consent && { ...consent, at: new Date(consent.at) },
+    products: products ?? [],
+    types: types ?? [],
+    values: values ?? [],
+    times: times ?? [],
+  }
+}
+
+type Numbers = Int32Array | Float32Array | Float64Array
+
+/** A typed array that grows by half as rows come in. */
+function growing<T extends Numbers>(type: new (length: number) => T) {
+  let store = new type(4096)
+  let length = 0
+  return {
+    push: (value: number) => {
+      if (length === store.length) {
+        const larger = new type(Math.ceil(length * 1.5))
+        larger.set(store)
+        store = larger
+      }
+      store[length++] = value
+    },
+    array: () => store.slice(0, length) as T,
+  }
+}

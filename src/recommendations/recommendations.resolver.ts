@@ -1,0 +1,46 @@
+import { Arg, Args, Authorized, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql'
+import { ProductType } from '../catalogue/catalogue.schema.js'
+import { Scope } from '../graphql/auth.js'
+import { decodeIntId } from '../graphql/node-id.js'
+import { UserType } from '../users/users.schema.js'
+import { Recommendation, RecommendationList, RecommendationsArgs } from './recommendations.schema.js'
+import type { RecommendationsService } from './recommendations.service.js'
+
+@Resolver()
+export class RecommendationsResolver {
+  constructor(private readonly service: RecommendationsService) {}
+
+  @Authorized(Scope.RECOMMENDATIONS_READ)
+  @Query(() => RecommendationList, {
+    description: 'What to show a user now, and why; without a user what is popular. Scope: recommendations:read.',
+  })
+  recommendations(@Args(() => RecommendationsArgs) { userId, ...request }: RecommendationsArgs) {
+    return this.service.recommend({ ...request, userKey: userId ? decodeIntId('User', userId, 'userId') : undefined })
+  }
+}
+
+@Resolver(() => UserType)
+export class UserRecommendationsResolver {
+  constructor(private readonly service: RecommendationsService) {}
+
+  @Authorized(Scope.RECOMMENDATIONS_READ)
+  @FieldResolver(() => RecommendationList, { description: 'What to show this user now. Scope: recommendations:read.' })
+  recommendations(
+    @Root() user: UserType,
+    @Arg('placement', () => String, { nullable: true }) placement: string | null,
+    @Arg('first', () => Int, { defaultValue: 10 }) first: number,
+  ) {
+    return this.service.recommend({ userKey: user.key, placement, first })
+  }
+}
+
+@Resolver(() => ProductType)
+export class ProductSimilarResolver {
+  constructor(private readonly service: RecommendationsService) {}
+
+  @Authorized(Scope.RECOMMENDATIONS_READ)
+  @FieldResolver(() => [Recommendation], { description: 'Products that go together with this one. Scope: recommendations:read.' })
+  similar(@Root() product: ProductType, @Arg('first', () => Int, { defaultValue: 10 }) first: number) {
+    return this.service.similar(product, first)
+  }
+}

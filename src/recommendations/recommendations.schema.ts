@@ -1,0 +1,95 @@
+import { ArgsType, Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql'
+import { ProductType, ProductWhere } from '../catalogue/catalogue.schema.js'
+
+export enum RecommendationAlgorithm {
+  AUTO = 'AUTO',
+  POPULARITY = 'POPULARITY',
+  USER_CF = 'USER_CF',
+  ITEM_CF = 'ITEM_CF',
+  CONTENT = 'CONTENT',
+  IALS = 'IALS',
+  EASE = 'EASE',
+  HYBRID = 'HYBRID',
+}
+registerEnumType(RecommendationAlgorithm, { name: 'RecommendationAlgorithm', description: 'AUTO takes the live model' })
+
+@ObjectType({ description: 'Evidence for an item, with its exact part of the score', simpleResolvers: true })
+export class Reason {
+  @Field(() => String)
+  kind!: string
+
+  @Field(() => String)
+  text!: string
+
+  @Field(() => Float)
+  weight!: number
+
+  @Field(() => [ProductType], { description: 'Products the evidence rests on' })
+  products!: ProductType[]
+}
+
+@ObjectType({ simpleResolvers: true })
+export class Recommendation {
+  @Field(() => ProductType)
+  product!: ProductType
+
+  @Field(() => Float)
+  score!: number
+
+  @Field(() => Int, { description: 'From 1' })
+  rank!: number
+
+  @Field(() => [Reason])
+  reasons!: Reason[]
+}
+
+@ObjectType({ simpleResolvers: true })
+export class RecommendationList {
+  @Field(() => ID)
+  id!: string
+
+  @Field(() => [Recommendation])
+  items!: Recommendation[]
+
+  @Field(() => String, { description: 'Algorithm and version that answered' })
+  servedBy!: string
+
+  @Field(() => RecommendationAlgorithm)
+  algorithm!: RecommendationAlgorithm
+
+  @Field(() => ID, { nullable: true, description: 'Null when the baseline answered' })
+  modelId!: string | null
+
+  @Field(() => [String], { description: 'What could not be had as asked, and what was done instead' })
+  fallbacks!: string[]
+
+  @Field(() => ID, { description: 'Ask decision(id) why' })
+  decisionId!: string
+}
+
+@ArgsType()
+export class RecommendationsArgs {
+  @Field(() => String, { nullable: true })
+  userExternalId?: string | null
+
+  @Field(() => ID, { nullable: true })
+  userId?: string | null
+
+  @Field(() => String, { nullable: true, description: 'Where it is shown; kept with the decision' })
+  placement?: string | null
+
+  @Field(() => Int, { defaultValue: 10, description: 'How many, 0 to 100' })
+  first!: number
+
+  @Field(() => RecommendationAlgorithm, { defaultValue: RecommendationAlgorithm.AUTO })
+  algorithm!: RecommendationAlgorithm
+
+  @Field(() => Boolean, { defaultValue: true, description: 'Leaves out what the user viewed, bought or rated' })
+  excludeSeen!: boolean
+
+  @Field(() => Float, { defaultValue: 0, description: '0: by score alone; 1: as varied as can be (maximal marginal relevance)' })
+  diversity!: number
+
+  @Field(() => ProductWhere, { nullable: true })
+  where?: ProductWhere | null
+}

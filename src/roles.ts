@@ -1,0 +1,107 @@
+import { startWorker } from '../jobs/worker.js'
+import { seedDemoShop } from '../prisma/seed.js'
+import { ensureKeys, type KeyFile } from './admin/key-file.js'
+import { type App, createApp } from './app.js'
+import { type Config, keysFile } from './config.js'
+import type { Lifecycle } from './platform/lifecycle.js'
+import type { Log } from './platform/log.js'
+
+interface Start {
+  config: Config
+  databaseUrl: string
+  log: Log
+  lifecycle: Lifecycle
+}
+
+const FIRST_MODELS_TIMEOUT_MS = 180_000
+
+/** Runs jobs until a signal drains it, or until the process that started it is gone. */
+export async function runWorker({ config, databaseUrl, log, lifecycle }: Start): Promise<void> {
+  const app = await createApp({ config, databaseUrl, log, role: 'worker' })
+  lifecycle.onClose('services', app.close)
+  const worker = await startWorker(app)
+  lifecycle.onClose('jobs', worker.drain)
+  process.once('disconnect', () => {
+    log.warn('the server is gone, the worker closes')
+    void lifecycle.close().then(() => process.exit(0))
+  })
+  log.info('worker ready', { jobs: [...app.jobDefinitions.keys()] })
+}
+
+/** Serves until a signal. `firstModels` waits for the demo's first training, `greet` tells a person where and with which key. */
+export async function runServer({ config, databaseUrl, log, lifecycle, startedAt }: Start & { startedAt: number }) {
+  const app = await createApp({ config, databaseUrl, log, role: 'server' })
+  lifecycle.onClose('services', app.close)
+  if (config.embedded) {
+    const orphans = await app.jobStore.orphanAll()
+    if (orphans > 0) log.info('jobs of a worker that was killed are taken up again', { orphans })
+  }
+  const isDemo = config.demo && (await loadDemo(app))
+  const keys = await ensureKeys(app.apiKeys, keysFile(config))
+  await app.liveModels.start()
+  const server = await app.createServer()
+  const url = await server.listen()
+  lifecycle.onClose('server', server.close)
+  const readyAfter = performance.now() - startedAt
+  log.info('server ready', { url, milliseconds: Math.round(readyAfter) })
+  return {
+    firstModels: () => (isDemo ? firstModels(app) : Promise.resolve()),
+    greet: () => process.stdout.write(greeting(config, url, keys, isDemo, readyAfter)),
+  }
+}
+
+async function loadDemo(app: App): Promise<boolean> {
+  const say = (text: string) => process.stderr.write(`${text}\n`)
+  const outcome = await seedDemoShop(app.database, { seed: app.config.seed, now: new Date(), log: app.log, say })
+  return outcome !== 'foreign shop'
+}
+
+/** The demo lets its first models act without a person, and says so. */
+async function firstModels(app: App): Promise<void> {
+  if (app.liveModels.live('RECOMMENDATION')) return
+  const { items } = { items: await app.modelsService.page({ first: 1, task: 'RECOMMENDATION' }) }
+  if (items.nodes.length > 0) return
+  process.stderr.write('Training the first models …\n')
+  const job =
+    (await app.jobs.enqueueOnce(
+      'train-models',
+      { task: 'RECOMMENDATION', approve: 'Approved by the demo shop: its first models need no person' },
+      'demo',
+    )) ?? undefined
+  const deadline = Date.now() + FIRST_MODELS_TIMEOUT_MS
+  while (Date.now() < deadline) {
+    const row = job && (await app.jobs.get(job.id))
+    if (row?.state === 'FAILED' || row?.state === 'CANCELLED') return void process.stderr.write(`The first training failed: ${row.error}\n`)
+    await app.liveModels.look()
+    if (app.liveModels.live('RECOMMENDATION')) return void process.stderr.write(`${row?.message ?? 'The first models are live'}\n`)
+    if (row?.state === 'COMPLETED') return void process.stderr.write(`${row.message}\n`)
+    await new Promise(done => setTimeout(done, 150))
+  }
+  process.stderr.write('The first models are still being trained; the baseline answers meanwhile\n')
+}
+
+function greeting(config: Config, url: string, keys: KeyFile, isDemo: boolean, readyAfter: number): string {
+  const user = isDemo ? '(userExternalId: \\"u-000001\\", first: 5)' : '(first: 5)'
+  const curl = (key: string, query: string) =>
+    `curl -s ${url}/graphql -H 'authorization: Bearer ${key}' -H 'content-type: application/json' -d '{"query":"${query}"}'`
+  return `
+Bellwether is ready after ${(readyAfter / 1000).toFixed(1)} s.
+
+  Console    ${url}/
+  GraphQL    ${url}/graphql${config.introspection ? '   (open it in a browser for the explorer)' : ''}
+
+  Keys (also in ${keysFile(config)})
+${Object.entries(keys)
+  .map(([kind, key]) => `    ${kind.padEnd(9)} ${key}`)
+  .join('\n')}
+
+  Three queries to try:
+
+${curl(keys.marketer, `{ recommendations${user} { servedBy decisionId items { rank score product { externalId title } reasons { text weight } } } }`)}
+
+${curl(keys.marketer, '{ models(first: 5) { nodes { id task algorithm version status metrics baselineMetrics } } }')}
+
+${curl(keys.admin, '{ systemHealth { stage state reason rowsIn rowsOut } }')}
+
+`
+}
