@@ -15,6 +15,9 @@ import { CatalogueRepository } from './catalogue/catalogue.repository.js'
 import { CatalogueResolver } from './catalogue/catalogue.resolver.js'
 import { CatalogueService } from './catalogue/catalogue.service.js'
 import type { Config } from './config.js'
+import { EventsRepository } from './events/events.repository.js'
+import { EventsResolver } from './events/events.resolver.js'
+import { EventsService } from './events/events.service.js'
 import { requireScope, Scope } from './graphql/auth.js'
 import { IdempotencyStore } from './graphql/idempotency.js'
 import { type NodeFinders, NodeResolver } from './graphql/node.js'
@@ -75,6 +78,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
 
   const users = new UsersService(new UsersRepository(database))
   const catalogue = new CatalogueService(new CatalogueRepository(database), signals, config.currency)
+  const events = new EventsService(new EventsRepository(database), users, catalogue, signals, config)
   const recommendationsRepository = new RecommendationsRepository(database)
 
   const tasks = new Map<string, Task<never>>(
@@ -123,6 +127,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new NodeResolver(nodes),
     new UsersResolver(users, idempotency),
     new CatalogueResolver(catalogue, idempotency),
+    new EventsResolver(events, idempotency),
     new RecommendationsResolver(recommendations),
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
@@ -148,6 +153,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     jobs,
     users,
     catalogue,
+    events,
     tasks,
     trainer,
     approver,

@@ -80,7 +80,12 @@ const variables = {
     default: '600000',
     about: 'GraphQL operations a key may send a minute',
   },
-  BELLWETHER_OIDC_ISSUER: { key: 'oidcIssuer', parse: z.url({ protocol: /^https?$/ }).optional(), default: undefined, about: 'issuer of accepted JWTs' },
+  BELLWETHER_OIDC_ISSUER: {
+    key: 'oidcIssuer',
+    parse: z.url({ protocol: /^https?$/ }).optional(),
+    default: undefined,
+    about: 'issuer of accepted JWTs',
+  },
   BELLWETHER_OIDC_AUDIENCE: {
     key: 'oidcAudience',
     parse: z.string().optional(),
@@ -143,7 +148,13 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (values.oidcIssuer && !values.oidcAudience) faults.push('BELLWETHER_OIDC_AUDIENCE is needed when BELLWETHER_OIDC_ISSUER is set')
   if (faults.length > 0) throw new ConfigError(faults)
   const config = values as z.infer<typeof schema>
-  return Object.freeze({ ...config, demo: config.demo && !production, home: resolve(config.home), embedded: !config.databaseUrl, portIsFixed: Boolean(env.PORT) })
+  return Object.freeze({
+    ...config,
+    demo: config.demo && !production,
+    home: resolve(config.home),
+    embedded: !config.databaseUrl,
+    portIsFixed: Boolean(env.PORT),
+  })
 }
 
 /** Rows of the configuration table of the README: name, default, meaning. */

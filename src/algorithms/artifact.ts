@@ -34,7 +34,8 @@ export function pack(format: string, { meta, arrays }: Packed): Uint8Array {
 }
 
 export function unpack(format: string, bytes: Uint8Array): Packed {
-  if (bytes.length < 8 || new TextDecoder().decode(bytes.subarray(0, 4)) !== MAGIC) throw new BrokenArtifact('These bytes are not a model artifact')
+  if (bytes.length < 8 || new TextDecoder().decode(bytes.subarray(0, 4)) !== MAGIC)
+    throw new BrokenArtifact('These bytes are not a model artifact')
   const headerLength = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true)
   if (8 + headerLength > bytes.length) throw new BrokenArtifact('The model artifact is truncated in its header')
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength)))

@@ -11,8 +11,8 @@ export interface PoolTask {
 }
 
 export interface Pool {
-  /** Runs the task in a thread; aborts with the signal. A thread that dies rejects with `Unavailable`. */
-  run<T>(task: PoolTask, signal?: AbortSignal): Promise<T>
+  /** Runs the task in a thread and says how long it took there; aborts with the signal. A thread that dies rejects with `Unavailable`. */
+  run<T>(task: PoolTask, signal?: AbortSignal): Promise<{ result: T; seconds: number }>
   close(): Promise<void>
 }
 
@@ -24,10 +24,10 @@ export function createPool(threads: number, root: string = process.cwd()): Pool 
   if (!existsSync(filename)) throw new Unavailable(`The compiled code is missing in ${dirname(filename)}; npm run build makes it`)
   let pool: Piscina | undefined
   return {
-    run: async <T>(task: PoolTask, signal?: AbortSignal): Promise<T> => {
+    run: async <T>(task: PoolTask, signal?: AbortSignal): Promise<{ result: T; seconds: number }> => {
       pool ??= new Piscina({ filename, minThreads: 0, maxThreads: threads, idleTimeout: IDLE_MS, recordTiming: false })
       try {
-        return (await pool.run({ ...task, root }, { signal })) as T
+        return (await pool.run({ ...task, root }, { signal })) as { result: T; seconds: number }
       } catch (error) {
         if (signal?.aborted) throw signal.reason
         const died = /ERR_WORKER_OUT_OF_MEMORY|Worker.*(exit|terminated)|memory/i.test(

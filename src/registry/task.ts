@@ -32,9 +32,9 @@ export interface Task<Data = unknown, Model extends Learned = Learned> {
 /** What a family's index.ts exports for the trainer; everything is structured-cloneable. */
 export interface FamilyFunctions<Data> {
   /** Fits on the earlier part of the data and measures on the later one. */
-  fitAndEvaluate(request: FitRequest<Data>): { artifact: Uint8Array; metrics: Metrics; seconds: number }
+  fitAndEvaluate(request: FitRequest<Data>): { metrics: Metrics }
   /** Fits on all data. */
-  fitAll(request: FitRequest<Data>): { artifact: Uint8Array; seconds: number }
+  fitAll(request: FitRequest<Data>): { artifact: Uint8Array }
 }
 
 export interface FitRequest<Data> {

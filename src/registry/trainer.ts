@@ -21,11 +21,6 @@ export interface TrainRequest {
   progress?(share: number, message: string): Promise<void>
 }
 
-interface Trained {
-  metrics: Metrics
-  seconds: number
-}
-
 type AnyTask = Task<object, Learned>
 
 /** Teaches any task: load, fit each algorithm, measure, guard, record. Knows no domain; tasks are handed in. */
@@ -106,14 +101,19 @@ export class Trainer {
   async refreshBaseline(task: AnyTask, loaded?: TaskData<object>): Promise<string> {
     const { data, rows, keys } = loaded ?? (await task.load(this.now()))
     const [baseline] = task.algorithms
-    const { artifact } = await this.fit<{ artifact: Uint8Array }>(task, 'fitAll', {
+    const { result } = await this.fit<{ artifact: Uint8Array }>(task, 'fitAll', {
       algorithm: baseline.name,
       params: { ...baseline.defaults },
       seed: this.parts.seed,
       data,
     })
     const trainedAt = this.now().toISOString()
-    await this.parts.models.keepBaseline(task.name, { artifact: packBundle({ artifact, keys }), algorithm: baseline.name, trainedAt, rows })
+    await this.parts.models.keepBaseline(task.name, {
+      artifact: packBundle({ artifact: result.artifact, keys }),
+      algorithm: baseline.name,
+      trainedAt,
+      rows,
+    })
     await reportStage(this.parts.database, {
       stage: `baseline ${task.name}`,
       state: 'ok',
@@ -131,26 +131,32 @@ export class Trainer {
     if (chosen.length === 0) return []
     const live = await this.parts.models.live(task.name)
     const measure = (algorithm: string, params: FitRequest<object>['params']) =>
-      this.fit<Trained>(task, 'fitAndEvaluate', { algorithm, params, seed: this.parts.seed, data: loaded.data }, request.signal)
+      this.fit<{ metrics: Metrics }>(
+        task,
+        'fitAndEvaluate',
+        { algorithm, params, seed: this.parts.seed, data: loaded.data },
+        request.signal,
+      )
     const baselineRun = measure(baseline.name, { ...baseline.defaults })
     const liveRun = live ? measure(live.algorithm, live.params).catch(() => undefined) : undefined
     let finished = 0
     const rows = await Promise.all(
       chosen.map(async algorithm => {
         const params = { ...algorithm.defaults, ...request.params }
-        const [run, baselineResult, liveResult] = await Promise.all([measure(algorithm.name, params), baselineRun, liveRun])
-        const final = await this.fit<{ artifact: Uint8Array; seconds: number }>(
+        const [measured, baseline, live] = await Promise.all([measure(algorithm.name, params), baselineRun, liveRun])
+        const { metrics } = measured.result
+        const final = await this.fit<{ artifact: Uint8Array }>(
           task,
           'fitAll',
           { algorithm: algorithm.name, params, seed: this.parts.seed, data: loaded.data },
           request.signal,
         )
-        const artifact = packBundle({ artifact: final.artifact, keys: loaded.keys })
+        const artifact = packBundle({ artifact: final.result.artifact, keys: loaded.keys })
         const guardrails = guard({
           task,
-          metrics: run.metrics,
-          baseline: baselineResult.metrics,
-          live: liveResult?.metrics,
+          metrics,
+          baseline: baseline.result.metrics,
+          live: live?.result.metrics,
           rows: loaded.rows,
           loadFault: loadFault(algorithm, artifact),
         })
@@ -160,15 +166,15 @@ export class Trainer {
           algorithm: algorithm.name,
           params,
           seed: this.parts.seed,
-          metrics: run.metrics,
-          baselineMetrics: baselineResult.metrics,
-          liveMetrics: liveResult?.metrics ?? null,
+          metrics,
+          baselineMetrics: baseline.result.metrics,
+          liveMetrics: live?.result.metrics ?? null,
           guardrails,
           trainedAt: this.now(),
           trainedRows: loaded.rows,
           dataFrom: loaded.from,
           dataTo: loaded.to,
-          seconds: run.seconds + final.seconds,
+          seconds: final.seconds,
         }
         const status = guardrails.passed ? ('CANDIDATE' as const) : ('BLOCKED' as const)
         const row = await this.parts.models.create({
@@ -184,7 +190,7 @@ export class Trainer {
           version: row.version,
           status,
           rows: loaded.rows,
-          [task.primary.metric]: run.metrics[task.primary.metric],
+          [task.primary.metric]: metrics[task.primary.metric],
         })
         await request.progress?.(0.1 + (0.9 * ++finished) / chosen.length, `Trained ${row.algorithm}`)
         return row
@@ -193,12 +199,12 @@ export class Trainer {
     return rows
   }
 
-  private fit<Result>(
+  private fit<Result extends object>(
     task: AnyTask,
     name: 'fitAndEvaluate' | 'fitAll',
     request: FitRequest<object>,
     signal?: AbortSignal,
-  ): Promise<Result> {
+  ): Promise<{ result: Result; seconds: number }> {
     return this.parts.pool.run<Result>({ family: task.family, function: name, args: [request] }, signal)
   }
 

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto'
+import type { CatalogueService } from '../catalogue/catalogue.service.js'
+import { InvalidInput } from '../platform/errors.js'
+import type { Signals } from '../platform/signals.js'
+import { v7 } from '../platform/uuid.js'
+import type { UserFacts } from '../users/user-rules.js'
+import type { UsersService } from '../users/users.service.js'
+import { ANONYMOUS, type CleanEvent, cleanEvent, faultOf, optionalId, type RawEvent } from './event-rules.js'
+import type { EventsRepository } from './events.repository.js'
+
+export type RowStatus = 'ACCEPTED' | 'DUPLICATE' | 'REJECTED'
+
+export interface RowResult {
+  /** Position in the call, from 0. */
+  index: number
+  messageId: string | null
+  status: RowStatus
+  error: string | null
+}
+
+export interface TrackOutcome {
+  results: RowResult[]
+  accepted: number
+  duplicates: number
+  rejected: number
+}
+
+export interface Settings {
+  currency: string
+  unknownReferences: 'stub' | 'reject'
+}
+
+const MOST_EVENTS = 1_000
+const ANNOUNCE_EVERY_MS = 1_000
+
+/** What visitors did: checked, stored once, in whatever order it arrives. All doors lead here. */
+export class EventsService {
+  private announced = 0
+  private unannounced = 0
+
+  constructor(
+    private readonly events: EventsRepository,
+    private readonly users: UsersService,
+    private readonly catalogue: CatalogueService,
+    private readonly signals: Pick<Signals, 'announce'>,
+    private readonly settings: Settings,
+    private readonly now: () => Date = () => new Date(),
+  ) {}
+
+  /** Stores up to 1,000 events; each row has its own result, a faulty one stops nothing. When this returns, the accepted ones are committed. */
+  async track(rows: readonly RawEvent[], most = MOST_EVENTS): Promise<TrackOutcome> {
+    if (rows.length > most)
+      throw new InvalidInput(`At most ${most} events at once, not ${rows.length}; use the bulk import for more`, {}, ['events'])
+    const defaults = { now: this.now(), currency: this.settings.currency, fallbackId: () => `once:${randomUUID()}` }
+    const results: RowResult[] = []
+    const clean: { event: CleanEvent; index: number }[] = []
+    for (const [index, row] of rows.entries()) {
+      try {
+        clean.push({ event: cleanEvent(row, defaults), index })
+      } catch (error) {
+        results.push({
+          index,
+          messageId: typeof row.messageId === 'string' ? row.messageId.slice(0, 200) : null,
+          status: 'REJECTED',
+          error: faultOf(error),
+        })
+      }
+    }
+    results.push(...(await this.store(clean)))
+    results.sort((a, b) => a.index - b.index)
+    const count = (status: RowStatus) => results.filter(result => result.status === status).length
+    const outcome = { results, accepted: count('ACCEPTED'), duplicates: count('DUPLICATE'), rejected: count('REJECTED') }
+    await this.announce(outcome.accepted)
+    return outcome
+  }
+
+  /** Segment's identify: facts of a user, and the anonymous id the same person had before. */
+  async identify(facts: UserFacts, anonymousId: string | null): Promise<void> {
+    await this.users.upsert(facts, { mergeTraits: true })
+    if (anonymousId !== null) await this.events.link(optionalId(anonymousId, 'anonymousId') as string, facts.externalId, 'identify')
+  }
+
+  /** Segment's alias: two ids are one person. */
+  async alias(previousId: string, userId: string): Promise<void> {
+    await this.users.ensureStubs([userId])
+    await this.events.link(optionalId(previousId, 'previousId') as string, userId, 'alias')
+  }
+
+  async review(review: {
+    externalId: string
+    user: string
+    product: string | null
+    text: string
+    rating: number | null
+    locale: string
+    at: Date
+  }): Promise<void> {
+    const id = v7()
+    if (await this.events.addReview({ id, ...review })) await this.signals.announce('review.posted', { reviewId: id })
+  }
+
+  private async store(rows: readonly { event: CleanEvent; index: number }[]): Promise<RowResult[]> {
+    if (rows.length === 0) return []
+    const stored = await this.events.insert(rows.map(({ event }) => event))
+    let missing = rows.filter(({ event }) => !stored.has(event.messageId))
+    const faults = new Map<number, string>()
+    if (missing.length > 0) {
+      const known = await this.events.known(missing.map(({ event }) => event.messageId))
+      missing = missing.filter(({ event }) => !known.has(event.messageId))
+      if (missing.length > 0) {
+        if (this.settings.unknownReferences === 'reject')
+          for (const [index, fault] of await this.unknownReferences(missing)) faults.set(index, fault)
+        else {
+          await this.createStubs(missing.map(({ event }) => event))
+          for (const messageId of await this.events.insert(missing.map(({ event }) => event))) stored.add(messageId)
+        }
+      }
+    }
+    return rows.map(({ event: { messageId }, index }) => {
+      const fault = faults.get(index)
+      if (fault) return { index, messageId, status: 'REJECTED' as const, error: fault }
+      // The first row of a message is the one that was stored; its repetitions are duplicates.
+      return { index, messageId, status: stored.delete(messageId) ? ('ACCEPTED' as const) : ('DUPLICATE' as const), error: null }
+    })
+  }
+
+  private async createStubs(events: readonly CleanEvent[]): Promise<void> {
+    const named = [...new Set(events.filter(event => event.anonymousId === null).map(event => event.user))].sort()
+    const visitors = new Map(
+      events.flatMap(event => (event.anonymousId === null ? [] : [[event.user, { user: event.user, anonymousId: event.anonymousId }]])),
+    )
+    const products = [...new Set(events.flatMap(event => event.product ?? []))].sort()
+    if (named.length > 0) await this.users.ensureStubs(named)
+    await this.events.createVisitors([...visitors.values()])
+    if (products.length > 0) await this.catalogue.ensureStubs(products)
+  }
+
+  /** In a shop that refuses strangers: which rows name one. Anonymous visitors are strangers by nature and are always taken in. */
+  private async unknownReferences(rows: readonly { event: CleanEvent; index: number }[]): Promise<Map<number, string>> {
+    const visitors = rows.filter(({ event }) => event.anonymousId !== null).map(({ event }) => event)
+    await this.events.createVisitors(visitors.map(({ user, anonymousId }) => ({ user, anonymousId: anonymousId as string })))
+    const users = await this.events.knownUsers(rows.map(({ event }) => event.user))
+    const products = await this.catalogue.byExternalIds([...new Set(rows.flatMap(({ event }) => event.product ?? []))])
+    const faults = new Map<number, string>()
+    for (const { event, index } of rows) {
+      if (!users.has(event.user) && !event.user.startsWith(ANONYMOUS))
+        faults.set(index, `userId names nobody: ${JSON.stringify(event.user.slice(0, 60))}`)
+      else if (event.product !== null && !products.has(event.product))
+        faults.set(index, `productId names no product: ${JSON.stringify(event.product.slice(0, 60))}`)
+    }
+    return faults
+  }
+
+  private async announce(accepted: number): Promise<void> {
+    this.unannounced += accepted
+    const time = this.now().getTime()
+    if (this.unannounced === 0 || time - this.announced < ANNOUNCE_EVERY_MS) return
+    const count = this.unannounced
+    this.announced = time
+    this.unannounced = 0
+    await this.signals.announce('events.ingested', { count })
+  }
+}
