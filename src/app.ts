@@ -61,6 +61,23 @@ export interface AppOptions {
 
 export type App = Awaited<ReturnType<typeof createApp>>
 
+/** The classes that make the schema, in no particular order. */
+export const resolverClasses = [
+  NodeResolver,
+  UsersResolver,
+  CatalogueResolver,
+  EventsResolver,
+  RecommendationsResolver,
+  UserRecommendationsResolver,
+  ProductSimilarResolver,
+  ModelsResolver,
+  DecisionResolver,
+  JobsResolver,
+  TrainingResolver,
+  HealthResolver,
+  ApiKeyResolver,
+]
+
 /** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
 export async function createApp({ config, databaseUrl, log, role, root = process.cwd() }: AppOptions) {
   const database = openDatabase(databaseUrl, log)

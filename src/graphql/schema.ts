@@ -18,9 +18,15 @@ export function createSchema(resolverClasses: readonly ClassType[]): GraphQLSche
     container: { get: (type, { context }: { context: Context }) => context.resolver(type as ClassType) as never },
     authChecker: hasScope,
     validate: false,
+    // Every subscription brings its own source; type-graphql only wants to know that there is one.
+    pubSub: { publish: () => {}, subscribe: unused },
   })
   built.set(key, schema)
   return schema
+}
+
+function unused(): never {
+  throw new Error('A subscription lacks its subscribe option')
 }
 
 /** `@Authorized(Scope.X)`: throws with the missing scope named. `@Authorized()` asks for any valid credential. */
