@@ -3,8 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
 import { seedMethod } from './seed-method.js'
+import { serving } from './serving.js'
 
-export const benchmarks: readonly Benchmark[] = [seedMethod]
+export const benchmarks: readonly Benchmark[] = [seedMethod, serving]
 
 const FILE = 'docs/benchmarks.md'
 const args = process.argv.slice(2)

@@ -1,0 +1,139 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import autocannon from 'autocannon'
+import { type Benchmark, median, type Row } from './bench.js'
+
+const CONNECTIONS = 32
+const ROUNDS = 5
+const SECONDS = 6
+const USERS = 500
+
+const HELLO = '{ __typename }'
+const RECOMMENDATIONS = `query Serve($user: String!) {
+  recommendations(userExternalId: $user, first: 10) {
+    servedBy decisionId fallbacks
+    items { rank score product { externalId title } reasons { kind text weight } }
+  }
+}`
+
+interface Round {
+  perSecond: number
+  p99: number
+}
+
+/** Recommendations of the demo shop's live model, warm, beside a field that does nothing: the same server, the same run, turn by turn. */
+export const serving: Benchmark = {
+  name: 'serving',
+  run: async ({ smoke }) => {
+    const server = await startDemo()
+    try {
+      const hello = bodiesOf(HELLO, [{}])
+      const users = Array.from({ length: USERS }, (_, index) => ({ user: `u-${String(index + 1).padStart(6, '0')}` }))
+      const recommend = bodiesOf(RECOMMENDATIONS, users)
+      await checkAnswers(server, recommend)
+      for (const bodies of [hello, recommend]) await load(server, bodies, smoke ? 1 : SECONDS)
+      if (smoke) return []
+      const rounds: { hello: Round; ours: Round }[] = []
+      for (let round = 0; round < ROUNDS; round++)
+        rounds.push({ hello: await load(server, hello, SECONDS), ours: await load(server, recommend, SECONDS) })
+      return rowsOf(rounds)
+    } finally {
+      await server.stop()
+    }
+  },
+}
+
+function rowsOf(rounds: { hello: Round; ours: Round }[]): Row[] {
+  const middle = (value: (round: { hello: Round; ours: Round }) => number) => median(rounds.map(value))
+  const [ours, hello] = [middle(round => round.ours.perSecond), middle(round => round.hello.perSecond)]
+  const [slow, slowHello] = [middle(round => round.ours.p99), middle(round => round.hello.p99)]
+  return [
+    {
+      benchmark: `recommendations(first: 10), warm, ${CONNECTIONS} connections`,
+      ours: `${Math.round(ours)} requests/s`,
+      peer: `${Math.round(hello)} requests/s of { __typename }`,
+      ratio: `${middle(round => round.ours.perSecond / round.hello.perSecond).toFixed(2)} ×`,
+      bar: '≥ 0.4 ×',
+    },
+    {
+      benchmark: 'the same, 99th percentile',
+      ours: `${slow.toFixed(0)} ms`,
+      peer: `${slowHello.toFixed(0)} ms`,
+      ratio: `${middle(round => round.ours.p99 / round.hello.p99).toFixed(1)} ×`,
+      bar: '< 4 ×',
+    },
+  ]
+}
+
+interface Demo {
+  url: string
+  key: string
+  stop(): Promise<void>
+}
+
+/** The compiled platform as its users start it, in a home of its own, when its first models are live. */
+async function startDemo(): Promise<Demo> {
+  const home = mkdtempSync(join(tmpdir(), 'bellwether-bench-'))
+  const child = spawn(process.execPath, ['dist/src/main.js'], {
+    env: {
+      ...process.env,
+      NODE_ENV: 'development',
+      PORT: '0',
+      BELLWETHER_HOME: home,
+      BELLWETHER_LOG_LEVEL: 'warn',
+      BELLWETHER_RATE_LIMIT: '100000000',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const ended = new Promise<void>(done => child.once('exit', () => done()))
+  const stop = async () => {
+    child.kill('SIGTERM')
+    await ended
+    rmSync(home, { recursive: true, force: true })
+  }
+  let said = ''
+  let complaints = ''
+  child.stderr.on('data', chunk => {
+    complaints = `${complaints}${chunk}`.slice(-4_000)
+  })
+  const url = await new Promise<string>((done, failed) => {
+    child.stdout.on('data', chunk => {
+      said += chunk
+      const [, found] = /GraphQL\s+(http\S+)/.exec(said) ?? []
+      if (found) done(found)
+    })
+    child.once('exit', () => failed(new Error(`The platform did not start: ${complaints}`)))
+  }).catch(async error => {
+    await stop()
+    throw error
+  })
+  const { marketer } = JSON.parse(readFileSync(join(home, 'keys.json'), 'utf8'))
+  return { url, key: marketer, stop }
+}
+
+function bodiesOf(query: string, variables: object[]): string[] {
+  return variables.map(each => JSON.stringify({ query, variables: each }))
+}
+
+/** A benchmark of refusals would be fast. */
+async function checkAnswers({ url, key }: Demo, bodies: readonly string[]) {
+  for (const body of bodies.slice(0, 20)) {
+    const response = await fetch(url, { method: 'POST', body, headers: headersOf(key) })
+    const answer = (await response.json()) as { errors?: unknown; data?: { recommendations: { servedBy: string; items: unknown[] } } }
+    const list = answer.data?.recommendations
+    if (list?.items.length !== 10) throw new Error(`A full list was expected: ${JSON.stringify(answer).slice(0, 500)}`)
+  }
+}
+
+async function load({ url, key }: Demo, bodies: readonly string[], duration: number): Promise<Round> {
+  const requests = bodies.map(body => ({ method: 'POST' as const, headers: headersOf(key), body }))
+  const { requests: answered, latency, non2xx, errors } = await autocannon({ url, connections: CONNECTIONS, duration, requests })
+  if (non2xx > 0 || errors > 0) throw new Error(`${non2xx} answers were no success, ${errors} requests failed`)
+  return { perSecond: answered.average, p99: latency.p99 }
+}
+
+function headersOf(key: string) {
+  return { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+}
