@@ -5,6 +5,7 @@ import { defineJob } from '../src/platform/jobs.js'
 const JOB_DAYS = 30
 const DECISION_DAYS = 400
 const KEY_DAYS = 2
+const ABANDONED_HOURS = 24
 
 /** Forgets what nobody may need any more. */
 export const housekeeping = defineJob<App, Record<string, never>>({
@@ -12,7 +13,8 @@ export const housekeeping = defineJob<App, Record<string, never>>({
   lane: 'quick',
   payload: z.object({}) as never,
   trigger: [{ cron: '20 4 * * *' }],
-  run: async ({ jobStore, decisions, idempotency }) => {
+  run: async ({ jobStore, decisions, idempotency, imports }) => {
+    await imports.discardAbandoned(ABANDONED_HOURS)
     const [jobs, old, keys] = [
       await jobStore.forgetOlderThan(JOB_DAYS),
       await decisions.forgetOlderThan(DECISION_DAYS),

@@ -18,6 +18,10 @@ import type { Config } from './config.js'
 import { EventsRepository } from './events/events.repository.js'
 import { EventsResolver } from './events/events.resolver.js'
 import { EventsService } from './events/events.service.js'
+import { ImportRepository } from './events/import.repository.js'
+import { ImportService } from './events/import.service.js'
+import { importDoor } from './events/import-door.js'
+import { segmentApi } from './events/segment-api.js'
 import { requireScope, Scope } from './graphql/auth.js'
 import { IdempotencyStore } from './graphql/idempotency.js'
 import { type NodeFinders, NodeResolver } from './graphql/node.js'
@@ -96,6 +100,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const users = new UsersService(new UsersRepository(database))
   const catalogue = new CatalogueService(new CatalogueRepository(database), signals, config.currency)
   const events = new EventsService(new EventsRepository(database), users, catalogue, signals, config)
+  const imports = new ImportService(new ImportRepository(database), jobs, { signals, database, settings: config })
   const recommendationsRepository = new RecommendationsRepository(database)
 
   const tasks = new Map<string, Task<never>>(
@@ -171,6 +176,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     users,
     catalogue,
     events,
+    imports,
     tasks,
     trainer,
     approver,
@@ -188,7 +194,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         resolvers,
         authenticator,
         limiter: createRateLimiter(config.rateLimitPerMinute, redis),
-        doors: [],
+        doors: [segmentApi(events, authenticator), importDoor(imports, authenticator)],
         readiness: () => health.readiness(),
         consoleFolder: join(root, 'dist/console'),
       }),

@@ -52,7 +52,9 @@ export interface Server {
 }
 
 const BODY_LIMIT = 256 * 1024
+/** A small body has to be here in this time; uploads of any length only may not stand still. */
 const REQUEST_TIMEOUT_MS = 30_000
+const IDLE_TIMEOUT_MS = 60_000
 const MAX_SUBSCRIPTIONS = 50
 const PORT_TRIES = 20
 const CONTENT_SECURITY_POLICY =
@@ -66,7 +68,8 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   const rules = [limitsRule(DEFAULT_LIMITS), ...(config.introspection ? [] : [NoSchemaIntrospectionCustomRule])]
   const fastify = Fastify({
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: 0,
+    connectionTimeout: IDLE_TIMEOUT_MS,
     logger: false,
     genReqId: () => randomUUID(),
     routerOptions: { maxParamLength: 200 },
@@ -74,6 +77,17 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   fastify.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer')
   })
+  const timers = new WeakMap<FastifyRequest, NodeJS.Timeout>()
+  fastify.addHook('onRequest', async request => {
+    if (request.method !== 'GET' && !request.url.startsWith('/v1/import/'))
+      timers.set(
+        request,
+        setTimeout(() => request.raw.destroy(), REQUEST_TIMEOUT_MS),
+      )
+  })
+  fastify.addHook('preValidation', async request => clearTimeout(timers.get(request)))
+  fastify.addHook('onResponse', async request => clearTimeout(timers.get(request)))
+  fastify.addHook('onRequestAbort', async request => clearTimeout(timers.get(request)))
   fastify.removeContentTypeParser('application/json')
   fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => parseJson(body as Buffer, done))
   fastify.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => answerError(error, request, reply, log))

@@ -14,7 +14,7 @@ const table: Record<string, string[]> = {
   registry: ['algorithms', 'platform', 'graphql'],
   recommendations: ['users', 'catalogue', 'events', ...domain],
   admin: ['platform', 'graphql', 'registry'],
-  commands: ['app', 'server', 'algorithms', 'platform', 'config'],
+  commands: ['app', 'server', 'algorithms', 'platform', 'graphql', 'config'],
   console: [],
   jobs: ['app', 'platform'],
   prisma: ['algorithms', 'platform'],

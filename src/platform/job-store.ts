@@ -25,6 +25,8 @@ export interface JobRow {
 }
 
 export interface NewJob {
+  /** Id of the row; a new one unless given. */
+  id?: string
   name: string
   lane: Lane
   payload: unknown
@@ -42,11 +44,11 @@ const FORGOTTEN_AFTER = '15 seconds'
 export class JobStore {
   constructor(private readonly database: Database) {}
 
-  async insert({ name, lane, payload, trigger, createdBy = null, delayMs = 0 }: NewJob): Promise<JobRow> {
+  async insert({ id = uuid(), name, lane, payload, trigger, createdBy = null, delayMs = 0 }: NewJob): Promise<JobRow> {
     const [row] = await this.database.sql<JobRow>(
       `INSERT INTO "Job" (id, name, lane, state, payload, trigger, "createdBy", "heartbeatAt")
        VALUES ($1, $2, $3, $4::"JobState", $5, $6, $7, now() + make_interval(secs => $8)) RETURNING *`,
-      [uuid(), name, lane, delayMs > 0 ? 'DELAYED' : 'WAITING', JSON.stringify(payload ?? {}), trigger, createdBy, delayMs / 1000],
+      [id, name, lane, delayMs > 0 ? 'DELAYED' : 'WAITING', JSON.stringify(payload ?? {}), trigger, createdBy, delayMs / 1000],
     )
     return row
   }

@@ -13,7 +13,6 @@ export interface SignalMap {
   'job.updated': { jobId: string }
   'catalogue.changed': { productIds: number[] }
   'key.changed': { prefix: string }
-  'import.received': { importId: string }
 }
 export type SignalName = keyof SignalMap
 
@@ -26,7 +25,6 @@ export const SIGNALS: readonly SignalName[] = [
   'job.updated',
   'catalogue.changed',
   'key.changed',
-  'import.received',
 ]
 
 export type Trigger = { on: SignalName } | { cron: string }

@@ -1,0 +1,109 @@
+import { Readable } from 'node:stream'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { type Authenticator, requireScope, Scope } from '../graphql/auth.js'
+import { InvalidInput } from '../platform/errors.js'
+import type { ImportOptions } from './import.repository.js'
+import { type ImportService, kindNamed } from './import.service.js'
+
+const FORMATS: Record<string, 'ndjson' | 'csv'> = {
+  'application/x-ndjson': 'ndjson',
+  'application/ndjson': 'ndjson',
+  'application/jsonl': 'ndjson',
+  'application/json-seq': 'ndjson',
+  'text/csv': 'csv',
+  'application/csv': 'csv',
+}
+
+/** POST /v1/import/{kind}: a body of any length, streamed. GET /v1/import/{jobId} and …/rejects say what came of it. */
+export function importDoor(imports: ImportService, authenticator: Authenticator) {
+  return (server: FastifyInstance) => {
+    server.removeAllContentTypeParsers()
+    // The body is read as it comes in, never gathered.
+    server.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+    const viewers = new WeakMap<object, string>()
+    const admitted = (scope: Scope) => async (request: FastifyRequest) => {
+      viewers.set(request, requireScope(await authenticator.authenticate(request.headers.authorization), scope).name)
+    }
+    server.post(
+      '/v1/import/:kind',
+      { bodyLimit: Number.MAX_SAFE_INTEGER, onRequest: admitted(Scope.IMPORTS_WRITE) },
+      async (request, reply) => {
+        const { kind } = request.params as { kind: string }
+        kindNamed(kind)
+        const upload = { kind, ...formOf(request), by: viewers.get(request) ?? 'unknown' }
+        if (!request.body) throw new InvalidInput('The file is empty', {}, ['body'])
+        const { jobId } = await imports.receive(upload, whole(request))
+        return reply.code(202).send({ jobId })
+      },
+    )
+    server.get('/v1/import/:jobId', { onRequest: admitted(Scope.JOBS_READ) }, async request => {
+      const { jobId, kind, format, state, bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected, createdAt, finishedAt } =
+        await imports.status((request.params as { jobId: string }).jobId)
+      const counts = { bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected }
+      return {
+        jobId,
+        kind,
+        format,
+        state,
+        ...Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, Number(value)])),
+        createdAt,
+        finishedAt,
+      }
+    })
+    server.get('/v1/import/:jobId/rejects', { onRequest: admitted(Scope.JOBS_READ) }, async (request, reply) => {
+      const row = await imports.status((request.params as { jobId: string }).jobId)
+      return reply
+        .type(row.format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson; charset=utf-8')
+        .header('content-disposition', `attachment; filename="rejects.${row.format}"`)
+        .send(Readable.from(imports.rejectFile(row)))
+    })
+  }
+}
+
+function formOf({ headers, query }: FastifyRequest): { format: 'ndjson' | 'csv'; options: ImportOptions } {
+  const type = String(headers['content-type'] ?? '')
+    .split(';')[0]
+    .trim()
+    .toLowerCase()
+  const { mapping, zone, format: named } = query as Record<string, string | undefined>
+  const format = named === 'csv' || named === 'ndjson' ? named : Object.hasOwn(FORMATS, type) ? FORMATS[type] : undefined
+  if (!format)
+    throw Object.assign(new Error(`Send the file as application/x-ndjson or text/csv, not ${type || 'without a content type'}`), {
+      statusCode: 415,
+    })
+  const encoding = headers['content-encoding']
+  if (encoding && encoding !== 'gzip')
+    throw Object.assign(new Error(`The only content-encoding is gzip, not ${encoding}`), { statusCode: 415 })
+  if (zone !== undefined && !/^(Z|[+-]\d\d:\d\d)$/.test(zone)) throw new InvalidInput('zone must be Z or like +08:00', {}, ['zone'])
+  return {
+    format,
+    options: {
+      ...(mapping ? { mapping: mappingOf(mapping) } : {}),
+      ...(zone ? { zone } : {}),
+      ...(encoding ? { compression: 'gzip' as const } : {}),
+    },
+  }
+}
+
+function mappingOf(text: string): Record<string, string> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new InvalidInput('mapping must be JSON, e.g. {"userId":"CustomerID","type":"=PURCHASE"}', {}, ['mapping'])
+  }
+  const isMapping =
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every(name => typeof name === 'string' && name.length <= 200) &&
+    Object.keys(value).length <= 50
+  if (!isMapping) throw new InvalidInput('mapping must be an object of texts', {}, ['mapping'])
+  return value as Record<string, string>
+}
+
+/** The body, to its end: one that breaks off is an error and not a shorter file. */
+async function* whole({ raw, body }: FastifyRequest): AsyncGenerator<Buffer> {
+  for await (const chunk of body as AsyncIterable<Buffer>) yield chunk
+  if (!raw.complete) throw new InvalidInput('The upload broke off; nothing of it was kept', {}, ['body'])
+}

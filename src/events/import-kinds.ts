@@ -1,0 +1,295 @@
+import { createHash } from 'node:crypto'
+import type { Cell } from '../platform/bulk.js'
+import { cleanUser, type UserFacts } from '../users/user-rules.js'
+import {
+  type CleanEvent,
+  cleanEvent,
+  currencyOf as currency,
+  isAbsent,
+  microsOf,
+  optionalId,
+  optionalNumber,
+  propertiesOf,
+  RowFault,
+  timeOf,
+} from './event-rules.js'
+
+/** A row as it was uploaded, its columns already renamed by the mapping. */
+export type ImportRecord = Record<string, unknown>
+
+export interface RowContext {
+  now: Date
+  currency: string
+  /** Id of the upload's content: the same file sent again has the same. */
+  fileId: string
+  line: number
+}
+
+/** A kind of bulk data: how a row is checked, staged by COPY, and merged set by set. */
+export interface ImportKind {
+  /** Columns of which a CSV needs at least one of each group. */
+  needs: readonly (readonly string[])[]
+  /** Name and type of the staging columns. */
+  columns: readonly (readonly [name: string, type: string])[]
+  /** Cells of one row; throws `RowFault` or `DomainError` with a sentence. */
+  cells(record: ImportRecord, context: RowContext): Cell[]
+  /** Statements over the staging table `staged`, run in order in the batch's transaction; the last returns `merged` as a count. */
+  merge(options: { unknownReferences: 'stub' | 'reject' }): readonly string[]
+  /** SQL that selects (line, reason) of staged rows that may not be merged. */
+  refusals?(options: { unknownReferences: 'stub' | 'reject' }): string
+}
+
+/** Creates the users that an expression over the staged rows names and nobody knows yet. */
+const STUB_USERS = (name: string, anonymous = 'false') => `
+  INSERT INTO "User" ("externalId", anonymous) SELECT DISTINCT ${name}, ${anonymous} FROM staged s LEFT JOIN "User" u ON u."externalId" = ${name}
+  WHERE ${name} IS NOT NULL AND u.id IS NULL ORDER BY 1 ON CONFLICT DO NOTHING`
+const STUB_PRODUCTS = `
+  INSERT INTO "Product" ("externalId", title, stub, categories) SELECT DISTINCT s.product, s.product, true, '{}'::text[] FROM staged s LEFT JOIN "Product" p ON p."externalId" = s.product
+  WHERE s.product IS NOT NULL AND p.id IS NULL ORDER BY 1 ON CONFLICT DO NOTHING`
+
+const events: ImportKind = {
+  needs: [['userId', 'anonymousId'], ['type']],
+  columns: [
+    ['message', 'text'],
+    ['owner', 'text'],
+    ['anon', 'text'],
+    ['product', 'text'],
+    ['type', '"EventType"'],
+    ['value', 'float8'],
+    ['quantity', 'int'],
+    ['price', 'bigint'],
+    ['currency', 'char(3)'],
+    ['at', 'timestamptz'],
+    ['properties', 'jsonb'],
+  ],
+  cells: (record, { now, currency: accountCurrency, fileId, line }) => {
+    // Two equal lines without an id are two events, and stay the same two when the file is sent again: the id is the file's and the line's.
+    const messageId = isAbsent(record.messageId) ? `import:${fileId}:${line}` : record.messageId
+    const event: CleanEvent = cleanEvent(
+      { ...record, messageId },
+      { now, currency: accountCurrency, fallbackId: () => `import:${fileId}:${line}` },
+    )
+    return [
+      event.messageId,
+      event.user,
+      event.anonymousId,
+      event.product,
+      event.type,
+      event.value,
+      event.quantity,
+      event.priceMicros,
+      event.currency,
+      event.at,
+      event.properties,
+    ]
+  },
+  refusals: ({ unknownReferences }) =>
+    unknownReferences === 'stub'
+      ? ''
+      : `SELECT s.line, CASE WHEN u.id IS NULL AND s.anon IS NULL THEN 'userId names nobody' ELSE 'productId names no product' END AS reason FROM staged s
+         LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
+         WHERE (u.id IS NULL AND s.anon IS NULL) OR (s.product IS NOT NULL AND p.id IS NULL)`,
+  merge: ({ unknownReferences }) => [
+    ...(unknownReferences === 'stub'
+      ? [STUB_USERS('s.owner', 's.anon IS NOT NULL'), STUB_PRODUCTS]
+      : [STUB_USERS('CASE WHEN s.anon IS NOT NULL THEN s.owner END', 'true')]),
+    `INSERT INTO "UserAlias" ("anonymousId", "userId") SELECT DISTINCT ON (s.anon) s.anon, u.id FROM staged s JOIN "User" u ON u."externalId" = s.owner WHERE s.anon IS NOT NULL ON CONFLICT DO NOTHING`,
+    `WITH merged AS (
+       INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
+       SELECT s.message, COALESCE(a."userId", u.id), p.id, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties
+       FROM staged s JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "UserAlias" a ON a."anonymousId" = s.anon LEFT JOIN "Product" p ON p."externalId" = s.product
+       WHERE s.product IS NULL OR p.id IS NOT NULL
+       ON CONFLICT ("messageId") DO NOTHING RETURNING 1)
+     SELECT count(*)::int AS merged FROM merged`,
+  ],
+}
+
+const USER_COLUMNS = [
+  ['email', 'text'],
+  ['phone', 'text'],
+  ['name', 'text'],
+  ['gender', 'text'],
+  ['birthYear', 'int'],
+  ['city', 'text'],
+  ['country', 'text'],
+  ['locale', 'text'],
+  ['createdAt', 'timestamptz'],
+] as const
+
+const users: ImportKind = {
+  needs: [['externalId', 'userId']],
+  columns: [['key', 'text'], ...USER_COLUMNS, ['traits', 'jsonb']],
+  cells: (record, { now }) => {
+    const absentIsNothing = <T>(value: T) => (isAbsent(value) ? undefined : value)
+    const birthYear = optionalNumber(record.birthYear, 'birthYear', 1900, now.getUTCFullYear())
+    const facts = {
+      externalId: optionalId(record.externalId ?? record.userId, 'externalId') ?? '',
+      ...Object.fromEntries(USER_COLUMNS.map(([name]) => [name, absentIsNothing(record[name])])),
+      birthYear: birthYear ?? undefined,
+      traits: isAbsent(record.traits) ? undefined : JSON.parse(propertiesOf(record.traits, 'traits') as string),
+      createdAt: isAbsent(record.createdAt) ? undefined : timeOf(record.createdAt, now, 'createdAt'),
+    }
+    const { externalId, changes } = cleanUser(facts as unknown as UserFacts, now)
+    return [externalId, ...USER_COLUMNS.map(([name]) => (changes[name]?.value ?? null) as Cell), (changes.traits?.value ?? null) as Cell]
+  },
+  merge: () => [
+    `WITH merged AS (
+       INSERT INTO "User" ("externalId", ${USER_COLUMNS.map(([name]) => `"${name}"`).join(', ')}, traits)
+       SELECT DISTINCT ON (key) key, ${USER_COLUMNS.map(([name]) => (name === 'createdAt' ? 'COALESCE(s."createdAt", now())' : `s."${name}"`)).join(', ')}, COALESCE(s.traits, '{}') FROM staged s ORDER BY key, line DESC
+       ON CONFLICT ("externalId") DO UPDATE SET ${USER_COLUMNS.filter(([name]) => name !== 'createdAt')
+         .map(([name]) => `"${name}" = COALESCE(EXCLUDED."${name}", "User"."${name}")`)
+         .join(', ')},
+         traits = "User".traits || EXCLUDED.traits, version = "User".version + 1, "updatedAt" = now() RETURNING 1)
+     SELECT count(*)::int AS merged FROM merged`,
+  ],
+}
+
+const products: ImportKind = {
+  needs: [['externalId', 'productId'], ['title']],
+  columns: [
+    ['key', 'text'],
+    ['title', 'text'],
+    ['description', 'text'],
+    ['categories', 'text[]'],
+    ['brand', 'text'],
+    ['price', 'bigint'],
+    ['currency', 'char(3)'],
+    ['margin', 'float8'],
+    ['stock', 'int'],
+    ['attributes', 'jsonb'],
+  ],
+  cells: (record, { currency: accountCurrency }) => {
+    const key = optionalId(record.externalId ?? record.productId, 'externalId')
+    if (key === null) throw new RowFault('externalId', 'externalId is needed')
+    const title = optionalId(record.title, 'title', 500)
+    if (title === null) throw new RowFault('title', 'title is needed')
+    const price = microsOf(record.price)
+    const stock = optionalNumber(record.stock, 'stock', 0, 2_000_000_000)
+    if (stock !== null && !Number.isInteger(stock)) throw new RowFault('stock', 'stock must be a whole number')
+    return [
+      key,
+      title,
+      optionalId(record.description, 'description', 20_000),
+      arrayLiteral(listOf(record.categories ?? record.category)),
+      optionalId(record.brand, 'brand'),
+      price,
+      price === null ? null : isAbsent(record.currency) ? accountCurrency : currency(record.currency),
+      optionalNumber(record.marginShare, 'marginShare', 0, 1),
+      stock,
+      propertiesOf(record.attributes, 'attributes'),
+    ]
+  },
+  merge: () => [
+    `WITH merged AS (
+       INSERT INTO "Product" ("externalId", title, description, categories, brand, "priceMicros", "currencyCode", "marginShare", stock, attributes)
+       SELECT DISTINCT ON (key) key, title, description, COALESCE(categories, '{}'), brand, price, currency, margin, stock, COALESCE(attributes, '{}') FROM staged ORDER BY key, line DESC
+       ON CONFLICT ("externalId") DO UPDATE SET title = EXCLUDED.title, description = COALESCE(EXCLUDED.description, "Product".description),
+         categories = CASE WHEN EXCLUDED.categories = '{}' THEN "Product".categories ELSE EXCLUDED.categories END, brand = COALESCE(EXCLUDED.brand, "Product".brand),
+         "priceMicros" = COALESCE(EXCLUDED."priceMicros", "Product"."priceMicros"), "currencyCode" = COALESCE(EXCLUDED."currencyCode", "Product"."currencyCode"),
+         "marginShare" = COALESCE(EXCLUDED."marginShare", "Product"."marginShare"), stock = COALESCE(EXCLUDED.stock, "Product".stock), attributes = "Product".attributes || EXCLUDED.attributes,
+         stub = false, version = "Product".version + 1, "updatedAt" = now() RETURNING 1)
+     SELECT count(*)::int AS merged FROM merged`,
+  ],
+}
+
+const reviews: ImportKind = {
+  needs: [['text']],
+  columns: [
+    ['key', 'text'],
+    ['owner', 'text'],
+    ['product', 'text'],
+    ['text', 'text'],
+    ['rating', 'int'],
+    ['locale', 'text'],
+    ['at', 'timestamptz'],
+  ],
+  cells: (record, { now, fileId, line }) => {
+    const text = optionalId(record.text, 'text', 20_000)
+    if (text === null) throw new RowFault('text', 'text is needed')
+    const rating = optionalNumber(record.rating, 'rating', 1, 5)
+    const at = isAbsent(record.createdAt ?? record.timestamp) ? now : timeOf(record.createdAt ?? record.timestamp, now, 'createdAt')
+    return [
+      optionalId(record.externalId, 'externalId') ?? `import:${fileId}:${line}`,
+      optionalId(record.userId, 'userId'),
+      optionalId(record.productId, 'productId'),
+      text,
+      rating === null ? null : Math.round(rating),
+      optionalId(record.locale, 'locale', 35) ?? 'und',
+      at,
+    ]
+  },
+  merge: () => [
+    STUB_USERS('s.owner'),
+    STUB_PRODUCTS,
+    `WITH merged AS (
+       INSERT INTO "Review" (id, "externalId", "userId", "productId", text, rating, locale, "createdAt")
+       SELECT gen_random_uuid()::text, s.key, u.id, p.id, s.text, s.rating, s.locale, s.at FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
+       ON CONFLICT ("externalId") DO NOTHING RETURNING 1)
+     SELECT count(*)::int AS merged FROM merged`,
+  ],
+}
+
+const adLog: ImportKind = {
+  needs: [['adId']],
+  columns: [
+    ['message', 'text'],
+    ['ad', 'text'],
+    ['owner', 'text'],
+    ['at', 'timestamptz'],
+    ['clicked', 'bool'],
+    ['converted', 'bool'],
+    ['cost', 'bigint'],
+    ['context', 'jsonb'],
+  ],
+  cells: (record, { now, fileId, line }) => {
+    const ad = optionalId(record.adId, 'adId')
+    if (ad === null) throw new RowFault('adId', 'adId is needed')
+    const at = isAbsent(record.timestamp) ? now : timeOf(record.timestamp, now)
+    return [
+      optionalId(record.messageId, 'messageId') ?? `import:${fileId}:${line}`,
+      ad,
+      optionalId(record.userId, 'userId'),
+      at,
+      flag(record.clicked, 'clicked'),
+      flag(record.converted, 'converted'),
+      microsOf(record.cost, 'cost') ?? 0n,
+      propertiesOf(record.context, 'context') ?? '{}',
+    ]
+  },
+  refusals: () => `SELECT s.line, 'adId names no ad' AS reason FROM staged s LEFT JOIN "Ad" a ON a."externalId" = s.ad WHERE a.id IS NULL`,
+  merge: () => [
+    STUB_USERS('s.owner'),
+    `WITH merged AS (
+       INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, converted, "costMicros", context)
+       SELECT s.message, a.id, u.id, s.at, s.clicked, s.converted, s.cost, s.context FROM staged s JOIN "Ad" a ON a."externalId" = s.ad LEFT JOIN "User" u ON u."externalId" = s.owner
+       ON CONFLICT ("messageId") DO NOTHING RETURNING 1)
+     SELECT count(*)::int AS merged FROM merged`,
+  ],
+}
+
+export const IMPORT_KINDS: Readonly<Record<string, ImportKind>> = { users, products, events, reviews, 'ad-log': adLog }
+
+export function contentHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 24)
+}
+
+function flag(value: unknown, field: string): boolean {
+  if (isAbsent(value)) return false
+  if (value === true || value === 1 || value === '1' || value === 'true') return true
+  if (value === false || value === 0 || value === '0' || value === 'false') return false
+  throw new RowFault(field, `${field} must be true or false`)
+}
+
+/** A list, or a text with | between the entries. */
+function listOf(value: unknown): string[] {
+  if (isAbsent(value)) return []
+  const entries = Array.isArray(value) ? value : String(value).split('|')
+  if (entries.length > 20) throw new RowFault('categories', 'categories must be at most 20')
+  return entries
+    .map(entry => optionalId(typeof entry === 'string' ? entry.trim() : entry, 'categories') ?? '')
+    .filter(entry => entry !== '')
+}
+
+function arrayLiteral(values: readonly string[]): string {
+  return `{${values.map(value => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
+}

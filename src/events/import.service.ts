@@ -1,0 +1,257 @@
+import { createHash } from 'node:crypto'
+import type { Database } from '../platform/database.js'
+import { InvalidInput, NotFound } from '../platform/errors.js'
+import type { Jobs } from '../platform/job-runner.js'
+import type { JobContext } from '../platform/jobs.js'
+import type { Signals } from '../platform/signals.js'
+import { reportStage } from '../platform/stages.js'
+import { v7 } from '../platform/uuid.js'
+import { faultOf } from './event-rules.js'
+import type { Settings } from './events.service.js'
+import type { Batch, ImportOptions, ImportRepository, ImportRow } from './import.repository.js'
+import { IMPORT_KINDS, type ImportKind, type ImportRecord } from './import-kinds.js'
+import { type FileRow, headerOf, rejectLine, rowsOf } from './import-rows.js'
+
+export interface Upload {
+  kind: string
+  format: 'ndjson' | 'csv'
+  options: ImportOptions
+  by: string
+}
+
+const CHUNK_BYTES = 1024 * 1024
+const BATCH_ROWS = 25_000
+const IGNORED_COLUMNS = new Set(['_line', '_reason', '_raw'])
+
+/** Files of any length: stored as they come in, merged batch by batch by a job, exactly once. */
+export class ImportService {
+  constructor(
+    private readonly imports: ImportRepository,
+    private readonly jobs: Jobs,
+    private readonly parts: { signals: Signals; database: Database; settings: Settings; now?: () => Date },
+  ) {}
+
+  /** Takes an upload; resolves with the job's id when every byte is committed. A stream that breaks off leaves nothing behind. */
+  async receive({ kind: name, format, options, by }: Upload, body: AsyncIterable<Buffer>): Promise<{ jobId: string }> {
+    const kind = kindNamed(name)
+    const id = v7()
+    const hash = createHash('sha256')
+    await this.imports.create({ id, kind: name, format, options, createdBy: by })
+    try {
+      let seq = 0
+      let bytes = 0
+      let header: string | undefined
+      const keep = async (data: Buffer) => {
+        if (seq === 0 && format === 'csv' && !options.compression) header = checkedHeader(kind, name, data, options)
+        hash.update(data)
+        bytes += data.length
+        await this.imports.addChunk(id, seq++, data)
+      }
+      for await (const data of chunked(body)) await keep(data)
+      if (bytes === 0) throw new InvalidInput('The file is empty', {}, ['body'])
+      const jobId = v7()
+      await this.imports.complete(id, { bytes, jobId, contentHash: hash.digest('hex').slice(0, 24), header })
+      await this.jobs.enqueue('import', { importId: id }, { id: jobId, createdBy: by })
+      return { jobId }
+    } catch (error) {
+      await this.imports.discard(id)
+      throw error
+    }
+  }
+
+  /** The job: merges what is not merged yet. A second attempt goes on where the first one's last committed batch ended. */
+  async run(
+    importId: string,
+    { signal, progress }: Pick<JobContext, 'signal' | 'progress'>,
+  ): Promise<{ message: string; result: Record<string, unknown> }> {
+    const row = await this.imports.get(importId)
+    if (!row) throw new NotFound('This import is gone', { importId })
+    const kind = kindNamed(row.kind)
+    const context = {
+      now: this.parts.now?.() ?? new Date(),
+      currency: this.parts.settings.currency,
+      fileId: row.options.contentHash ?? importId,
+    }
+    await this.imports.setState(importId, 'RUNNING')
+    const startedAt = performance.now()
+    try {
+      await this.imports.withStaging(kind, async client => {
+        let committed = Number(row.rowsRead)
+        let merging: Promise<void> = Promise.resolve()
+        const totals = { bytes: 0 }
+        for await (const batch of this.batches(row, kind, context, committed, totals)) {
+          // While PostgreSQL merges one batch, the next one is read and checked.
+          await merging
+          signal.throwIfAborted()
+          const from = committed
+          committed = batch.readTo
+          merging = this.imports.merge(client, importId, kind, batch, from, this.parts.settings.unknownReferences).then(async outcome => {
+            if (outcome === false) throw new Error('Another attempt took this import over')
+            const seconds = (performance.now() - startedAt) / 1000
+            const rate = Math.round((batch.readTo - Number(row.rowsRead)) / Math.max(seconds, 0.001))
+            const share = Number(row.bytes) > 0 ? Math.min(1, totals.bytes / Number(row.bytes)) : 0
+            const eta = share > 0 ? Math.round((seconds / share) * (1 - share)) : null
+            await progress(share, `${batch.readTo} rows read, ${rate} rows/s${eta === null ? '' : `, ${eta} s to go`}`, {
+              rowsRead: batch.readTo,
+              rowsPerSecond: rate,
+              etaSeconds: eta,
+            })
+          })
+          merging.catch(() => {})
+        }
+        await merging
+      })
+    } catch (error) {
+      if (signal.aborted && signal.reason?.constructor?.name === 'Cancelled') await this.imports.setState(importId, 'CANCELLED')
+      else if (error instanceof InvalidInput) await this.imports.setState(importId, 'FAILED')
+      throw error
+    }
+    await this.imports.setState(importId, 'COMPLETED')
+    await this.imports.dropChunks(importId)
+    return this.outcome(importId, row.kind, startedAt)
+  }
+
+  /** What is known of an import, by its job. */
+  async status(jobId: string): Promise<ImportRow> {
+    const row = await this.imports.byJob(jobId)
+    if (!row) throw new NotFound('No import has this job', { jobId })
+    return row
+  }
+
+  /** The reject file, line by line, in the format of the upload. */
+  async *rejectFile(row: ImportRow): AsyncGenerator<string> {
+    if (row.format === 'csv') yield `${row.options.header ?? 'row'},_line,_reason\n`
+    for await (const reject of this.imports.rejects(row.id)) yield rejectLine(row.format, reject)
+  }
+
+  discardAbandoned(hours: number): Promise<number> {
+    return this.imports.discardAbandoned(hours)
+  }
+
+  private async outcome(importId: string, kind: string, startedAt: number) {
+    const done = (await this.imports.get(importId)) as ImportRow
+    const [read, merged, duplicate, rejected] = [done.rowsRead, done.rowsMerged, done.rowsDuplicate, done.rowsRejected].map(Number)
+    await reportStage(this.parts.database, {
+      stage: `import ${kind}`,
+      state: rejected > 0 ? 'degraded' : 'ok',
+      reason: rejected > 0 ? `${rejected} rows were rejected; the reject file says why` : null,
+      rowsIn: Math.min(read, 2 ** 31 - 1),
+      rowsOut: Math.min(merged, 2 ** 31 - 1),
+    })
+    if (kind === 'products') await this.parts.signals.announce('catalogue.changed', { productIds: [] })
+    if (kind === 'events') await this.parts.signals.announce('events.ingested', { count: merged })
+    const seconds = (performance.now() - startedAt) / 1000
+    return {
+      message: `Imported ${merged} ${kind} of ${read} rows in ${seconds.toFixed(1)} s; ${duplicate} duplicates, ${rejected} rejected`,
+      result: {
+        kind,
+        rowsRead: read,
+        rowsMerged: merged,
+        rowsDuplicate: duplicate,
+        rowsRejected: rejected,
+        rowsPerSecond: Math.round(read / Math.max(seconds, 0.001)),
+      },
+    }
+  }
+
+  private async *batches(
+    row: ImportRow,
+    kind: ImportKind,
+    context: { now: Date; currency: string; fileId: string },
+    skip: number,
+    totals: { bytes: number },
+  ): AsyncGenerator<Batch> {
+    const { mapping, zone, compression } = row.options
+    const rename = renamer(mapping, zone)
+    let read = 0
+    let batch: Batch = { rows: [], rejects: [], readTo: skip }
+    const counted = async function* (bytes: AsyncIterable<Buffer>) {
+      for await (const chunk of bytes) {
+        totals.bytes += chunk.length
+        yield chunk
+      }
+    }
+    for await (const rows of rowsOf(counted(this.imports.bytes(row.id)), row.format, compression)) {
+      for (const each of rows) {
+        if (++read <= skip) continue
+        this.add(batch, each, kind, rename, context)
+        batch.readTo = read
+        if (batch.rows.length + batch.rejects.length < BATCH_ROWS) continue
+        yield batch
+        batch = { rows: [], rejects: [], readTo: read }
+      }
+      // The job's lock and heart want the event loop between chunks.
+      await new Promise(done => setImmediate(done))
+    }
+    if (batch.rows.length + batch.rejects.length > 0) yield batch
+  }
+
+  private add(
+    batch: Batch,
+    { line, raw, record, fault }: FileRow,
+    kind: ImportKind,
+    rename: (record: ImportRecord) => ImportRecord,
+    context: { now: Date; currency: string; fileId: string },
+  ) {
+    if (!record) {
+      batch.rejects.push({ line, raw, reason: fault ?? 'the row cannot be read' })
+      return
+    }
+    try {
+      batch.rows.push({ line, raw, cells: kind.cells(rename(record), { ...context, line }) })
+    } catch (error) {
+      batch.rejects.push({ line, raw, reason: faultOf(error) })
+    }
+  }
+}
+
+export function kindNamed(name: string): ImportKind {
+  const kind = Object.hasOwn(IMPORT_KINDS, name) ? IMPORT_KINDS[name] : undefined
+  if (!kind) throw new NotFound(`There is no kind of import "${name.slice(0, 40)}"; there are ${Object.keys(IMPORT_KINDS).join(', ')}`)
+  return kind
+}
+
+/** The header line of a CSV, if it has what the kind needs. */
+function checkedHeader(kind: ImportKind, name: string, first: Buffer, { mapping = {} }: ImportOptions): string {
+  const header = headerOf(first)
+  if (!header) throw new InvalidInput('The file has no header line', {}, ['body'])
+  const has = (column: string) => column in mapping || header.includes(column)
+  const missing = kind.needs.filter(group => !group.some(has))
+  if (missing.length > 0)
+    throw new InvalidInput(
+      `The header lacks ${missing.map(group => group.join(' or ')).join(', and ')} for ${name}; it has ${header.slice(0, 30).join(', ')}`,
+      { header: header.slice(0, 50) },
+      ['body'],
+    )
+}
+
+/** Columns under our names; "=PURCHASE" is a constant; a time without a zone gets the one that was given. */
+function renamer(mapping: Record<string, string> | undefined, zone: string | undefined): (record: ImportRecord) => ImportRecord {
+  const pairs = Object.entries(mapping ?? {})
+  return record => {
+    const renamed: ImportRecord = {}
+    for (const name of Object.keys(record)) if (!IGNORED_COLUMNS.has(name)) renamed[name] = record[name]
+    for (const [ours, theirs] of pairs) renamed[ours] = theirs.startsWith('=') ? theirs.slice(1) : record[theirs]
+    for (const name of zone ? ['timestamp', 'createdAt'] : []) {
+      const value = renamed[name]
+      if (typeof value === 'string' && /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?$/.test(value))
+        renamed[name] = value.replace(' ', 'T') + zone
+    }
+    return renamed
+  }
+}
+
+/** The same bytes in pieces of about a megabyte. */
+async function* chunked(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let parts: Buffer[] = []
+  let size = 0
+  for await (const part of body) {
+    parts.push(part)
+    size += part.length
+    if (size < CHUNK_BYTES) continue
+    yield Buffer.concat(parts)
+    parts = []
+    size = 0
+  }
+  if (size > 0) yield Buffer.concat(parts)
+}
