@@ -17,9 +17,14 @@ const LONGEST_LINE = 1024 * 1024
 const SHOWN_RAW = 20_000
 
 /** The rows of an upload one after the other, from its bytes; memory stays at a few chunks. */
-export async function* rowsOf(bytes: AsyncIterable<Buffer>, format: 'ndjson' | 'csv', compression?: 'gzip'): AsyncGenerator<FileRow[]> {
+export async function* rowsOf(
+  bytes: AsyncIterable<Buffer>,
+  format: 'ndjson' | 'csv',
+  compression?: 'gzip',
+  onHeader: (header: string) => void = () => {},
+): AsyncGenerator<FileRow[]> {
   const plain = compression === 'gzip' ? (Readable.from(bytes).pipe(createGunzip()) as AsyncIterable<Buffer>) : bytes
-  yield* format === 'csv' ? csvRows(plain) : jsonRows(plain)
+  yield* format === 'csv' ? csvRows(plain, onHeader) : jsonRows(plain)
 }
 
 async function* jsonRows(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRow[]> {
@@ -53,7 +58,7 @@ async function* jsonRows(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRow[]
   if (last) yield [last]
 }
 
-async function* csvRows(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRow[]> {
+async function* csvRows(bytes: AsyncIterable<Buffer>, onHeader: (header: string) => void): AsyncGenerator<FileRow[]> {
   const parser = parse({
     bom: true,
     info: true,
@@ -71,6 +76,7 @@ async function* csvRows(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRow[]>
     for await (const { record: cells, raw, info } of parser as AsyncIterable<{ record: string[]; raw: string; info: { lines: number } }>) {
       if (!header) {
         header = cells.map(name => name.trim())
+        onHeader(header.join(','))
         continue
       }
       const line = info.lines

@@ -75,6 +75,10 @@ export class ImportRepository {
     )
   }
 
+  async keepHeader(id: string, header: string): Promise<void> {
+    await this.database.sql('UPDATE "Import" SET options = options || $2 WHERE id = $1', [id, JSON.stringify({ header })])
+  }
+
   async discard(id: string): Promise<void> {
     await this.database.sql(`DELETE FROM "Import" WHERE id = $1 AND state = 'RECEIVING'`, [id])
   }

@@ -106,6 +106,7 @@ export class ImportService {
       else if (error instanceof InvalidInput) await this.imports.setState(importId, 'FAILED')
       throw error
     }
+    if (row.options.header) await this.imports.keepHeader(importId, row.options.header)
     await this.imports.setState(importId, 'COMPLETED')
     await this.imports.dropChunks(importId)
     return this.outcome(importId, row.kind, startedAt)
@@ -171,7 +172,9 @@ export class ImportService {
         yield chunk
       }
     }
-    for await (const rows of rowsOf(counted(this.imports.bytes(row.id)), row.format, compression)) {
+    for await (const rows of rowsOf(counted(this.imports.bytes(row.id)), row.format, compression, header => {
+      row.options.header = header
+    })) {
       for (const each of rows) {
         if (++read <= skip) continue
         this.add(batch, each, kind, rename, context)
@@ -223,6 +226,7 @@ function checkedHeader(kind: ImportKind, name: string, first: Buffer, { mapping 
       { header: header.slice(0, 50) },
       ['body'],
     )
+  return header.join(',')
 }
 
 /** Columns under our names; "=PURCHASE" is a constant; a time without a zone gets the one that was given. */

@@ -1,0 +1,65 @@
+// npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
+import { parseArgs } from 'node:util'
+import { rating, topN } from './protocols/folder.js'
+import { ml100k } from './protocols/ml-100k.js'
+import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
+
+/** Every protocol there is. A new one is one file and its name here. */
+const protocols: readonly Protocol[] = [ml100k, rating, topN]
+
+try {
+  await run()
+  process.exit(0)
+} catch (error) {
+  if (!(error instanceof ProtocolError) && !(error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS')) throw error
+  process.stderr.write(`${(error as Error).message}\n`)
+  process.exit(1)
+}
+
+async function run() {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { data: { type: 'string' }, json: { type: 'boolean' }, methods: { type: 'string' } },
+  })
+  const protocol = protocols.find(each => each.name === positionals[0])
+  if (!protocol || positionals.length > 1) {
+    throw new ProtocolError(
+      `Usage: npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]\n${protocols.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}`,
+    )
+  }
+  const results: MethodResult[] = []
+  for await (const result of protocol.run({ data: values.data, methods: values.methods?.split(',').map(name => name.trim()) })) {
+    results.push(result)
+    if (values.json) process.stdout.write(`${JSON.stringify(flat(result))}\n`)
+    else
+      process.stderr.write(
+        `${result.protocol}${result.part ? ` ${result.part}` : ''}: ${result.method} in ${result.seconds.toFixed(2)} s\n`,
+      )
+  }
+  if (!values.json)
+    for (const name of new Set(results.map(result => result.protocol)))
+      process.stdout.write(tableOf(results.filter(result => result.protocol === name)))
+}
+
+function flat({ protocol, part, method, metrics, seconds, peakMegabytes }: MethodResult) {
+  return { protocol, ...(part ? { part } : {}), method, ...metrics, seconds: Number(seconds.toFixed(3)), peakMegabytes }
+}
+
+function tableOf(results: readonly MethodResult[]): string {
+  const names = Object.keys(results[0].metrics)
+  const header = [[results[0].protocol, results[0].part].filter(Boolean).join(' '), ...names, 'seconds', 'MB']
+  const rows = results.map(({ method, metrics, seconds, peakMegabytes }) => [
+    method,
+    ...names.map(name => shown(metrics[name])),
+    seconds.toFixed(2),
+    String(peakMegabytes),
+  ])
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map(row => row[column].length)))
+  const line = (cells: string[]) =>
+    `${cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  ')}\n`
+  return `\n${line(header)}${rows.map(line).join('')}`
+}
+
+function shown(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toFixed(4)
+}
