@@ -18,9 +18,11 @@ export function cosinePredictions({ userCount, itemCount, users, items, ratings 
   const similarity = similarities(byUser, byItem)
   const globalMean = ratings.length > 0 ? ratings.reduce((sum, rating) => sum + rating, 0) / ratings.length : 0
   const predictions = new Float64Array(userCount * itemCount)
-  // Item by item: its raters' rows of the similarity matrix are added up, so memory is walked in order.
+  // Item by item: its raters' rows of the similarity matrix are added up, so memory is walked in order. Raters of equal rating are added together
+  // first, eight at a time, and multiplied once: an addition per cell is all that is left.
   const sums = new Float64Array(userCount)
   const totals = new Float64Array(userCount)
+  const part = new Float64Array(userCount)
   for (let item = 0; item < itemCount; item++) {
     const [from, to] = [byItem.offsets[item], byItem.offsets[item + 1]]
     if (from === to) {
@@ -29,18 +31,40 @@ export function cosinePredictions({ userCount, itemCount, users, items, ratings 
     }
     sums.fill(0)
     totals.fill(0)
-    for (let at = from; at < to; at++) {
-      const row = byItem.columns[at] * userCount
-      const rating = byItem.values[at]
+    const order = byItem.values.subarray(from, to).slice().sort()
+    for (let start = 0; start < order.length; ) {
+      const rating = order[start]
+      let end = start
+      while (end < order.length && order[end] === rating) end++
+      const raters: number[] = []
+      for (let at = from; at < to; at++) if (byItem.values[at] === rating) raters.push(byItem.columns[at] * userCount)
+      addRows(similarity, raters, part)
       for (let user = 0; user < userCount; user++) {
-        const s = similarity[row + user]
-        sums[user] += s * rating
-        totals[user] += s
+        sums[user] += rating * part[user]
+        totals[user] += part[user]
       }
+      start = end
     }
     for (let user = 0; user < userCount; user++) predictions[user * itemCount + item] = sums[user] / Math.max(totals[user], 1e-9)
   }
   return predictions
+}
+
+/** Writes the sum of the rows that start at `starts` into `out`. */
+function addRows(matrix: Float64Array, starts: readonly number[], out: Float64Array) {
+  const width = out.length
+  out.fill(0)
+  let at = 0
+  for (; at + 8 <= starts.length; at += 8) {
+    const [a, b, c, d, e, f, g, h] = [starts[at], starts[at + 1], starts[at + 2], starts[at + 3], starts[at + 4], starts[at + 5], starts[at + 6], starts[at + 7]]
+    for (let x = 0; x < width; x++) {
+      out[x] += matrix[a + x] + matrix[b + x] + (matrix[c + x] + matrix[d + x]) + (matrix[e + x] + matrix[f + x] + (matrix[g + x] + matrix[h + x]))
+    }
+  }
+  for (; at < starts.length; at++) {
+    const row = starts[at]
+    for (let x = 0; x < width; x++) out[x] += matrix[row + x]
+  }
 }
 
 type Sparse = ReturnType<typeof sparseFrom>

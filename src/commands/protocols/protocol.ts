@@ -37,6 +37,7 @@ export function* measured<Input>(
   methods: readonly Method<Input>[],
   input: Input,
   wanted: readonly string[] | undefined,
+  part?: string,
 ): Generator<MethodResult> {
   const unknown = wanted?.filter(name => !methods.some(each => each.name === name)) ?? []
   if (unknown.length > 0)

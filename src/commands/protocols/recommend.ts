@@ -30,9 +30,7 @@ export const ratingMethods: readonly Method<readonly RatingFold[]>[] = [
     run: folds =>
       meanOver(
         folds,
-        ({ train }) =>
-          () =>
-            meanOf(train.values),
+        ({ train }) => constant(meanOf(train.values)),
       ),
   },
   {
