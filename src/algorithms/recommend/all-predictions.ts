@@ -56,9 +56,19 @@ function addRows(matrix: Float64Array, starts: readonly number[], out: Float64Ar
   out.fill(0)
   let at = 0
   for (; at + 8 <= starts.length; at += 8) {
-    const [a, b, c, d, e, f, g, h] = [starts[at], starts[at + 1], starts[at + 2], starts[at + 3], starts[at + 4], starts[at + 5], starts[at + 6], starts[at + 7]]
+    const [a, b, c, d, e, f, g, h] = [
+      starts[at],
+      starts[at + 1],
+      starts[at + 2],
+      starts[at + 3],
+      starts[at + 4],
+      starts[at + 5],
+      starts[at + 6],
+      starts[at + 7],
+    ]
     for (let x = 0; x < width; x++) {
-      out[x] += matrix[a + x] + matrix[b + x] + (matrix[c + x] + matrix[d + x]) + (matrix[e + x] + matrix[f + x] + (matrix[g + x] + matrix[h + x]))
+      out[x] +=
+        matrix[a + x] + matrix[b + x] + (matrix[c + x] + matrix[d + x]) + (matrix[e + x] + matrix[f + x] + (matrix[g + x] + matrix[h + x]))
     }
   }
   for (; at < starts.length; at++) {

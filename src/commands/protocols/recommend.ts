@@ -27,11 +27,7 @@ const SEED = 20251124
 export const ratingMethods: readonly Method<readonly RatingFold[]>[] = [
   {
     name: 'global-mean',
-    run: folds =>
-      meanOver(
-        folds,
-        ({ train }) => constant(meanOf(train.values)),
-      ),
+    run: folds => meanOver(folds, ({ train }) => constant(meanOf(train.values))),
   },
   {
     name: 'biases',
