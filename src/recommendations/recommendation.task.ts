@@ -4,7 +4,6 @@ import type { Task } from '../registry/task.js'
 import type { RecommendationsRepository } from './recommendations.repository.js'
 
 const WINDOW_DAYS = 730
-const DAY_MS = 86_400_000
 
 /** What to show whom, learned from the events of two years. */
 export function recommendationTask(repository: RecommendationsRepository): Task<Interactions, Recommender> {
@@ -15,8 +14,9 @@ export function recommendationTask(repository: RecommendationsRepository): Task<
     primary: { metric: 'ndcgAt10', higherIsBetter: true },
     minimumRows: 100,
     load: async now => {
+      const { users, products, values, times } = await repository.interactions(WINDOW_DAYS, now)
+      // After the events, so that every product they name is among them.
       const keys = await repository.productIds()
-      const { users, products, values, times } = await repository.interactions(new Date(now.getTime() - WINDOW_DAYS * DAY_MS), now)
       const items = indexed(products, keys)
       const { indexes, count } = dense(users)
       const data: Interactions = {
@@ -27,7 +27,7 @@ export function recommendationTask(repository: RecommendationsRepository): Task<
         values,
         times,
         kind: 'implicit',
-        now: now.getTime(),
+        now: times.length > 0 ? times[times.length - 1] : now.getTime(),
       }
       return { data, rows: items.length, from: dateAt(times, 0), to: dateAt(times, times.length - 1), keys }
     },

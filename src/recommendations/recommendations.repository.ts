@@ -66,16 +66,20 @@ export class RecommendationsRepository {
     })
   }
 
-  /** Every (user, product) pair since `from` with its summed weight and last time, in time order; pairs taken back are left out. */
-  async interactions(from: Date, to: Date): Promise<InteractionColumns> {
+  /**
+   * Every (user, product) pair of the `days` before the newest event with its summed weight and last time, in time order; pairs taken back are
+   * left out. Counted from the newest event, so that a shop that brings an old log can learn from it.
+   */
+  async interactions(days: number, until: Date): Promise<InteractionColumns> {
     const columns = {
       users: growing(Int32Array),
       products: growing(Int32Array),
       values: growing(Float32Array),
       times: growing(Float64Array),
     }
+    const telling = `"productId" IS NOT NULL AND type IN ${TELLING_TYPES_SQL} AND "occurredAt" <= '${until.toISOString()}'`
     const query = `SELECT "userId", "productId", sum(${WEIGHT_SQL})::float4, (extract(epoch FROM max("occurredAt")) * 1000)::float8 AS last FROM "Event"
-      WHERE "productId" IS NOT NULL AND "occurredAt" >= '${from.toISOString()}' AND "occurredAt" <= '${to.toISOString()}'
+      WHERE ${telling} AND "occurredAt" >= (SELECT max("occurredAt") FROM "Event" WHERE ${telling}) - interval '${days} days'
       GROUP BY 1, 2 HAVING sum(${WEIGHT_SQL}) > 0 ORDER BY last, 1, 2`
     await this.database.withClient(async client => {
       await client.query('SET statement_timeout = 0')

@@ -8,12 +8,11 @@ import { encodeId } from '../graphql/node-id.js'
 import { InvalidInput } from '../platform/errors.js'
 import type { Metrics } from '../platform/metrics.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
-import type { Decisions } from '../registry/decisions.js'
+import type { Contribution, Decisions } from '../registry/decisions.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
 import { reranked } from './diversity.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
 import { type Reason, type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
-import { weightOf } from './weights.js'
 
 export interface RecommendationRequest {
   userExternalId?: string | null
@@ -43,11 +42,17 @@ interface Trail {
   dropped: { counts: Record<string, number>; examples: { item: string; reason: string }[] }
 }
 
+/** What a model may know of the visitor, in its own item indexes; worked out once for each model that is asked. */
+type Histories = (model: Live) => History
+
 const TASK = 'RECOMMENDATION'
 const EMPTY: History = { items: new Int32Array(0), values: new Float32Array(0), times: new Float64Array(0) }
 const REASONS = 3
 const EXAMPLES_OF_DROPPED = 20
+const ROUNDING = 1e-6
 const DIVERSITY_POOL = 5
+/** Newest products to choose from while there is no baseline. */
+const NEWEST = 500
 
 /** What to show whom, now, and why. */
 export class RecommendationsService {
@@ -72,13 +77,14 @@ export class RecommendationsService {
     const visitor = await this.visitorOf(request, trail)
     const isPersonal = visitor !== null && visitor.personalisation?.granted !== false
     const model = this.choose(algorithm, isPersonal, visitor, trail)
-    const picked = model ? await this.pick(model, isPersonal ? visitor : null, { first, excludeSeen, diversity, filter }, trail) : []
+    const histories = historiesOf(isPersonal ? visitor : null)
+    const wish = { first, excludeSeen, filter }
+    const picked = model ? await this.pick(model, histories, { ...wish, diversity }, trail) : []
     const baseline = this.models.baseline<Recommender>(TASK)
-    if (picked.length < first && baseline && baseline !== model)
-      await this.fillUp(picked, baseline, visitor, { first, excludeSeen, filter }, trail)
-    if (picked.length === 0 && !model) return this.withoutModel(request, visitor, trail)
-    if (picked.length === 0 && filter) trail.fallbacks.push('No product passes the filter "where"')
-    const items = await this.explained(picked, isPersonal ? visitor : null)
+    if (picked.length < first && baseline && baseline !== model) await this.fillUp(picked, baseline, histories, wish, trail)
+    if (picked.length === 0 && !model) return this.withoutModel({ ...request, placement }, filter, visitor, trail)
+    if (picked.length === 0 && filter && first > 0) trail.fallbacks.push('No product passes the filter "where"')
+    const items = await this.explained(picked, histories)
     this.metrics.model(TASK, model?.algorithm ?? 'none')
     return this.answer(items, {
       model,
@@ -89,19 +95,19 @@ export class RecommendationsService {
     })
   }
 
-  /** Products that go together with this one, from the live model. */
+  /** Products that go together with this one, from the live model; what is out of stock is left out. */
   async similar(product: ProductType, first: number): Promise<Recommendation[]> {
     checkFirst(first)
-    const model =
-      this.models.live<Recommender>(TASK) ?? this.models.named<Recommender>(TASK, 'item-cf') ?? this.models.baseline<Recommender>(TASK)
+    const model = this.models.live<Recommender>(TASK) ?? this.models.named<Recommender>(TASK, 'item-cf')
     const index = model?.indexOf.get(product.key)
     if (!model || index === undefined) return []
-    const { items, scores } = model.model.similar(index, first)
+    const { items, scores } = model.model.similar(index, 2 * first + 10)
     const products = await this.catalogue.byIds(Array.from(items, item => model.keys[item]))
-    return Array.from(items, (item, at) => ({ item, score: scores[at] }))
-      .filter(({ item }) => products.has(model.keys[item]))
-      .map(({ item, score }, at) => ({
-        product: products.get(model.keys[item]) as ProductType,
+    return Array.from(items, (item, at) => ({ product: products.get(model.keys[item]), score: scores[at] }))
+      .filter((each): each is { product: ProductType; score: number } => each.product !== undefined && each.product.stock !== 0)
+      .slice(0, first)
+      .map(({ product: other, score }, at) => ({
+        product: other,
         score,
         rank: at + 1,
         reasons: [{ kind: 'similar', text: `Chosen by the people who chose ${product.title}`, weight: score, products: [product] }],
@@ -141,8 +147,8 @@ export class RecommendationsService {
   }
 
   /** The best products of a model that pass every rule; looks deeper into the ranking only as far as rules make it necessary. */
-  private async pick(model: Live, visitor: Visitor | null, wish: Wish & { diversity: number }, trail: Trail): Promise<Scored[]> {
-    const history = visitor ? historyOf(model, visitor) : EMPTY
+  private async pick(model: Live, histories: Histories, wish: Wish & { diversity: number }, trail: Trail): Promise<Scored[]> {
+    const history = histories(model)
     const wanted = wish.diversity > 0 ? Math.max(wish.first * DIVERSITY_POOL, 20) : wish.first
     const passed: Scored[] = []
     for (let depth = wanted + 16; passed.length < wanted; depth *= 8) {
@@ -152,7 +158,7 @@ export class RecommendationsService {
       if (ranking.indexes.length < depth) break
     }
     if (wish.excludeSeen && history.items.length > 0) {
-      const seen = new Set(history.items).size
+      const seen = history.items.length
       trail.dropped.counts.seen = seen
       trail.rules.push(`${seen} products the user has seen were left out`)
     }
@@ -200,11 +206,11 @@ export class RecommendationsService {
     trail.dropped.examples = examples
   }
 
-  private async fillUp(picked: Scored[], baseline: Live, visitor: Visitor | null, wish: Wish, trail: Trail) {
+  private async fillUp(picked: Scored[], baseline: Live, histories: Histories, wish: Wish, trail: Trail) {
     const shown = new Set(picked.map(({ product }) => product.key))
     const more = await this.pick(
       baseline,
-      visitor,
+      histories,
       { ...wish, first: wish.first + shown.size, diversity: 0 },
       { fallbacks: [], rules: [], dropped: { counts: {}, examples: [] } },
     )
@@ -214,11 +220,13 @@ export class RecommendationsService {
     picked.push(...missing)
   }
 
-  private async explained(picked: Scored[], visitor: Visitor | null): Promise<Recommendation[]> {
-    const evidences = picked.map(({ source, index }) => source.model.explain(visitor ? historyOf(source, visitor) : EMPTY, index, REASONS))
-    const keys = new Set(
-      evidences.flatMap((list, at) => list.flatMap(evidence => evidence.items.slice(0, REASONS).map(item => picked[at].source.keys[item]))),
-    )
+  private async explained(picked: Scored[], histories: Histories): Promise<Recommendation[]> {
+    const keys = new Set<number>()
+    const evidences = picked.map(({ source, index }) => {
+      const evidence = source.model.explain(histories(source), index, REASONS)
+      for (const { items } of evidence) for (const item of items.slice(0, REASONS)) keys.add(source.keys[item])
+      return evidence
+    })
     const products = await this.catalogue.byIds([...keys])
     return picked.map(({ product, score, source }, at) => ({
       product,
@@ -249,14 +257,7 @@ export class RecommendationsService {
       userId: visitor?.id ?? null,
       modelId: model?.modelId ?? null,
       servedBy,
-      contributions: items.flatMap(({ product, score, reasons }) => [
-        { feature: product.externalId, value: 'score', weight: score },
-        ...reasons.map(reason => ({
-          feature: product.externalId,
-          value: `${reason.kind}: ${reason.products.map(each => each.externalId).join(', ')}`,
-          weight: reason.weight,
-        })),
-      ]),
+      contributions: items.flatMap(contributionsOf),
       rules: [...trail.rules, ...trail.fallbacks],
       dropped: trail.dropped,
       consentBasis: consentBasis(visitor, isPersonal),
@@ -274,27 +275,28 @@ export class RecommendationsService {
     }
   }
 
-  private async withoutModel(request: RecommendationRequest, visitor: Visitor | null, trail: Trail): Promise<RecommendationList> {
+  private async withoutModel(
+    request: RecommendationRequest,
+    filter: ProductFilter | undefined,
+    visitor: Visitor | null,
+    trail: Trail,
+  ): Promise<RecommendationList> {
     trail.fallbacks.push('Not even a baseline is ready: the newest products are shown')
-    const ids = await this.repository.newest(request.first)
+    const ids = await this.repository.newest(NEWEST)
     const products = await this.catalogue.byIds(ids)
-    const passes = productTest(request.where ? cleanProductFilter(request.where) : undefined) ?? (() => true)
+    const passes = productTest(filter) ?? (() => true)
     const items = ids
       .flatMap(id => products.get(id) ?? [])
-      .filter(passes)
+      .filter(product => product.stock !== 0 && passes(product))
+      .slice(0, request.first)
       .map((product, at) => ({
         product,
         score: 0,
         rank: at + 1,
         reasons: [{ kind: 'new', text: 'New in the shop', weight: 0, products: [] }],
       }))
-    return this.answer(items, {
-      model: undefined,
-      visitor,
-      isPersonal: false,
-      trail,
-      input: { ...request, where: request.where && stringly(request.where) },
-    })
+    const input = { ...request, where: filter && stringly(filter) }
+    return this.answer(items, { model: undefined, visitor, isPersonal: false, trail, input })
   }
 }
 
@@ -318,19 +320,42 @@ function dropReason(
   return passes && !passes(product) ? 'filter where' : undefined
 }
 
-/** The visitor's events in the model's own item indexes, oldest first; products the model does not know are left out. */
-function historyOf({ indexOf }: Live, { products, types, values, times }: Visitor): History {
-  const items: number[] = []
-  const weights: number[] = []
-  const moments: number[] = []
-  for (let at = products.length - 1; at >= 0; at--) {
+function historiesOf(visitor: Visitor | null): Histories {
+  const known = new Map<Live, History>()
+  return model => {
+    const history = known.get(model) ?? (visitor ? historyOf(model, visitor) : EMPTY)
+    known.set(model, history)
+    return history
+  }
+}
+
+/** What the visitor touched, in the model's own item indexes; products the model does not know are left out. */
+function historyOf({ indexOf }: Live, { products, weights, times }: Visitor): History {
+  const items = new Int32Array(products.length)
+  const values = new Float32Array(products.length)
+  const moments = new Float64Array(products.length)
+  let length = 0
+  for (let at = 0; at < products.length; at++) {
     const index = indexOf.get(products[at])
     if (index === undefined) continue
-    items.push(index)
-    weights.push(weightOf(types[at], values[at]))
-    moments.push(times[at])
+    items[length] = index
+    values[length] = weights[at]
+    moments[length++] = times[at]
   }
-  return { items: Int32Array.from(items), values: Float32Array.from(weights), times: Float64Array.from(moments) }
+  return { items: items.subarray(0, length), values: values.subarray(0, length), times: moments.subarray(0, length) }
+}
+
+/** An item's score, the evidence that was shown, and what the rest of it comes to: the parts sum to the score. */
+function contributionsOf({ product, score, reasons }: Recommendation): Contribution[] {
+  const feature = product.externalId
+  const parts = [{ feature, value: 'score', weight: score }]
+  let rest = score
+  for (const { kind, weight, products } of reasons) {
+    parts.push({ feature, value: `${kind}: ${products.map(each => each.externalId).join(', ')}`, weight })
+    rest -= weight
+  }
+  if (Math.abs(rest) > ROUNDING) parts.push({ feature, value: 'further evidence', weight: rest })
+  return parts
 }
 
 function reasonOf({ kind, weight }: Evidence, products: ProductType[]): Reason {

@@ -45,16 +45,11 @@ export class DecisionType extends NodeType {
   @Field(() => String, { description: 'SHA-256 of what was asked' })
   inputHash!: string
 
-  static of({ id, kind, at, modelId, servedBy, detail, consentBasis, inputHash }: DecisionRow): DecisionType {
+  static of({ id, modelId, ...facts }: DecisionRow): DecisionType {
     return Object.assign(new DecisionType(), {
+      ...facts,
       id: encodeId('Decision', id),
-      kind,
-      at,
       modelId: modelId && encodeId('Model', modelId),
-      servedBy,
-      ...detail,
-      consentBasis,
-      inputHash,
     })
   }
 }

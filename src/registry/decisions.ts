@@ -34,19 +34,28 @@ export interface DecisionRow {
   at: Date
   modelId: string | null
   servedBy: string
-  detail: { contributions: Contribution[]; rules: string[]; dropped: NewDecision['dropped'] }
+  contributions: Contribution[]
+  rules: string[]
+  dropped: NewDecision['dropped']
   consentBasis: string | null
   inputHash: string
 }
 
+/** As it is stored: each feature once, with its values and weights in turn. */
+interface Detail {
+  features: (string | number)[][]
+  rules: string[]
+  dropped: NewDecision['dropped']
+}
+
 interface Waiting {
-  row: unknown[]
+  row: object
   done: () => void
   failed: (error: unknown) => void
 }
 
-const COLUMNS = 9
 const LARGEST_BATCH = 500
+const DECIMALS = 1e6
 
 /**
  * Writes decisions before their answers go out, by group commit: while one INSERT is under way the next batch gathers, so that under load many
@@ -61,21 +70,25 @@ export class Decisions {
     private readonly now: () => Date = () => new Date(),
   ) {}
 
-  /** Resolves with the decision's id when it is stored. */
-  async record({ kind, userId, modelId, servedBy, contributions, rules, dropped, consentBasis, input }: NewDecision): Promise<string> {
+  /** Resolves with the decision's id when it is stored. Weights are kept to six decimals. */
+  async record({ contributions, rules, dropped, input, ...facts }: NewDecision): Promise<string> {
     const id = v7()
-    const detail = JSON.stringify({ contributions, rules, dropped })
+    const detail: Detail = { features: byFeature(contributions), rules, dropped }
     const inputHash = createHash('sha256').update(JSON.stringify(input)).digest('hex')
     await new Promise<void>((done, failed) => {
-      this.waiting.push({ row: [id, kind, this.now(), userId, modelId, servedBy, detail, consentBasis, inputHash], done, failed })
+      this.waiting.push({ row: { ...facts, id, at: this.now(), detail, inputHash }, done, failed })
       if (this.writers === 0) void this.write()
     })
     return id
   }
 
   async find(id: string): Promise<DecisionRow | null> {
-    const [row] = await this.database.sql<DecisionRow>('SELECT * FROM "Decision" WHERE id = $1', [id])
-    return row ?? null
+    const [row] = await this.database.sql<Omit<DecisionRow, keyof Detail> & { detail: Detail }>('SELECT * FROM "Decision" WHERE id = $1', [
+      id,
+    ])
+    if (!row) return null
+    const { detail, ...facts } = row
+    return { ...facts, contributions: detail.features.flatMap(contributionsOf), rules: detail.rules, dropped: detail.dropped }
   }
 
   async forgetOlderThan(days: number): Promise<number> {
@@ -98,13 +111,33 @@ export class Decisions {
     this.writers--
   }
 
-  private async insert(rows: unknown[][]): Promise<void> {
-    const columns = Array.from({ length: COLUMNS }, (_, column) => rows.map(row => row[column]))
+  private async insert(rows: object[]): Promise<void> {
     await this.database.sql(
       `INSERT INTO "Decision" (id, kind, at, "userId", "modelId", "servedBy", detail, "consentBasis", "inputHash")
-       SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::int[], $5::text[], $6::text[], $7::jsonb[], $8::text[], $9::text[])`,
-      columns,
+       SELECT id, kind, at, "userId", "modelId", "servedBy", detail, "consentBasis", "inputHash"
+       FROM json_to_recordset($1) AS d(id text, kind text, at timestamptz, "userId" int, "modelId" text, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text)`,
+      [JSON.stringify(rows)],
       'record-decisions',
     )
   }
+}
+
+function byFeature(contributions: readonly Contribution[]): Detail['features'] {
+  const features: Detail['features'] = []
+  let last: string | undefined
+  for (const { feature, value, weight } of contributions) {
+    const rounded = Math.round(weight * DECIMALS) / DECIMALS
+    if (feature === last) features[features.length - 1].push(value, rounded)
+    else features.push([feature, value, rounded])
+    last = feature
+  }
+  return features
+}
+
+function contributionsOf([feature, ...parts]: (string | number)[]): Contribution[] {
+  return Array.from({ length: parts.length / 2 }, (_, index) => ({
+    feature: String(feature),
+    value: String(parts[2 * index]),
+    weight: Number(parts[2 * index + 1]),
+  }))
 }
