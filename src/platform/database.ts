@@ -52,12 +52,18 @@ export function openDatabase(url: string, log: Log, connections = 20): Database 
     withClient: async work => {
       const client = await pool.connect()
       let fault: Error | undefined
+      // A connection that breaks also fails the statement under way, which tells the caller; without a listener it would end the process.
+      const lost = (error: Error) => {
+        fault = error
+      }
+      client.on('error', lost)
       try {
         return await work(client)
       } catch (error) {
         fault = error as Error
         throw error
       } finally {
+        client.off('error', lost)
         client.release(fault)
       }
     },
