@@ -316,7 +316,8 @@ function resultPlugin(metrics: Metrics, log: Log): ApolloServerPlugin {
           const code = errors?.length ? errorCode(response.body) : 'OK'
           const failedBeforeExecution =
             response.body.kind === 'single' && response.body.singleResult.data === undefined && (response.http.status ?? 200) === 400
-          if (failedBeforeExecution && !isModern) response.http.status = 200
+          // Without a query there is no GraphQL request that could have an answer, whatever the media type.
+          if (failedBeforeExecution && !isModern && code !== 'BAD_REQUEST') response.http.status = 200
           const seconds = (performance.now() - startedAt) / 1000
           metrics.request(operationName ?? 'anonymous', code, seconds)
           const { requestId, viewer } = contextValue as Context
