@@ -2,6 +2,7 @@ import { gunzipSync } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Authenticator, requireScope, Scope } from '../graphql/auth.js'
 import { DomainError, InvalidInput, messageOf } from '../platform/errors.js'
+import { isNestedWithin } from '../platform/text-input.js'
 import type { UserFacts } from '../users/user-rules.js'
 import { optionalId, RowFault, timeOf } from './event-rules.js'
 import type { EventsService } from './events.service.js'
@@ -11,6 +12,7 @@ const BODY_LIMIT = 4 * 1024 * 1024
 /** Segment's own limit of a batch. */
 const LONGEST_BATCH = 500 * 1024
 const LONGEST_MESSAGE = 32 * 1024
+const DEEPEST_MESSAGE = 64
 const TYPES = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const
 type MessageType = (typeof TYPES)[number]
 
@@ -105,6 +107,8 @@ function check(message: SegmentMessage, index: number) {
     throw new InvalidInput(`${place}: event, the name of what happened, is needed`, {}, ['batch', String(index), 'event'])
   if (type === 'alias' && (!message.previousId || !userId))
     throw new InvalidInput(`${place}: alias needs previousId and userId`, {}, ['batch', String(index)])
+  if (!isNestedWithin(message, DEEPEST_MESSAGE))
+    throw new InvalidInput(`${place}: a message has at most ${DEEPEST_MESSAGE} levels`, {}, ['batch', String(index)])
   const length = Buffer.byteLength(JSON.stringify(message))
   if (length > LONGEST_MESSAGE)
     throw new InvalidInput(`${place}: a message has at most ${LONGEST_MESSAGE} bytes, this one has ${length}`, {}, ['batch', String(index)])

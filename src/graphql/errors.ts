@@ -25,10 +25,17 @@ const DOCUMENT_FAULTS = new Set([
 /** Text that PostgreSQL cannot store (NUL, broken UTF-8); services refuse it first, this is the net below them. */
 const UNSTORABLE = new Set(['22021', '22P05'])
 
+/** Limits that graphql-js and Apollo hold, in their words. */
+const LIMIT = /^Syntax Error: Document contains more that \d+ tokens|recursively requests too many selections/
+const TOO_MANY = /^Too many errors processing variables/
+/** Messages of graphql-js repeat the input, however long. */
+const LONGEST_MESSAGE = 2_000
+
 /** Turns whatever was thrown into what a client may see; what it may not see goes to the log under the request's id. */
 export function formatError(formatted: GraphQLFormattedError, error: unknown, log: Log, requestId: string): GraphQLFormattedError {
   const cause = causeOf(error)
-  const { message, locations, path } = formatted
+  const { locations, path } = formatted
+  const message = formatted.message.slice(0, LONGEST_MESSAGE)
   if (cause instanceof DomainError) {
     const details = Object.keys(cause.details).length > 0 ? { details: cause.details } : {}
     return {
@@ -38,9 +45,11 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, lo
       extensions: { code: CODES[cause.code], ...(cause.field ? { field: cause.field } : {}), ...details },
     }
   }
-  if (formatted.extensions?.limit) return { message, locations, path, extensions: { code: 'COST_LIMIT' } }
-  const code = String(formatted.extensions?.code ?? 'INTERNAL_SERVER_ERROR')
-  if (DOCUMENT_FAULTS.has(code) || (cause instanceof GraphQLError && code !== 'INTERNAL_SERVER_ERROR'))
+  const isOfGraphQL = cause instanceof GraphQLError
+  if (formatted.extensions?.limit || (isOfGraphQL && LIMIT.test(message)))
+    return { message, locations, path, extensions: { code: 'COST_LIMIT' } }
+  const code = isOfGraphQL && TOO_MANY.test(message) ? 'BAD_USER_INPUT' : String(formatted.extensions?.code ?? 'INTERNAL_SERVER_ERROR')
+  if (DOCUMENT_FAULTS.has(code) || (isOfGraphQL && code !== 'INTERNAL_SERVER_ERROR'))
     return { message, locations, path, extensions: { code } }
   if (UNSTORABLE.has(codeOf(cause) ?? ''))
     return { message: 'A text holds characters that cannot be stored', locations, path, extensions: { code: 'BAD_USER_INPUT' } }

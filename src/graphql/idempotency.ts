@@ -9,8 +9,9 @@ type Claim = { kind: 'first' } | { kind: 'replay'; payload: unknown } | { kind: 
 /** A first call that has not answered after this time is taken for crashed. */
 const ABANDONED_AFTER = '60 seconds'
 const LONGEST_KEY = 200
-const DATE = '$bellwether:date'
-const BIGINT = '$bellwether:bigint'
+const MARK = '$bellwether:'
+const DATE = `${MARK}date`
+const BIGINT = `${MARK}bigint`
 
 /** The table of keys: who sent which key for which operation, with which input, and what came of it. */
 export class IdempotencyStore {
@@ -128,12 +129,16 @@ function sorted(value: unknown): unknown {
 
 /** JSON in which dates and big integers survive. */
 function encode(value: unknown): string {
-  return JSON.stringify(value, function (this: Record<string, unknown>, name, part) {
-    const original = this[name]
-    if (original instanceof Date) return { [DATE]: original.toISOString() }
-    if (typeof original === 'bigint') return { [BIGINT]: original.toString() }
-    return part
-  })
+  return JSON.stringify(marked(value))
+}
+
+function marked(value: unknown): unknown {
+  if (value instanceof Date) return { [DATE]: value.toISOString() }
+  if (typeof value === 'bigint') return { [BIGINT]: value.toString() }
+  if (Array.isArray(value)) return value.map(marked)
+  if (value === null || typeof value !== 'object') return value
+  // A caller's own name that looks like a mark gets one mark more.
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name.startsWith(MARK) ? MARK + name : name, marked(part)]))
 }
 
 function decode(value: unknown): unknown {
@@ -141,5 +146,7 @@ function decode(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return value
   if (DATE in value) return new Date(value[DATE] as string)
   if (BIGINT in value) return BigInt(value[BIGINT] as string)
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, decode(part)]))
+  return Object.fromEntries(
+    Object.entries(value).map(([name, part]) => [name.startsWith(MARK) ? name.slice(MARK.length) : name, decode(part)]),
+  )
 }

@@ -28,5 +28,5 @@ export function intKeyOf(text: string): number | undefined {
 export function tryDecodeId(id: string): { type: string; key: string } | undefined {
   const text = Buffer.from(id, 'base64url').toString('utf8')
   const [, type, key] = /^([A-Z][A-Za-z]{1,40}):(.{1,200})$/.exec(text) ?? []
-  return type && encodeId(type, key) === id ? { type, key } : undefined
+  return type && !key.includes('\0') && encodeId(type, key) === id ? { type, key } : undefined
 }

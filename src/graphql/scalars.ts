@@ -1,8 +1,19 @@
 import { GraphQLError, GraphQLScalarType, type ValueNode } from 'graphql'
 import { GraphQLBigInt, GraphQLDateTime, GraphQLJSON } from 'graphql-scalars'
+import { isNestedWithin } from '../platform/text-input.js'
 
 export const DateTime = GraphQLDateTime
-export const JSONScalar = GraphQLJSON
+
+/** Deeper values would exhaust the stack of whatever walks them. */
+const DEEPEST_JSON = 64
+
+export const JSONScalar = new GraphQLScalarType<unknown, unknown>({
+  ...GraphQLJSON.toConfig(),
+  parseValue: value => {
+    if (isNestedWithin(value, DEEPEST_JSON)) return value
+    throw new GraphQLError(`JSON takes at most ${DEEPEST_JSON} levels`)
+  },
+})
 
 const LOW = -(2n ** 63n)
 const HIGH = 2n ** 63n - 1n

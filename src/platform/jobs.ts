@@ -13,6 +13,10 @@ export interface SignalMap {
   'job.updated': { jobId: string }
   'catalogue.changed': { productIds: number[] }
   'key.changed': { prefix: string }
+  'segment.changed': { segmentId: string }
+  'audience.changed': { audienceId: string }
+  'campaign.changed': { campaignId: string }
+  'faq.changed': { entryId: string }
 }
 export type SignalName = keyof SignalMap
 
@@ -25,6 +29,10 @@ export const SIGNALS: readonly SignalName[] = [
   'job.updated',
   'catalogue.changed',
   'key.changed',
+  'segment.changed',
+  'audience.changed',
+  'campaign.changed',
+  'faq.changed',
 ]
 
 export type Trigger = { on: SignalName } | { cron: string }

@@ -55,8 +55,14 @@ export function cleanJsonObject(value: unknown, { field, maxBytes, maxDepth = 8 
   return value as JsonObject
 }
 
+/** Whether a JSON value has at most `depth` levels of lists and objects; whatever walks a deeper one may run out of stack. */
+export function isNestedWithin(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  return depth > 0 && Object.values(value).every(part => isNestedWithin(part, depth - 1))
+}
+
 /** What keeps a value from being stored as JSON, as the end of a sentence. */
-function jsonFault(value: unknown, depthLeft: number): string | undefined {
+export function jsonFault(value: unknown, depthLeft: number): string | undefined {
   if (value === null || typeof value === 'boolean') return undefined
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : 'must not contain NaN or Infinity'
   if (typeof value === 'string') return isStorable(value) ? undefined : 'must not contain NUL characters or halves of surrogate pairs'
