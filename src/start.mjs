@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -42,6 +42,7 @@ requireNode([20, 19])
 withLock(() => {
   installDependencies()
   generateClient()
+  compileKernels()
   compile()
   buildConsole()
 })
@@ -70,13 +71,35 @@ function generateClient() {
   })
 }
 
+/** AssemblyScript → SIMD WebAssembly, kept as text in a generated module, so that threads and tests load it without reading files. */
+function compileKernels() {
+  const folder = 'src/algorithms/math/kernels'
+  const target = 'src/algorithms/math/generated'
+  const sources = walk(folder).filter(file => file.endsWith('.ts'))
+  stamped(join(target, '.stamp'), hashOf([...sources, 'src/start.mjs', 'package-lock.json']), () => {
+    mkdirSync(target, { recursive: true })
+    const modules = sources.map(source => {
+      const name = basename(source, '.ts')
+      const output = join(target, `${name}.wasm`)
+      const features = ['--enable', 'simd', '--enable', 'threads', '--importMemory', '--sharedMemory', '--maximumMemory', '65536']
+      const options = ['-O3', '--converge', '--noAssert', '--runtime', 'stub', ...features]
+      run(
+        [process.execPath, 'node_modules/assemblyscript/bin/asc.js', source, '--outFile', output, ...options],
+        `Compiling ${source} failed`,
+      )
+      const text = `  ${JSON.stringify(name)}: '${readFileSync(output).toString('base64')}',`
+      rmSync(output)
+      return text
+    })
+    writeFileSync(join(target, 'kernels.ts'), `export const kernels = {\n${modules.join('\n')}\n}\n`)
+  })
+}
+
 /** TypeScript → dist/, file by file, only what is newer than its output; outputs without a source are removed. */
 function compile() {
   const sources = ['src', 'jobs', 'prisma', 'test']
     .flatMap(folder => walk(folder))
-    .filter(
-      file => file.endsWith('.ts') && !file.endsWith('.d.ts') && !file.endsWith('.test.ts') && !file.startsWith(join('src', 'console')),
-    )
+    .filter(file => file.endsWith('.ts') && !file.endsWith('.d.ts') && !file.endsWith('.test.ts') && !isOfAnotherBuild(file))
   const settings = hashOf(['.swcrc', 'package-lock.json'])
   if (readIf('dist/.stamp') !== settings) rmSync('dist', { recursive: true, force: true })
   const outputs = new Map(sources.map(file => [join('dist', file.replace(/\.ts$/, '.js')), file]))
@@ -96,6 +119,10 @@ function compile() {
   }
   mkdirSync('dist', { recursive: true })
   writeFileSync('dist/.stamp', settings)
+}
+
+function isOfAnotherBuild(file) {
+  return [join('src', 'console'), join('src', 'algorithms', 'math', 'kernels')].some(folder => file.startsWith(folder + sep))
 }
 
 function buildConsole() {
