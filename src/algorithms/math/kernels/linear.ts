@@ -295,7 +295,7 @@ function log(x: f64): f64 {
   const bits = reinterpret<i64>(x)
   let exponent = <i32>(bits >> 52) - 1023
   let m = reinterpret<f64>((bits & 0x000fffffffffffff) | 0x3ff0000000000000)
-  if (m > 1.41421) {
+  if (m > 1.4) {
     m *= 0.5
     exponent++
   }
