@@ -122,7 +122,7 @@ test('isotonic regression is the monotone fit of least squares', () => {
 
 test.each([['isotonic', fitIsotonic] as const, ['platt', fitPlatt] as const])(
   '%s straightens distorted scores on rows it did not see',
-  (_, fit) => {
+  (_, learn) => {
     const distorted = logits.map(z => 3 * z + 4)
     const calibration = learn(distorted.subarray(0, 10_000), truth.subarray(0, 10_000))
     const saved = JSON.parse(JSON.stringify(calibration)) as Calibration
