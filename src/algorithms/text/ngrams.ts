@@ -1,5 +1,5 @@
 import { isHan } from './normalise.js'
-import { wordsOf } from './tokens.js'
+import { stemOf, wordsOf } from './tokens.js'
 
 /** Kinds of n-grams; a text is one bag of each. */
 export const CHANNELS = 2
@@ -14,6 +14,8 @@ export interface NgramOptions {
   characters: number
   /** True: runs of characters go across words. */
   acrossWords: boolean
+  /** True: words count as their stems. */
+  stems?: boolean
 }
 
 const LONGEST_TEXT = 100_000
@@ -68,8 +70,9 @@ export class Ngrams {
     for (const word of words) {
       const start = this.text.indexOf(word, cursor)
       cursor = start + word.length
+      const counted = this.options.stems ? stemOf(word) : word
       let hash = 0x2545f491
-      for (let at = start; at < cursor; at++) hash = Math.imul(hash ^ this.units[at], GOLDEN)
+      for (let at = 0; at < counted.length; at++) hash = Math.imul(hash ^ counted.charCodeAt(at), GOLDEN)
       this.add(mixed(hash), start, cursor)
     }
     const count = this.length - first
