@@ -1,11 +1,13 @@
 // npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
 import { parseArgs } from 'node:util'
 import { rating, topN } from './protocols/folder.js'
+import { banking77, smp } from './protocols/intents.js'
 import { ml100k } from './protocols/ml-100k.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
+import { sentimentEn, sentimentZh } from './protocols/sentiment.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN]
+const protocols: readonly Protocol[] = [ml100k, rating, topN, sentimentZh, sentimentEn, banking77, smp]
 
 try {
   await run()
@@ -24,7 +26,7 @@ async function run() {
   const protocol = protocols.find(each => each.name === positionals[0])
   if (!protocol || positionals.length > 1) {
     throw new ProtocolError(
-      `Usage: npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]\n${protocols.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}`,
+      `Usage: npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]\n${protocols.map(({ name, about }) => `  ${name.padEnd(24)} ${about}`).join('\n')}`,
     )
   }
   const results: MethodResult[] = []
@@ -37,17 +39,20 @@ async function run() {
       )
   }
   if (!values.json)
-    for (const name of new Set(results.map(result => result.protocol)))
-      process.stdout.write(tableOf(results.filter(result => result.protocol === name)))
+    for (const title of new Set(results.map(titleOf))) process.stdout.write(tableOf(results.filter(result => titleOf(result) === title)))
 }
 
 function flat({ protocol, part, method, metrics, seconds, peakMegabytes }: MethodResult) {
   return { protocol, ...(part ? { part } : {}), method, ...metrics, seconds: Number(seconds.toFixed(3)), peakMegabytes }
 }
 
+function titleOf({ protocol, part }: MethodResult): string {
+  return [protocol, part].filter(Boolean).join(' ')
+}
+
 function tableOf(results: readonly MethodResult[]): string {
-  const names = Object.keys(results[0].metrics)
-  const header = [[results[0].protocol, results[0].part].filter(Boolean).join(' '), ...names, 'seconds', 'MB']
+  const names = [...new Set(results.flatMap(({ metrics }) => Object.keys(metrics)))]
+  const header = [titleOf(results[0]), ...names, 'seconds', 'MB']
   const rows = results.map(({ method, metrics, seconds, peakMegabytes }) => [
     method,
     ...names.map(name => shown(metrics[name])),
@@ -60,6 +65,7 @@ function tableOf(results: readonly MethodResult[]): string {
   return `\n${line(header)}${rows.map(line).join('')}`
 }
 
-function shown(value: number): string {
+function shown(value: number | undefined): string {
+  if (value === undefined) return '–'
   return Number.isInteger(value) ? String(value) : value.toFixed(4)
 }

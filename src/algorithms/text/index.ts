@@ -55,7 +55,14 @@ export function split(data: LabelledTexts): { train: LabelledTexts; test: Labell
 
 /** accuracy, macroF1, logLoss and ece (of the positive label of two, of the chosen one of more), and the accuracy of always saying the commonest. */
 export function evaluate(model: TextClassifier, test: LabelledTexts): Record<string, number> {
-  const probabilities = test.texts.map(text => model.classify(text))
+  return judged(
+    test.texts.map(text => model.classify(text)),
+    test,
+  )
+}
+
+/** The same of probabilities that are known already, one array a text. */
+export function judged(probabilities: readonly Float64Array[], test: LabelledTexts): Record<string, number> {
   const predicted = Int32Array.from(probabilities, each => best(each).label)
   const isBinary = test.labelNames.length === 2
   const confidence = Float64Array.from(probabilities, (each, row) => (isBinary ? each[1] : each[predicted[row]]))
