@@ -3,11 +3,13 @@ import { parseArgs } from 'node:util'
 import { rating, topN } from './protocols/folder.js'
 import { banking77, smp } from './protocols/intents.js'
 import { ml100k } from './protocols/ml-100k.js'
+import { opinion } from './protocols/opinion.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
+import { lcqmc, stackFaq } from './protocols/retrieval.js'
 import { sentimentEn, sentimentZh } from './protocols/sentiment.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN, sentimentZh, sentimentEn, banking77, smp]
+const protocols: readonly Protocol[] = [ml100k, rating, topN, sentimentZh, sentimentEn, banking77, smp, stackFaq, lcqmc, opinion]
 
 try {
   await run()
