@@ -1,11 +1,12 @@
 // npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
 import { parseArgs } from 'node:util'
+import { bidding } from './protocols/bidding.js'
 import { rating, topN } from './protocols/folder.js'
 import { ml100k } from './protocols/ml-100k.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN]
+const protocols: readonly Protocol[] = [ml100k, rating, topN, bidding]
 
 try {
   await run()
@@ -37,17 +38,20 @@ async function run() {
       )
   }
   if (!values.json)
-    for (const name of new Set(results.map(result => result.protocol)))
-      process.stdout.write(tableOf(results.filter(result => result.protocol === name)))
+    for (const title of new Set(results.map(titleOf))) process.stdout.write(tableOf(results.filter(result => titleOf(result) === title)))
 }
 
 function flat({ protocol, part, method, metrics, seconds, peakMegabytes }: MethodResult) {
   return { protocol, ...(part ? { part } : {}), method, ...metrics, seconds: Number(seconds.toFixed(3)), peakMegabytes }
 }
 
+function titleOf({ protocol, part }: MethodResult): string {
+  return [protocol, part].filter(Boolean).join(' ')
+}
+
 function tableOf(results: readonly MethodResult[]): string {
   const names = Object.keys(results[0].metrics)
-  const header = [[results[0].protocol, results[0].part].filter(Boolean).join(' '), ...names, 'seconds', 'MB']
+  const header = [titleOf(results[0]), ...names, 'seconds', 'MB']
   const rows = results.map(({ method, metrics, seconds, peakMegabytes }) => [
     method,
     ...names.map(name => shown(metrics[name])),

@@ -5,7 +5,9 @@
 export interface PacingState {
   controller: ControllerName
   multiplier: number
-  /** Σe of PID, its last error, and the slot it stands in with what was committed when that slot began. */
+  /** The multiplier at the start of the period. */
+  base: number
+  /** Σe of PID or ∫d of dual, the last error, and the slot it stands in with what was committed when that slot began. */
   integral: number
   lastError: number
   slot: number
@@ -37,7 +39,7 @@ export interface PacingOptions {
   kp?: number
   ki?: number
   kd?: number
-  /** Gain κ of the dual controller. */
+  /** κ of the dual controller. */
   gain?: number
   /** Bounds of the multiplier. */
   least?: number
@@ -69,7 +71,8 @@ export interface TargetCurve {
   at(elapsed: number): number
 }
 
-const SLOTS = 100
+/** Ten minutes of a day. */
+const SLOTS = 144
 const BOUNDS = { least: 0.05, most: 20 }
 /** Uniform pacing is on track within this share of the budget. */
 const TOLERANCE = 0.05
@@ -146,23 +149,32 @@ export const pid: Controller = {
 
 /**
  * Dual (shadow-price) control: bid θ/μ, and after each of n auctions μ ← μ·exp(−η(ρ − cost)/ρ), ρ = B/n (online mirror descent on the
- * budget's dual; Balseiro, Lu and Mirrokni 2020). Its exponents add up, so μ depends only on what was spent against the curve:
- * λ = λ₀·exp(κ·(target share − committed share)), κ = ηn. That needs no state at all: two servers that see the same ledger bid alike, and a
- * lost or doubled observation does no harm.
+ * budget's dual; Balseiro, Lu and Mirrokni 2020). Its exponents add up, so that μ depends only on what is committed against the curve:
+ *   λ = λ₀·exp(κ·d + κᵢ·∫d), d = target share − committed share, κ = ηn.
+ * The integral is the PI form of the dual update (Balseiro et al. 2022): without it spend would stand off the curve for as long as λ₀ is wrong;
+ * κᵢ = κ²/2 lets an error die away without swinging. A doubled or a lost observation does no harm.
  */
 export const dual: Controller = {
   name: 'dual',
   about: 'Prices the budget: the multiplier follows the distance between committed and target spend',
   start: options => fresh('dual', options),
   step: (state, seen, options = {}) => {
-    const { curve = uniform, gain = GAIN, start = 1 } = options
-    const distance = curve.at(seen.elapsed) - shareOf(seen)
-    return { ...measured(state, seen, options), multiplier: bounded(start * Math.exp(gain * distance), options) }
+    const { curve = uniform, gain = GAIN } = options
+    const next = measured(state, seen, options)
+    const distance = clamp(curve.at(seen.elapsed) - shareOf(seen), -REACH, REACH)
+    const passed = Math.min(next.seenTarget - state.seenTarget, REACH)
+    const integral = state.integral + ((state.lastError + distance) / 2) * passed
+    const wanted = state.base * Math.exp(gain * distance + (gain * gain * integral) / 2)
+    const multiplier = bounded(wanted, options)
+    // At a bound the integral waits, or it would have to be undone before the multiplier could leave.
+    const isStuck = multiplier !== wanted && Math.sign(wanted - multiplier) === Math.sign(distance)
+    return { ...next, multiplier, integral: isStuck ? state.integral : integral, lastError: distance }
   },
 }
 
-/** η = 2e-4 a auction over the 78,032 auctions of the reference's replay. */
-const GAIN = 15.6
+const GAIN = 30
+/** A distance beyond this share of the budget (after a pause, a raised budget) is caught up with patience, not at any price. */
+const REACH = 0.1
 
 /** Every controller there is. A new one is one constant here. */
 export const controllers: readonly Controller[] = [none, pid, dual]
@@ -198,9 +210,11 @@ export function restore(controller: Controller, json: unknown, options?: PacingO
 }
 
 function fresh(controller: ControllerName, options: PacingOptions = {}): PacingState {
+  const start = bounded(options.start ?? 1, options)
   return {
     controller,
-    multiplier: bounded(options.start ?? 1, options),
+    multiplier: start,
+    base: start,
     integral: 0,
     lastError: 0,
     slot: 0,

@@ -175,6 +175,11 @@ export function createOpportunity(known: Partial<Opportunity> = {}): Opportunity
 /** The bid in whole micros, 0 for none; allocates nothing. Throws `BadOpportunity`. */
 export function bidOf(bidder: Bidder, opportunity: Opportunity): number {
   check(opportunity)
+  return uncheckedBidOf(bidder, opportunity)
+}
+
+/** The same for an opportunity that is known to be right: a replay checks its log once. */
+export function uncheckedBidOf(bidder: Bidder, opportunity: Opportunity): number {
   const { multiplier, floorMicros } = opportunity
   if (multiplier === 0) return 0
   const worth = quoteOf(bidder, opportunity)
@@ -250,7 +255,8 @@ function limitsText({ cpcCeilingMicros, cpcFloorMicros }: Bidder): string {
   return `between ${cpcFloorMicros} and ${cpcCeilingMicros} a click`
 }
 
-function check(opportunity: Opportunity) {
+/** Throws `BadOpportunity` where a number is none. */
+export function check(opportunity: Opportunity) {
   const { pCtr, pCvr, valueMicros, multiplier, targetMultiplier, floorMicros, ceilingMicros, remainingMicros } = opportunity
   if (!(pCtr >= 0 && pCtr <= 1)) throw new BadOpportunity('pCtr', pCtr)
   if (!(pCvr >= 0 && pCvr <= 1)) throw new BadOpportunity('pCvr', pCvr)
