@@ -185,7 +185,13 @@ export function uncheckedBidOf(bidder: Bidder, opportunity: Opportunity): number
   const worth = quoteOf(bidder, opportunity)
   const most = mostOf(opportunity)
   if (worth < floorMicros || most < floorMicros) return 0
-  return Math.floor(Math.min(shadedOf(bidder, opportunity, worth), most))
+  const highest = Math.min(Math.floor(worth), most)
+  const shaded = shadedOf(bidder, opportunity, worth)
+  // A shaded bid is rounded up, lest it miss the price it aims at.
+  const bid = Math.min(shaded < worth ? Math.ceil(shaded) : highest, highest)
+  if (bid >= floorMicros) return bid
+  const floor = Math.ceil(floorMicros)
+  return floor <= highest ? floor : 0
 }
 
 /** The bid with its reasons. Throws `BadOpportunity`. */
@@ -247,8 +253,7 @@ function reasonOf(opportunity: Opportunity, worth: number): NoBidReason {
   if (multiplier === 0) return 'PACED_OUT'
   if (remainingMicros < 1 || remainingMicros < floorMicros) return 'BUDGET_EXHAUSTED'
   if (ceilingMicros < floorMicros) return 'CEILING_BELOW_FLOOR'
-  if (worth < 1 && floorMicros <= worth) return 'NO_VALUE'
-  return worth < floorMicros ? 'BELOW_FLOOR' : 'NO_VALUE'
+  return worth > 0 && Math.floor(worth) < floorMicros ? 'BELOW_FLOOR' : 'NO_VALUE'
 }
 
 function limitsText({ cpcCeilingMicros, cpcFloorMicros }: Bidder): string {
