@@ -54,8 +54,7 @@ export function curveOfPrices(prices: ArrayLike<number>): WinCurveModel {
  * Least squares of ORTB's win curve, b/(c+b) or b²/(c²+b²), to the learned one at 300 evenly spaced bids up to one that wins 99 % of what can be
  * won (a single dear price must not stretch the scale); c in the curve's unit, 0 of an empty curve.
  */
-export function fitOrtb(curve: WinCurve, form: number): number {
-  const highest = reaching(curve, 0.99 * curve.chance(curve.highestMicros))
+export function fitOrtb(curve: WinCurve, form: number, highest = reaching(curve, 0.99 * curve.chance(curve.highestMicros))): number {
   const bids = Float64Array.from({ length: 300 }, (_, at) => ((at + 1) / 300) * highest)
   const chances = bids.map(bid => curve.chance(bid))
   const loss = (c: number) => {
