@@ -521,7 +521,18 @@ describe('iPinYou campaign 2997', () => {
   )
 
   ;(isPresent ? test : test.skip)(
-    'both controllers pace closer than the reference’s, which is started alike',
+    'ORTB, tuned on the first half, buys the reference’s clicks on the second at every budget',
+    async () => {
+      const clicks: number[] = []
+      for await (const { metrics } of bidding.run({ data, methods: ['ortb'] })) clicks.push(metrics.clicks)
+      // Budgets of 1/2 to 1/64, second price, then first price.
+      expect(clicks).toEqual([191, 125, 89, 52, 36, 19, 89, 64, 39, 33, 31, 10])
+    },
+    120_000,
+  )
+
+  ;(isPresent ? test : test.skip)(
+    'both controllers pace closer than the reference’s, from a start that is no better',
     async () => {
       const reference: Record<string, Record<string, number>> = {
         'pacing 1/4': { pid: 0.0079, dual: 0.0155 },
