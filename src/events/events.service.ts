@@ -51,7 +51,7 @@ export class EventsService {
   async track(rows: readonly RawEvent[], most = MOST_EVENTS): Promise<TrackOutcome> {
     if (rows.length > most)
       throw new InvalidInput(`At most ${most} events at once, not ${rows.length}; use the bulk import for more`, {}, ['events'])
-    const defaults = { now: this.now(), currency: this.settings.currency, fallbackId: () => `once:${randomUUID()}` }
+    const defaults = { now: this.now(), currency: this.settings.currency, fallbackId: () => `once:${randomUUID()}`, contentIds: true }
     const results: RowResult[] = []
     const clean: { event: CleanEvent; index: number }[] = []
     for (const [index, row] of rows.entries()) {
