@@ -1,3 +1,24 @@
+import { InvalidInput } from './errors.js'
+
+/** A body of UTF-8 JSON; anything else, and a name that is given twice in one object, is `InvalidInput`. */
+export function parseJson(body: Uint8Array): unknown {
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(body)
+  } catch {
+    throw new InvalidInput('The body is not UTF-8')
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new InvalidInput(`The body is not JSON: ${(error as Error).message.slice(0, 200)}`)
+  }
+  const twice = repeatedKey(text, value)
+  if (twice !== undefined) throw new InvalidInput(`The body is ambiguous: it gives the name ${JSON.stringify(twice.slice(0, 60))} twice`)
+  return value
+}
+
 /**
  * The first name that an object of this JSON text has twice, undefined when none has. JSON.parse keeps the last one in silence (RFC 8259 leaves it open,
  * I-JSON forbids it), so a sender's mistake would go unnoticed. `value` is what the text was parsed to.
