@@ -136,7 +136,7 @@ export function microsOf(value: unknown, field = 'price'): bigint | null {
     if (whole !== undefined && sign === '' && fraction.length <= 6 && Number(whole) <= LARGEST_PRICE)
       return BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(6, '0'))
   }
-  const number = optionalNumber(value, field, Number.NEGATIVE_INFINITY, LARGEST_PRICE) as number
+  const number = optionalNumber(value, field, -LARGEST_PRICE, LARGEST_PRICE) as number
   if (number < 0) throw new RowFault(field, `${field} must not be negative, it is ${number}`)
   return BigInt(Math.round(number * 1_000_000))
 }
