@@ -8,7 +8,7 @@ const USERS = 20_000
 const PRODUCTS = 2_000
 const ROUNDS = 3
 const ROWS = 500_000
-const MANY_ROWS = Number(process.env.MANY ?? 5_000_000)
+const MANY_ROWS = 5_000_000
 const TYPES = ['VIEW', 'VIEW', 'VIEW', 'CLICK', 'ADD_TO_CART', 'PURCHASE']
 const START = Date.UTC(2025, 0, 1)
 
