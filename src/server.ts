@@ -257,6 +257,9 @@ function serveSubscriptions({ sockets, schema, rules, admit, log }: Subscription
       onSubscribe: async ({ extra }, _id, payload: SubscribePayload) => {
         const running = (open.get(extra) ?? 0) + 1
         if (running > MAX_SUBSCRIPTIONS) return [limit(`One connection may hold ${MAX_SUBSCRIPTIONS} subscriptions`)]
+        // Counted before anything is awaited, so that many at once do not slip through together.
+        open.set(extra, running)
+        const release = () => open.set(extra, Math.max(0, (open.get(extra) ?? 1) - 1))
         try {
           const document = parse(payload.query, { maxTokens: 2_000 })
           // The limits first and alone, so that no other rule walks a document that is too large.
@@ -264,12 +267,15 @@ function serveSubscriptions({ sockets, schema, rules, admit, log }: Subscription
             (found, some) => (found.length > 0 ? found : validate(schema, document, some, { maxErrors: 5 })),
             [],
           )
-          if (errors.length > 0) return errors.map(documentFault)
+          if (errors.length > 0) {
+            release()
+            return errors.map(documentFault)
+          }
           const { authorization } = extra as unknown as { authorization: string }
           const contextValue = await admit(authorization, extra.request.socket.remoteAddress ?? '', randomUUID())
-          open.set(extra, running)
           return { schema, document, operationName: payload.operationName, variableValues: payload.variables, contextValue }
         } catch (error) {
+          release()
           return [error instanceof GraphQLError ? documentFault(error) : (admissionError(error, log, randomUUID()) as GraphQLError)]
         }
       },

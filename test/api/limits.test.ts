@@ -16,14 +16,13 @@ const deep = (levels: number) => `{ products { nodes ${'{ similar { product '.re
 const attacks: [name: string, query: string, code: string][] = [
   ['15 levels', deep(15), 'COST_LIMIT'],
   ['500 levels', deep(480), 'COST_LIMIT'],
-  ['100,000 braces', '{'.repeat(100_000), 'COST_LIMIT'],
+  ['100,000 braces', '{'.repeat(100_000), 'GRAPHQL_PARSE_FAILED'],
   ['a list 900 levels deep', `{ user(id: ${'['.repeat(900)}${']'.repeat(900)}) { id } }`, 'GRAPHQL_VALIDATION_FAILED'],
   ['10,000 aliases', `{ ${repeated(10_000, index => `a${index}: __typename`)} }`, 'COST_LIMIT'],
   ['400 aliases', `{ ${repeated(400, index => `a${index}: __typename`)} }`, 'COST_LIMIT'],
   ['aliases inside fragments', `{ ...A } fragment A on Query { ${repeated(31, index => `a${index}: __typename`)} }`, 'COST_LIMIT'],
   ['10,000 tokens', `{ ${'__typename '.repeat(10_000)} }`, 'COST_LIMIT'],
   ['300 directives on a field', `{ __typename ${'@include(if: true) '.repeat(300)} }`, 'COST_LIMIT'],
-  ['900 unknown directives', `{ __typename ${'@a '.repeat(900)} }`, 'COST_LIMIT'],
   ['21 directives on 21 fields', `{ ${repeated(21, () => '__typename @skip(if: false)')} }`, 'COST_LIMIT'],
   ['fragments in a circle', '{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }', 'GRAPHQL_VALIDATION_FAILED'],
   [
@@ -135,10 +134,11 @@ describe('requests that are no GraphQL', () => {
     ['a number', '1', 400, /./],
     ['an empty body', '', 400, /./],
     ['a form', '{"query":"{ __typename }"}', 415, /./, { 'content-type': 'application/xml' }],
-    ['a text (cross-site)', '{"query":"{ __typename }"}', 415, /./, { 'content-type': 'text/plain' }],
+    ['a text (cross-site)', '{"query":"{ __typename }"}', 400, /CSRF/, { 'content-type': 'text/plain' }],
     ['a query by prototype', '{"__proto__":{"query":"{ __typename }"}}', 400, /./],
   ]
-  test.each(requests)('%s is refused', async (_name, body, status, text, headers) => {
+  // As a list: a parameter beyond the row's length would be taken for a callback to wait for.
+  test.each(requests)('%s is refused', async (...[_name, body, status, text, headers]) => {
     const answer = await send(body, headers)
     expect(answer).toEqual({ status, text: expect.stringMatching(text) })
     expect(answer.text).not.toContain('"data":{')

@@ -232,7 +232,8 @@ describe('the door', () => {
       /batch\[0\]: a message has at most 64 levels/,
     ],
   ]
-  test.each(bodies)('refuses %s', async (_name, body, status, error, headers) => {
+  // As a list: a parameter beyond the row's length would be taken for a callback to wait for.
+  test.each(bodies)('refuses %s', async (...[_name, body, status, error, headers]) => {
     const answer = await post('batch', body, headers)
     expect(answer).toMatchObject({ status, body: { error: expect.stringMatching(error) } })
     expect(await stored()).toEqual([])
