@@ -44,7 +44,7 @@ onFullDisk('a disk that is full', () => {
     // Random words, which no compression makes small.
     async function* large() {
       yield Buffer.from('userId,type\n')
-      for (let row = 0; row < 40; row++)
+      for (let row = 0; row < 120; row++)
         yield Buffer.from(`${Array.from({ length: 25_000 }, () => Math.random().toString(36).slice(2)).join('\n')}\n`)
     }
     const answer = await upload(house, 'events', large())
