@@ -78,7 +78,7 @@ const variables = {
     key: 'rateLimitPerMinute',
     parse: count(1, 100_000_000),
     default: '600000',
-    about: 'GraphQL operations a key may send a minute',
+    about: 'requests a key may send a minute, over all doors',
   },
   BELLWETHER_OIDC_ISSUER: {
     key: 'oidcIssuer',
