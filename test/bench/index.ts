@@ -2,10 +2,12 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
+import { bulkImport } from './bulk-import.js'
 import { seedMethod } from './seed-method.js'
 import { serving } from './serving.js'
+import { track } from './track.js'
 
-export const benchmarks: readonly Benchmark[] = [seedMethod, serving]
+export const benchmarks: readonly Benchmark[] = [seedMethod, serving, bulkImport, track]
 
 const FILE = 'docs/benchmarks.md'
 const args = process.argv.slice(2)
