@@ -3,12 +3,26 @@ import { parseArgs } from 'node:util'
 import { avazu, criteo } from './protocols/clicks.js'
 import { rating, topN } from './protocols/folder.js'
 import { ml100k } from './protocols/ml-100k.js'
+import { onlineRetailCustomers } from './protocols/online-retail-customers.js'
 import { adult, ctr, onlineShoppers, propensity } from './protocols/propensity.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
 import { cdnow, clv } from './protocols/value.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN, criteo, avazu, cdnow, clv, adult, onlineShoppers, propensity, ctr]
+const protocols: readonly Protocol[] = [
+  ml100k,
+  rating,
+  topN,
+  criteo,
+  avazu,
+  cdnow,
+  clv,
+  adult,
+  onlineShoppers,
+  propensity,
+  ctr,
+  onlineRetailCustomers,
+]
 
 try {
   await run()
