@@ -46,7 +46,7 @@ test('parameters are recovered from customers that were drawn from them', () => 
     const dropOut = one / (one + other)
     const age = 20 + 40 * random.next()
     let [x, last] = [0, 0]
-    for (let time = -Math.log(1 - random.next()) / rate; time < age; time -= Math.log(1 - random.next()) / rate) {
+    for (let time = -Math.log(1 - random.next()) / rate; time < age; time += -Math.log(1 - random.next()) / rate) {
       x++
       last = time
       if (random.next() < dropOut) break

@@ -4,8 +4,9 @@ import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
 import { seedMethod } from './seed-method.js'
 import { serving } from './serving.js'
+import { boosting, ftrl, kMeansBenchmark } from './tabular.js'
 
-export const benchmarks: readonly Benchmark[] = [seedMethod, serving]
+export const benchmarks: readonly Benchmark[] = [seedMethod, serving, ftrl, boosting, kMeansBenchmark]
 
 const FILE = 'docs/benchmarks.md'
 const args = process.argv.slice(2)
