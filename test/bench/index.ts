@@ -5,9 +5,10 @@ import type { Benchmark, Row } from './bench.js'
 import { bulkImport } from './bulk-import.js'
 import { seedMethod } from './seed-method.js'
 import { serving } from './serving.js'
+import { boosting, ftrl, kMeansBenchmark } from './tabular.js'
 import { track } from './track.js'
 
-export const benchmarks: readonly Benchmark[] = [seedMethod, serving, bulkImport, track]
+export const benchmarks: readonly Benchmark[] = [seedMethod, serving, bulkImport, track, ftrl, boosting, kMeansBenchmark]
 
 const FILE = 'docs/benchmarks.md'
 const args = process.argv.slice(2)
