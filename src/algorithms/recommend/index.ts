@@ -1,12 +1,18 @@
 import { evaluateRanking, type RankingReport, type RankingTest } from '../evaluate/ranking.js'
 import { createRandom } from '../math/random.js'
+import { content } from './content.js'
+import { ease } from './ease.js'
+import { ials } from './ials.js'
 import { itemCf } from './item-cf.js'
 import { popularity } from './popularity.js'
 import type { Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
+import { repeat } from './repeat.js'
+import { rp3beta } from './rp3beta.js'
+import { trending } from './trending.js'
 import { userCf } from './user-cf.js'
 
 /** Every recommender there is; the first is the baseline. A new one is one file and its name here. */
-export const algorithms: readonly RecommendAlgorithm[] = [popularity, itemCf, userCf]
+export const algorithms: readonly RecommendAlgorithm[] = [popularity, itemCf, userCf, ease, ials, rp3beta, content, trending, repeat]
 
 export interface FitRequest {
   algorithm: string

@@ -4,6 +4,7 @@ import { topIndexes } from '../math/select.js'
 import { rowMeans, type SparseMatrix, transpose } from '../math/sparse.js'
 import { settingsOf } from './item-cf.js'
 import { preferences, rowReader } from './preference.js'
+import { productThresholds } from './products.js'
 import type { Evidence, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
 import { createSimilarity, rowNorms, type SimilaritySettings } from './similarity.js'
 
@@ -58,6 +59,10 @@ export const userCf: RecommendAlgorithm = {
 }
 
 function nearestThresholds(byUser: SparseMatrix, settings: SimilaritySettings, neighbours: number): Float64Array {
+  if (settings.measure === 'cosine') {
+    const norms = rowNorms(byUser)
+    return productThresholds(byUser, transpose(byUser), { keep: neighbours, cosine: { rows: norms, columns: norms, ...settings } })
+  }
   const similaritiesTo = createSimilarity(byUser, transpose(byUser), settings)
   const row = new Float64Array(byUser.rows)
   return Float64Array.from({ length: byUser.rows }, (_, user) => {
