@@ -1,6 +1,7 @@
 import { parameter } from '../algorithm.js'
 import { pack, unpack } from '../artifact.js'
 import { dense, inverseSpd } from '../math/dense.js'
+import { Arena, loadKernels } from '../math/kernels.js'
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
 import { positives, voteReader } from './preference.js'
@@ -81,14 +82,22 @@ function rowsOf({ columnCount, offsets, columns, values }: SparseMatrix, rows: I
   return out
 }
 
-function recommenderOf({ itemCount, votes, known, weights }: State): Recommender {
+interface Vector {
+  addRows(count: number, rows: number, weights: number, matrix: number, width: number, out: number): void
+}
+
+function recommenderOf({ itemCount, votes, known, weights: learned }: State): Recommender {
   const n = known.length
+  const arena = new Arena()
+  const kernels = loadKernels<Vector>('vector', arena)
+  const weights = arena.f32(learned.length)
+  weights.set(learned)
   const place = new Int32Array(itemCount).fill(-1)
   known.forEach((item, at) => {
     place[item] = at
   })
   const row = voteReader(itemCount, votes)
-  const sums = new Float64Array(n)
+  const sums = arena.f32(n)
   const parts = (given: Parameters<typeof row>[0], item: number): Evidence[] => {
     const { items, values } = row(given)
     const column = place[item] ?? -1
@@ -106,14 +115,17 @@ function recommenderOf({ itemCount, votes, known, weights }: State): Recommender
     itemCount,
     score: (given, out) => {
       const { items, values } = row(given)
-      sums.fill(0)
+      const mark = arena.mark()
+      const rows = arena.i32(items.length)
+      const factors = arena.f32(items.length)
+      let count = 0
       for (let at = 0; at < items.length; at++) {
-        const from = place[items[at]]
-        if (from < 0) continue
-        const value = values[at]
-        const start = from * n
-        for (let column = 0; column < n; column++) sums[column] += value * weights[start + column]
+        if (place[items[at]] < 0) continue
+        rows[count] = place[items[at]]
+        factors[count++] = values[at]
       }
+      kernels.addRows(count, rows.byteOffset, factors.byteOffset, weights.byteOffset, n, sums.byteOffset)
+      arena.release(mark)
       out.fill(0)
       for (let column = 0; column < n; column++) out[known[column]] = sums[column]
     },

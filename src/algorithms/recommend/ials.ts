@@ -134,17 +134,19 @@ function frequencies(target: Float32Array, { offsets }: SparseMatrix, reg: numbe
 }
 
 interface Als {
+  addNormal(count: number, factors: number, columns: number, weights: number, items: number, gram: number): void
   scoreRows(rows: number, factors: number, x: number, y: number, out: number): void
 }
 
 function recommenderOf(state: State): Recommender {
-  const { factors, reg, alpha, nu, votes, itemCount, items, gram } = state
+  const { factors, reg, alpha, nu, votes, itemCount, gram } = state
   const row = voteReader(itemCount, votes)
   const arena = new Arena()
   const kernels = loadKernels<Als>('als', arena)
-  const placedItems = placed(arena.f32(items.length), items)
+  const items = placed(arena.f32(state.items.length), state.items)
   const visitor = arena.f32(factors)
   const scores = arena.f64(itemCount)
+  const normal = arena.f32(factors * factors)
 
   let last: History | undefined
   let system: { lower: Float64Array; vector: Float64Array; items: Int32Array; values: Float64Array } | undefined
@@ -153,18 +155,22 @@ function recommenderOf(state: State): Recommender {
   function foldIn(given: History) {
     if (given === last && system) return system
     const history = row(given)
-    const matrix = gram.slice()
     const vector = new Float64Array(factors)
     const ridge = Math.max(1e-9, reg * (history.items.length + alpha * itemCount) ** nu)
     for (let at = 0; at < history.items.length; at++) {
       const start = history.items[at] * factors
       const c = history.values[at]
       for (let k = 0; k < factors; k++) {
-        const scaled = c * items[start + k]
-        vector[k] += scaled
-        for (let l = 0; l <= k; l++) matrix[k * factors + l] += scaled * items[start + l]
+        vector[k] += c * items[start + k]
       }
     }
+    const mark = arena.mark()
+    const own = placed(arena.i32(history.items.length), history.items)
+    const weights = placed(arena.f32(history.values.length), history.values)
+    normal.set(gram)
+    kernels.addNormal(own.length, factors, own.byteOffset, weights.byteOffset, items.byteOffset, normal.byteOffset)
+    arena.release(mark)
+    const matrix = Float64Array.from(normal)
     for (let k = 0; k < factors; k++) matrix[k * factors + k] += ridge
     const lower = choleskyOf(matrix, factors)
     system = { lower, vector: solveCholesky(lower, factors, vector), items: history.items, values: history.values }
@@ -194,7 +200,7 @@ function recommenderOf(state: State): Recommender {
       const { vector, items: own } = foldIn(given)
       if (own.length === 0) return void out.fill(0)
       visitor.set(vector)
-      kernels.scoreRows(itemCount, factors, visitor.byteOffset, placedItems.byteOffset, scores.byteOffset)
+      kernels.scoreRows(itemCount, factors, visitor.byteOffset, items.byteOffset, scores.byteOffset)
       out.set(scores)
     },
     predict: (given, item) => {
@@ -210,7 +216,7 @@ function recommenderOf(state: State): Recommender {
         .slice(0, limit),
     similar: (item, count) => {
       if (item < 0 || item >= itemCount) return { items: new Int32Array(0), scores: new Float32Array(0) }
-      kernels.scoreRows(itemCount, factors, placedItems.byteOffset + 4 * item * factors, placedItems.byteOffset, scores.byteOffset)
+      kernels.scoreRows(itemCount, factors, items.byteOffset + 4 * item * factors, items.byteOffset, scores.byteOffset)
       const norm = (each: number) => {
         let squares = 0
         for (let k = 0; k < factors; k++) squares += items[each * factors + k] ** 2

@@ -2,6 +2,7 @@ import { evaluateRanking, type RankingReport, type RankingTest } from '../evalua
 import { createRandom } from '../math/random.js'
 import { content } from './content.js'
 import { ease } from './ease.js'
+import { hybrid } from './hybrid.js'
 import { ials } from './ials.js'
 import { itemCf } from './item-cf.js'
 import { popularity } from './popularity.js'
@@ -12,7 +13,18 @@ import { trending } from './trending.js'
 import { userCf } from './user-cf.js'
 
 /** Every recommender there is; the first is the baseline. A new one is one file and its name here. */
-export const algorithms: readonly RecommendAlgorithm[] = [popularity, itemCf, userCf, ease, ials, rp3beta, content, trending, repeat]
+export const algorithms: readonly RecommendAlgorithm[] = [
+  popularity,
+  itemCf,
+  userCf,
+  ease,
+  ials,
+  rp3beta,
+  content,
+  trending,
+  repeat,
+  hybrid,
+]
 
 export interface FitRequest {
   algorithm: string

@@ -150,3 +150,19 @@ export function scoreRows(rows: i32, f: i32, x: usize, y: usize, out: usize): vo
   const bytes = (<usize>f) << 2
   for (let j = 0; j < rows; j++) store<f64>(out + ((<usize>j) << 3), <f64>dot(x, y + <usize>j * bytes, bytes))
 }
+
+/** g ← g + Σ c_i y_i y_iᵀ over the `n` rows named by `columns`; the lower triangle and the block diagonal. For the exact fold-in of one row. */
+export function addNormal(n: i32, f: i32, columns: usize, weights: usize, y: usize, g: usize): void {
+  const bytes = (<usize>f) << 2
+  for (let at = 0; at < n; at++) {
+    const row = y + <usize>load<i32>(columns + ((<usize>at) << 2)) * bytes
+    const c = load<f32>(weights + ((<usize>at) << 2))
+    for (let k = 0; k < f; k++) {
+      const factor = f32x4.splat(c * load<f32>(row + ((<usize>k) << 2)))
+      const target = g + <usize>k * bytes
+      const end = (<usize>(k + 4) >> 2) << 4
+      for (let l: usize = 0; l < end; l += 16)
+        v128.store(target + l, f32x4.add(v128.load(target + l), f32x4.mul(factor, v128.load(row + l))))
+    }
+  }
+}
