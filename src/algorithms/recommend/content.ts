@@ -272,6 +272,11 @@ function recommenderOf({ votes, vocabulary, items }: State): Recommender {
         .slice(0, count)
       return { items: best, scores: Float32Array.from(best, other => scores[other]) }
     },
+    alike: (a, b) =>
+      Math.min(
+        1,
+        common(a, b).reduce((sum, { part }) => sum + part, 0),
+      ),
     scoreNew: (given, described) => {
       read(given)
       const documents = described.titles.map((_, item) => termsOf(described, item, vocabulary.weights))

@@ -63,6 +63,8 @@ export interface Recommender extends Learned {
    * Absent where the algorithm knows only behaviour.
    */
   scoreNew?(history: History, content: Content): Float64Array
+  /** How alike two items are by what they are, in [0, 1]; of algorithms that know it. */
+  alike?(a: number, b: number): number
   /** Weights of the parts of a hybrid, by amount of history: what a person may read of how it decides. */
   readonly blend?: readonly BlendLevel[]
 }
