@@ -2,10 +2,11 @@
 import { parseArgs } from 'node:util'
 import { rating, topN } from './protocols/folder.js'
 import { ml100k } from './protocols/ml-100k.js'
+import { onlineRetail } from './protocols/online-retail.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN]
+const protocols: readonly Protocol[] = [ml100k, rating, topN, onlineRetail]
 
 try {
   await run()
@@ -37,20 +38,20 @@ async function run() {
       )
   }
   if (!values.json)
-    for (const name of new Set(results.map(result => result.protocol)))
-      process.stdout.write(tableOf(results.filter(result => result.protocol === name)))
+    for (const name of new Set(results.map(({ protocol, part }) => `${protocol} ${part ?? ''}`)))
+      process.stdout.write(tableOf(results.filter(({ protocol, part }) => `${protocol} ${part ?? ''}` === name)))
 }
 
-function flat({ protocol, part, method, metrics, seconds, peakMegabytes }: MethodResult) {
-  return { protocol, ...(part ? { part } : {}), method, ...metrics, seconds: Number(seconds.toFixed(3)), peakMegabytes }
+function flat({ protocol, part, slot, method, metrics, seconds, peakMegabytes }: MethodResult) {
+  return { protocol, ...(slot ? { slot } : part ? { part } : {}), method, ...metrics, seconds: Number(seconds.toFixed(3)), peakMegabytes }
 }
 
 function tableOf(results: readonly MethodResult[]): string {
-  const names = Object.keys(results[0].metrics)
+  const names = [...new Set(results.flatMap(({ metrics }) => Object.keys(metrics)))]
   const header = [[results[0].protocol, results[0].part].filter(Boolean).join(' '), ...names, 'seconds', 'MB']
   const rows = results.map(({ method, metrics, seconds, peakMegabytes }) => [
     method,
-    ...names.map(name => shown(metrics[name])),
+    ...names.map(name => (metrics[name] === undefined ? '' : shown(metrics[name]))),
     seconds.toFixed(2),
     String(peakMegabytes),
   ])

@@ -45,27 +45,44 @@ export function historiesOf({ userCount, users, items, values, times }: Interact
 }
 
 /**
- * By time: the later `share` of each user's entries is held out, by their times where those are known, else by chance. Users with fewer than two entries
- * teach only. At most `most` users are tested, drawn by chance.
+ * By time: the latest `share` of all entries is held out, of users who were there before; where no times are known, `share` of each user's entries, by chance.
+ * What a user had before is no test, unless `repeats` asks for that too. At most `most` users are tested, drawn by chance; the others' held-out entries are left out.
  */
-export function holdOutLater(data: Interactions, share: number, most: number, random: Random): HeldOut {
-  const isTimed = data.times.some(time => time > 0)
-  const order = byUser(data)
-  const tested = new Uint8Array(data.userCount)
-  for (const user of drawn(data.userCount, most, random)) tested[user] = 1
-  const kept: number[] = []
-  const held = new Map<number, Set<number>>()
-  order.forEach((own, user) => {
-    const sorted = isTimed ? own.sort((a, b) => data.times[a] - data.times[b] || a - b) : shuffled(own, random)
-    const cut = tested[user] && own.length > 1 ? Math.max(1, Math.ceil(own.length * (1 - share))) : own.length
-    kept.push(...sorted.slice(0, cut))
-    const known = new Set(sorted.slice(0, cut).map(at => data.items[at]))
-    const later = sorted.slice(cut).filter(at => !known.has(data.items[at]) && (data.kind === 'explicit' || data.values[at] > 0))
-    if (later.length > 0) held.set(user, new Set(later.map(at => data.items[at])))
-  })
-  const train = chosen(data, Int32Array.from(kept).sort())
+export function holdOutLater(data: Interactions, share: number, most: number, random: Random, repeats = false): HeldOut {
+  const isLater = data.times.some(time => time > 0) ? laterPart(data, share) : lotteryOf(data, share, random)
+  const places = Array.from(data.users.keys())
+  const train = chosen(
+    data,
+    places.filter(at => !isLater[at]),
+  )
   const histories = historiesOf(train)
-  return { train, tests: [...held].map(([user, relevant]) => ({ user, history: histories[user], relevant })) }
+  const held = new Map<number, Set<number>>()
+  for (const at of places) {
+    const user = data.users[at]
+    if (!isLater[at] || histories[user].items.length === 0 || !(data.kind === 'explicit' || data.values[at] > 0)) continue
+    if (!repeats && histories[user].items.includes(data.items[at])) continue
+    held.set(user, (held.get(user) ?? new Set()).add(data.items[at]))
+  }
+  const users = shuffled([...held.keys()], random).slice(0, most)
+  return {
+    train: { ...train, now: train.times.reduce((latest, time) => Math.max(latest, time), 0) || data.now },
+    tests: users.map(user => ({ user, history: histories[user], relevant: held.get(user) as Set<number> })),
+  }
+}
+
+function laterPart({ times }: Interactions, share: number): Uint8Array {
+  const sorted = times.slice().sort()
+  const cut = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * (1 - share)))]
+  return Uint8Array.from(times, time => (time >= cut && time > sorted[0] ? 1 : 0))
+}
+
+function lotteryOf(data: Interactions, share: number, random: Random): Uint8Array {
+  const isHeld = new Uint8Array(data.users.length)
+  for (const own of byUser(data)) {
+    const count = Math.min(own.length - 1, Math.floor(own.length * share + 0.5))
+    for (const at of shuffled(own, random).slice(0, Math.max(0, count))) isHeld[at] = 1
+  }
+  return isHeld
 }
 
 /** By user: `share` of the users teach nothing; of their entries the later `share` is to be found from the earlier ones (strong generalisation). */

@@ -18,7 +18,6 @@ interface State {
 export const repeat: RecommendAlgorithm = {
   name: 'repeat',
   defaults: { halfLifeDays: 0 },
-  search: { halfLifeDays: [0, 60, 180] },
   fit: ({ itemCount, now }, params) =>
     recommenderOf({ itemCount, now, halfLifeDays: Math.max(0, parameter(params, repeat.defaults, 'halfLifeDays')) }),
   load: artifact => recommenderOf(unpack(FORMAT, artifact).meta as unknown as State),

@@ -2,6 +2,8 @@
 // from a shared counter, so every row is worked out once, by one thread, in the same order of additions: results do not depend on their number.
 
 const CHUNK: i32 = 16
+/** Of equal cosines the one that more speaks for is a little larger. */
+const TIE: f64 = 1e-6
 
 function i32At(base: usize, index: i32): i32 {
   return load<i32>(base + ((<usize>index) << 2))
@@ -80,7 +82,7 @@ function siftColumn(values: usize, columns: usize, start: i32, length: i32): voi
 
 /**
  * For each row i of A·B (A: rows × inner, B: inner × width) the `keep` largest positive entries off the diagonal, ascending by column:
- *   s_ij = p_ij / (rowNorm_i · columnNorm_j) · n/(n + shrinkage) · min(n, significance)/significance, 0 where n < minimumOverlap,
+ *   s_ij = p_ij / (rowNorm_i · columnNorm_j + 10⁻⁶) · n/(n + shrinkage) · min(n, significance)/significance, 0 where n < minimumOverlap,
  * p the product and n the number of terms in it. Norms at 0: s_ij = p_ij · columnScale_j when `columnNorms` holds scales (`scaled` 1).
  * Writes outCounts[i], and at i·keep the columns and values; with `outColumns` 0 only the keep-th largest value (or 0) into outValues[i].
  * `scratch`, one for each thread: width · (8 + 4 + 4) + keep · 12 bytes, zero at the beginning and at the end.
@@ -146,7 +148,7 @@ export function topProducts(
         if (scaled) s = p * f64At(columnNorms, j)
         else {
           const norm = rowNorm * f64At(columnNorms, j)
-          s = norm > 0 ? p / norm : 0.0
+          s = norm > 0 ? p / (norm + TIE) : 0.0
         }
         if (shrinkage > 0) s *= <f64>n / (<f64>n + shrinkage)
         if (significance > 0) s *= min(<f64>n, significance) / significance
