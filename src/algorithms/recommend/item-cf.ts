@@ -32,6 +32,7 @@ interface State {
 export const itemCf: RecommendAlgorithm = {
   name: 'item-cf',
   defaults: { neighbours: 100, similarity: 'auto', minimumOverlap: 1, shrinkage: 0, significance: 0, stored: 2_000, history: 1_000 },
+  search: { shrinkage: [0, 5, 20], neighbours: [50, 100, 200] },
   fit: (data, params) => {
     const byUser = mostTelling(preferences(data), parameter(params, itemCf.defaults, 'history'))
     const byItem = transpose(byUser)

@@ -16,7 +16,7 @@ export interface Tuned {
 }
 
 const VALIDATION_SHARE = 0.2
-const VALIDATION_USERS = 1_000
+const VALIDATION_USERS = 2_000
 /** Of larger data a part of the users is tried on: settings change little with size, and the search stays affordable. */
 const MOST_ENTRIES = 300_000
 

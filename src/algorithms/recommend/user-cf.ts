@@ -34,6 +34,7 @@ interface Row {
 export const userCf: RecommendAlgorithm = {
   name: 'user-cf',
   defaults: { neighbours: 100, similarity: 'auto', minimumOverlap: 1, shrinkage: 0, significance: 0, reverse: true },
+  search: { neighbours: [50, 100, 200] },
   fit: (data, params) => {
     const byUser = preferences(data)
     const settings = settingsOf(params, userCf.defaults, data.kind)

@@ -105,7 +105,7 @@ function relevantOf(pairs: readonly Pair[], { users, items }: Words): Map<number
 
 interface Invoices {
   content: Content
-  /** Last purchase of "user item" before the cut, milliseconds. */
+  /** First purchase of "user item", milliseconds: when the item was new to the customer, which is what is to be foreseen. */
   times: Map<string, number>
 }
 
@@ -124,7 +124,7 @@ function invoicesOf(folder: string, { users, items }: Words): Invoices | undefin
     const user = CustomerID?.replace(/\.0$/, '')
     if (!user || !users.has(user)) continue
     const pair = `${user} ${StockCode}`
-    times.set(pair, Math.max(times.get(pair) ?? 0, Date.parse(`${InvoiceDate}Z`)))
+    times.set(pair, Math.min(times.get(pair) ?? Number.POSITIVE_INFINITY, Date.parse(`${InvoiceDate}Z`)))
   }
   return { content: { titles, prices }, times }
 }
