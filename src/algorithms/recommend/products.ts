@@ -122,6 +122,30 @@ export function gramOf(a: SparseMatrix, b: SparseMatrix): Float32Array {
   return full
 }
 
+/** Pearson correlations of all pairs of rows over their common columns, float32 row-major; `b` is `a` transposed. */
+export function pearsonOf(a: SparseMatrix, b: SparseMatrix): Float32Array {
+  const arena = new Arena()
+  const crew = createCrew('sparse', arena)
+  const [pa, pb] = [place(arena, a), place(arena, b)]
+  const out = arena.f32(a.rows * a.rows)
+  const scratch = arena.u8(a.rows * 48 * crew.threads)
+  crew.run(
+    'pearson',
+    a.rows,
+    pa.offsets.byteOffset,
+    pa.columns.byteOffset,
+    pa.values.byteOffset,
+    pb.offsets.byteOffset,
+    pb.columns.byteOffset,
+    pb.values.byteOffset,
+    out.byteOffset,
+    scratch.byteOffset,
+  )
+  const found = out.slice()
+  crew.close()
+  return found
+}
+
 function place(arena: Arena, { offsets, columns, values }: SparseMatrix): Placed {
   const copy = { offsets: arena.i32(offsets.length), columns: arena.i32(columns.length), values: arena.f64(values.length) }
   copy.offsets.set(offsets)

@@ -19,7 +19,11 @@ export const ml100k: Protocol = {
   run: function* ({ data = DEFAULT, methods }) {
     // One name means one thing: the weighted neighbours of rating prediction are called so here.
     const predictors = ratingMethods.map(each =>
-      each.name === 'user-cf' || each.name === 'item-cf' ? { ...each, name: `${each.name}-significance` } : each,
+      each.name === 'user-cf' || each.name === 'item-cf'
+        ? { ...each, name: `${each.name}-significance` }
+        : each.name === 'hybrid'
+          ? { ...each, name: 'rating-hybrid' }
+          : each,
     )
     const rankers = topNMethods({ settings: { ials: { factors: 128 }, hybrid: { 'ials.factors': 128 } } })
     const all = [...predictors, ...rankers].map(each => each.name)

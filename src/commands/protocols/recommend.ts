@@ -5,6 +5,7 @@ import { createRandom } from '../../algorithms/math/random.js'
 import { fitBiases } from '../../algorithms/recommend/biases.js'
 import { historiesOf } from '../../algorithms/recommend/hold-out.js'
 import { algorithms, likeness } from '../../algorithms/recommend/index.js'
+import { fitBlend, fitFactors, fitNeighbours, type Predict } from '../../algorithms/recommend/rating.js'
 import type { History, Interactions, Recommender } from '../../algorithms/recommend/recommender.js'
 import { tune } from '../../algorithms/recommend/tune.js'
 import type { Method } from './protocol.js'
@@ -47,7 +48,29 @@ export const ratingMethods: readonly Method<readonly RatingFold[]>[] = [
   { name: 'user-cf', run: folds => meanOver(folds, fold => predictor(fold, 'user-cf', { neighbours: 40, significance: 50 })) },
   { name: 'item-cf-pearson', run: folds => meanOver(folds, fold => predictor(fold, 'item-cf', { neighbours: 40 })) },
   { name: 'item-cf', run: folds => meanOver(folds, fold => predictor(fold, 'item-cf', { neighbours: 40, significance: 50 })) },
+  { name: 'user-msd', run: folds => meanOver(folds, ({ train }) => fitNeighbours(train, { ...NEAREST, of: 'users', similarity: 'msd' })) },
+  { name: 'user-baseline', run: folds => meanOver(folds, ({ train }) => fitNeighbours(train, { ...NEAREST, of: 'users' })) },
+  { name: 'item-baseline', run: folds => meanOver(folds, ({ train }) => fitNeighbours(train, { ...NEAREST, of: 'items' })) },
+  { name: 'svd', run: folds => meanOver(folds, ({ train }) => factors(train)) },
+  {
+    name: 'hybrid',
+    run: folds =>
+      meanOver(folds, ({ train }) => {
+        const parts = [
+          (data: Interactions) => fitNeighbours(data, { ...NEAREST, of: 'users' }),
+          (data: Interactions) => fitNeighbours(data, { ...NEAREST, of: 'items' }),
+          factors,
+        ]
+        return fitBlend(train, parts, createRandom(SEED).fork('blend')).predict
+      }),
+  },
 ]
+
+const NEAREST = { similarity: 'pearson-baseline', neighbours: 40, shrinkage: 100 } as const
+
+function factors(data: Interactions): Predict {
+  return fitFactors(data, { factors: 50, epochs: 30, rate: 0.01, reg: 0.1 }, createRandom(SEED).fork('svd'))
+}
 
 export interface TopNOptions {
   /** Parameters by algorithm; what is not given is the default, or searched for. */
@@ -114,8 +137,6 @@ function* rankings(model: Recommender, { train, relevant, negatives, candidates,
 }
 
 const EMPTY: History = { items: new Int32Array(0), values: new Float32Array(0), times: new Float64Array(0) }
-
-type Predict = (user: number, item: number) => number
 
 function constant(value: number): Predict {
   return () => value

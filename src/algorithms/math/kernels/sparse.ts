@@ -215,3 +215,63 @@ export function gram(
     }
   }
 }
+
+/**
+ * Pearson correlation of each pair of rows over the columns both have, float32 rows × rows, 0 on the diagonal and where a spread is 0:
+ *   (nΣxy − ΣxΣy) / √((nΣx² − (Σx)²)(nΣy² − (Σy)²)).
+ * B is the transposed A. `scratch`, one for each thread: rows · 48 bytes, zero at the beginning and at the end.
+ */
+export function pearson(
+  counter: usize,
+  rows: i32,
+  aOffsets: usize,
+  aColumns: usize,
+  aValues: usize,
+  bOffsets: usize,
+  bColumns: usize,
+  bValues: usize,
+  out: usize,
+  scratches: usize,
+  thread: i32,
+): void {
+  const bytes = <usize>rows * 48
+  const sums = scratches + bytes * <usize>thread
+  while (true) {
+    const start = atomic.add<i32>(counter, CHUNK)
+    if (start >= rows) return
+    const end = min(start + CHUNK, rows)
+    for (let i = start; i < end; i++) {
+      const to = i32At(aOffsets, i + 1)
+      for (let at = i32At(aOffsets, i); at < to; at++) {
+        const inner = i32At(aColumns, at)
+        const x = f64At(aValues, at)
+        const ofX = f64x2.replace_lane(f64x2.splat(x), 1, x * x)
+        const last = i32At(bOffsets, inner + 1)
+        for (let place = i32At(bOffsets, inner); place < last; place++) {
+          const y = f64At(bValues, place)
+          const cell = sums + <usize>i32At(bColumns, place) * 48
+          v128.store(cell, f64x2.add(v128.load(cell), f64x2.replace_lane(f64x2.splat(1), 1, y)))
+          v128.store(cell, f64x2.add(v128.load(cell, 16), f64x2.mul(f64x2.splat(y), f64x2.replace_lane(f64x2.splat(x), 1, y))), 16)
+          v128.store(cell, f64x2.add(v128.load(cell, 32), ofX), 32)
+        }
+      }
+      const row = out + <usize>i * <usize>rows * 4
+      for (let j = 0; j < rows; j++) {
+        const cell = sums + <usize>j * 48
+        const n = load<f64>(cell)
+        let r: f64 = 0
+        if (n > 0 && j !== i) {
+          const y = load<f64>(cell, 8)
+          const xy = load<f64>(cell, 16)
+          const yy = load<f64>(cell, 24)
+          const x = load<f64>(cell, 32)
+          const xx = load<f64>(cell, 40)
+          const spread = (n * xx - x * x) * (n * yy - y * y)
+          if (spread > 1e-12) r = (n * xy - x * y) / Math.sqrt(spread)
+        }
+        store<f32>(row + ((<usize>j) << 2), <f32>r)
+      }
+      memory.fill(sums, 0, bytes)
+    }
+  }
+}
