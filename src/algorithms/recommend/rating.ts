@@ -187,14 +187,14 @@ export function fitBlend(
   const train = part(places.filter(at => !isHeld[at]))
   const held = places.filter(at => isHeld[at])
   const mean = train.values.length > 0 ? train.values.reduce((sum, value) => sum + value, 0) / train.values.length : 0
-  const early = parts.map(fit => fit(train))
+  const early = parts.map(teach => teach(train))
   const rows = held.map(at => early.map(predict => predict(data.users[at], data.items[at]) - mean))
   const weights = ridge(
     rows,
     held.map(at => data.values[at] - mean),
     1,
   )
-  const models = parts.map(fit => fit(data))
+  const models = parts.map(teach => teach(data))
   return {
     weights,
     predict: (user, item) => mean + models.reduce((sum, predict, at) => sum + weights[at] * (predict(user, item) - mean), 0),
