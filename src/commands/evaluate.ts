@@ -4,6 +4,7 @@ import { bidding } from './protocols/bidding.js'
 import { avazu, criteo } from './protocols/clicks.js'
 import { rating, topN } from './protocols/folder.js'
 import { ml100k } from './protocols/ml-100k.js'
+import { onlineRetail } from './protocols/online-retail.js'
 import { onlineRetailCustomers } from './protocols/online-retail-customers.js'
 import { adult, ctr, onlineShoppers, propensity } from './protocols/propensity.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
@@ -24,6 +25,7 @@ const protocols: readonly Protocol[] = [
   propensity,
   ctr,
   onlineRetailCustomers,
+  onlineRetail,
 ]
 
 try {
@@ -63,8 +65,8 @@ async function run() {
     for (const title of new Set(results.map(titleOf))) process.stdout.write(tableOf(results.filter(result => titleOf(result) === title)))
 }
 
-function flat({ protocol, part, method, metrics, seconds, peakMegabytes }: MethodResult) {
-  return { protocol, ...(part ? { part } : {}), method, ...metrics, seconds: Number(seconds.toFixed(3)), peakMegabytes }
+function flat({ protocol, part, slot, method, metrics, seconds, peakMegabytes }: MethodResult) {
+  return { protocol, ...(slot ? { slot } : part ? { part } : {}), method, ...metrics, seconds: Number(seconds.toFixed(3)), peakMegabytes }
 }
 
 function titleOf({ protocol, part }: MethodResult): string {
