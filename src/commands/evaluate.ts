@@ -3,11 +3,15 @@ import { parseArgs } from 'node:util'
 import { bidding } from './protocols/bidding.js'
 import { avazu, criteo } from './protocols/clicks.js'
 import { rating, topN } from './protocols/folder.js'
+import { banking77, smp } from './protocols/intents.js'
 import { ml100k } from './protocols/ml-100k.js'
 import { onlineRetail } from './protocols/online-retail.js'
 import { onlineRetailCustomers } from './protocols/online-retail-customers.js'
+import { opinion } from './protocols/opinion.js'
 import { adult, ctr, onlineShoppers, propensity } from './protocols/propensity.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
+import { lcqmc, stackFaq } from './protocols/retrieval.js'
+import { sentimentEn, sentimentZh } from './protocols/sentiment.js'
 import { cdnow, clv } from './protocols/value.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
@@ -26,6 +30,13 @@ const protocols: readonly Protocol[] = [
   ctr,
   onlineRetailCustomers,
   onlineRetail,
+  sentimentZh,
+  sentimentEn,
+  banking77,
+  smp,
+  stackFaq,
+  lcqmc,
+  opinion,
 ]
 
 try {
