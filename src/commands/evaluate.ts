@@ -1,5 +1,6 @@
 // npm run evaluate -- <protocol> [--data FOLDER] [--target COLUMN] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
 import { parseArgs } from 'node:util'
+import { aspects } from './protocols/aspects.js'
 import { bidding } from './protocols/bidding.js'
 import { avazu, criteo } from './protocols/clicks.js'
 import { rating, topN } from './protocols/folder.js'
@@ -37,6 +38,7 @@ const protocols: readonly Protocol[] = [
   stackFaq,
   lcqmc,
   opinion,
+  aspects,
 ]
 
 try {

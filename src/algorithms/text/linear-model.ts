@@ -218,7 +218,7 @@ function calibrationOf(scores: Float64Array, labels: Int32Array, planes: number)
 }
 
 /** Minimises the log-loss of softmax(β·scores) over β by golden section on ln β: the loss has one valley (Guo et al. 2017). */
-function inverseTemperature(scores: Float64Array, labels: Int32Array, planes: number): number {
+export function inverseTemperature(scores: Float64Array, labels: Int32Array, planes: number): number {
   if (labels.length === 0) return 1
   const lossOf = (beta: number) => {
     let loss = 0
