@@ -1,5 +1,6 @@
 // npm run evaluate -- <protocol> [--data FOLDER] [--target COLUMN] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
 import { parseArgs } from 'node:util'
+import { abstention } from './protocols/abstention.js'
 import { aspects } from './protocols/aspects.js'
 import { bidding } from './protocols/bidding.js'
 import { avazu, criteo } from './protocols/clicks.js'
@@ -13,6 +14,7 @@ import { adult, ctr, onlineShoppers, propensity } from './protocols/propensity.j
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
 import { lcqmc, stackFaq } from './protocols/retrieval.js'
 import { sentimentEn, sentimentZh } from './protocols/sentiment.js'
+import { intent, retrieval, sentiment } from './protocols/text-folder.js'
 import { cdnow, clv } from './protocols/value.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
@@ -39,6 +41,10 @@ const protocols: readonly Protocol[] = [
   lcqmc,
   opinion,
   aspects,
+  abstention,
+  sentiment,
+  intent,
+  retrieval,
 ]
 
 try {
