@@ -1,7 +1,7 @@
 import { type NumberArray, pack, unpack } from '../artifact.js'
 import { type Calibration, calibrated, fitPlatt } from '../math/calibration.js'
 import { topIndexes } from '../math/select.js'
-import { type Answered, chooseThreshold } from './abstention.js'
+import { type Answered, chooseThreshold, withOutOfScopeShare } from './abstention.js'
 import { CHANNELS, HashTable, Ngrams } from './ngrams.js'
 import { normalise } from './normalise.js'
 import { isStopword, isWord, stemOf, wordsOf } from './tokens.js'
@@ -338,9 +338,11 @@ export class PhrasingIndex {
   private calibrate(data: Phrasings, maximumError: number) {
     const evidence: number[] = []
     const isRight: number[] = []
+    const isOutside: boolean[] = []
     const ask = (text: string, right: number, skip?: (phrasing: number, entry: number) => boolean) => {
       const { entries, scores } = this.ranked(text, 2, skip)
       evidence.push(entries.length > 0 ? this.evidence(scores) : 0)
+      isOutside.push(right < 0)
       isRight.push(Number(entries.length > 0 && entries[0] === right))
     }
     const counts = new Int32Array(this.entryCount)
@@ -359,7 +361,10 @@ export class PhrasingIndex {
     const fitted = fitPlatt(evidence, isRight)
     if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = fitted
     const answered = evidence.map((each, at): Answered => ({ confidence: calibrated(this.calibration, each), isRight: isRight[at] === 1 }))
-    this.threshold = chooseThreshold(answered, maximumError)
+    this.threshold = chooseThreshold(
+      withOutOfScopeShare(answered, at => isOutside[at]),
+      maximumError,
+    )
   }
 }
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { accuracy, auc } from '../../algorithms/evaluate/classification.js'
-import { type Answered, areaUnderRiskCoverage, chooseThreshold } from '../../algorithms/text/abstention.js'
+import { type Answered, areaUnderRiskCoverage, chooseThreshold, withOutOfScopeShare } from '../../algorithms/text/abstention.js'
 import { best, type LabelledTexts, type TextClassifier } from '../../algorithms/text/classifier.js'
 import { intentAlgorithms } from '../../algorithms/text/index.js'
 import { PhrasingIndex } from '../../algorithms/text/retrieval.js'
@@ -94,7 +94,10 @@ export function abstaining({ valid, test }: ScopedTask, judge: (text: string) =>
   const answered = (choices: readonly Choice[], { labels }: ScopedTexts) =>
     choices.map(({ label, confidence }, at): Answered => ({ confidence, isRight: label === labels[at] }))
   const forDecisions = bestThreshold(known, valid)
-  const forError = chooseThreshold(answered(known, valid), MAXIMUM_ERROR)
+  const forError = chooseThreshold(
+    withOutOfScopeShare(answered(known, valid), at => valid.labels[at] < 0),
+    MAXIMUM_ERROR,
+  )
   const results = answered(asked, test)
   const inside = asked.flatMap((choice, at) =>
     test.labels[at] >= 0 ? [{ ...choice, label: choice.confidence >= forDecisions ? choice.label : -1, truth: test.labels[at] }] : [],
