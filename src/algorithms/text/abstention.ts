@@ -60,14 +60,14 @@ export function areaUnderRiskCoverage(answers: readonly Answered[]): number {
 
 /**
  * The lowest threshold at which the expected share of wrong answers is at most `maximumError`: the most that can be answered within it. The estimate
- * is the share plus half a standard error, so that chance in few questions does not loosen it. Above 1 where no threshold will do: then nothing is answered.
+ * is the share plus `assurance` standard errors, so that chance in few questions does not loosen it. Infinity where none will do: then nothing is answered.
  */
-export function chooseThreshold(answers: readonly Answered[], maximumError: number): number {
-  let chosen = 1.01
+export function chooseThreshold(answers: readonly Answered[], maximumError: number, assurance = 1): number {
+  let chosen = Number.POSITIVE_INFINITY
   for (const { threshold, coverage, risk } of riskCoverage(answers)) {
     const count = Math.round(coverage * answers.length)
     const smoothed = (risk * count + 0.5) / (count + 1)
-    const slack = 0.5 * Math.sqrt((smoothed * (1 - smoothed)) / count)
+    const slack = assurance * Math.sqrt((smoothed * (1 - smoothed)) / count)
     if (risk + slack <= maximumError) chosen = threshold
   }
   return chosen

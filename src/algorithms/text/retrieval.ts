@@ -361,9 +361,13 @@ export class PhrasingIndex {
     const fitted = fitPlatt(evidence, isRight)
     if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = fitted
     const answered = evidence.map((each, at): Answered => ({ confidence: calibrated(this.calibration, each), isRight: isRight[at] === 1 }))
-    this.threshold = chooseThreshold(
-      withOutOfScopeShare(answered, at => isOutside[at]),
-      maximumError,
+    // Probabilities reach 1 at most; an infinite threshold is no JSON.
+    this.threshold = Math.min(
+      1.01,
+      chooseThreshold(
+        withOutOfScopeShare(answered, at => isOutside[at]),
+        maximumError,
+      ),
     )
   }
 }
