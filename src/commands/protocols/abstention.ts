@@ -3,7 +3,9 @@ import { accuracy, auc } from '../../algorithms/evaluate/classification.js'
 import { type Answered, areaUnderRiskCoverage, chooseThreshold, withOutOfScopeShare } from '../../algorithms/text/abstention.js'
 import { best, type LabelledTexts, type TextClassifier } from '../../algorithms/text/classifier.js'
 import { intentAlgorithms } from '../../algorithms/text/index.js'
+import { tfidfLogistic } from '../../algorithms/text/linear-classifiers.js'
 import { PhrasingIndex } from '../../algorithms/text/retrieval.js'
+import { ScopeJudge } from '../../algorithms/text/scope.js'
 import { type Method, measured, type Protocol } from './protocol.js'
 import { fitted, labelled, linePairs, linesIn, majority } from './texts.js'
 
@@ -56,6 +58,12 @@ const judges: Readonly<Record<string, Judge>> = {
       const found = index.search(text, 2)
       return { label: found.entries[0] ?? -2, confidence: found.confidence }
     }
+  },
+  // Its choices on `valid` are those of judges that had not seen the text.
+  'scope-judge': ({ train, valid }) => {
+    const { judge, heldOut } = ScopeJudge.fit(tfidfLogistic, train, valid, MAXIMUM_ERROR)
+    const known = new Map(valid.texts.map((text, at) => [text, heldOut[at]]))
+    return text => known.get(text) ?? judge.judge(text)
   },
   ...Object.fromEntries(
     learners.map((algorithm): [string, Judge] => [algorithm.name, ({ train }) => byProbability(fitted(algorithm, train))]),
