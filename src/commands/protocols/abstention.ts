@@ -70,10 +70,40 @@ const judges: Readonly<Record<string, Judge>> = {
   ),
 }
 
-export const scopedMethods: readonly Method<ScopedTask>[] = Object.entries(judges).map(([name, judge]) => ({
+const plainMethods = Object.entries(judges).map(([name, judge]) => ({
   name,
-  run: task => abstaining(task, judge(task)),
+  run: (task: ScopedTask) => abstaining(task, judge(task)),
 }))
+
+const OUTSIDE = 'known to be out of scope'
+
+/** Questions that are known to have no answer are learned as a label of their own; the threshold is chosen on halves that the judging model had not seen. */
+const withKnownOutside: Method<ScopedTask> = {
+  name: 'tfidf-logistic-known-outside',
+  run: task => {
+    const { train, valid } = task
+    const outside = train.labelNames.length
+    const learn = (isChosen: (at: number) => boolean) => {
+      const rows = valid.texts.flatMap((_, at) => (isChosen(at) ? [at] : []))
+      const algorithm = learners.find(({ name }) => name === 'tfidf-logistic') ?? learners[0]
+      const model = fitted(algorithm, {
+        texts: [...train.texts, ...rows.map(at => valid.texts[at])],
+        labels: Int32Array.from([...train.labels, ...rows.map(at => (valid.labels[at] < 0 ? outside : valid.labels[at]))]),
+        labelNames: [...train.labelNames, OUTSIDE],
+      })
+      return (text: string) => best(model.classify(text).subarray(0, outside))
+    }
+    const halves = [learn(at => at % 2 === 1), learn(at => at % 2 === 0)]
+    const known = valid.texts.map((text, at) => halves[at % 2](text))
+    return abstaining(
+      task,
+      learn(() => true),
+      known,
+    )
+  },
+}
+
+export const scopedMethods: readonly Method<ScopedTask>[] = [...plainMethods, withKnownOutside]
 
 /** Banking77 without some of its intents: those, and questions of another kind, should not be answered. */
 export const abstention: Protocol = {
@@ -97,8 +127,12 @@ export function scoped(inside: LabelledTexts, outside: readonly string[]): Scope
 }
 
 /** What a judge does that may be silent. Two thresholds are chosen on `valid`: the most right decisions, and the most answers at 5 % of error. */
-export function abstaining({ valid, test }: ScopedTask, judge: (text: string) => Choice): Record<string, number> {
-  const [known, asked] = [valid, test].map(({ texts }) => texts.map(judge))
+export function abstaining(
+  { valid, test }: ScopedTask,
+  judge: (text: string) => Choice,
+  known = valid.texts.map(judge),
+): Record<string, number> {
+  const asked = test.texts.map(judge)
   const answered = (choices: readonly Choice[], { labels }: ScopedTexts) =>
     choices.map(({ label, confidence }, at): Answered => ({ confidence, isRight: label === labels[at] }))
   const forDecisions = bestThreshold(known, valid)
