@@ -51,7 +51,11 @@ async function embeddedDatabase(config: Config, role: Role, log: Log, lifecycle:
   mkdirSync(config.home, { recursive: true })
   const held = role === 'worker' ? false : await holdHome(config.home, log)
   if (held) lifecycle.onClose('home', held.release)
-  const postgres = await startEmbeddedPostgres({ home: config.home, log })
+  const onLost = (error: Error) => {
+    process.stderr.write(`\n${sentenceOf(error)}\n`)
+    void lifecycle.close().then(() => process.exit(1))
+  }
+  const postgres = await startEmbeddedPostgres({ home: config.home, log, ...(held ? { onLost } : {}) })
   if (postgres.adopted) log.info('took over the database server that was left running')
   if (held) lifecycle.onClose('database server', postgres.stop)
   return postgres.url
