@@ -22,6 +22,8 @@ export interface LiveModel<Model extends Learned = Learned> {
 
 interface Served {
   live?: LiveModel
+  /** The model that should be live cannot be loaded; the one before it serves on. */
+  isBroken: boolean
   /** Live and approved ones by algorithm. */
   named: Map<string, LiveModel>
   baseline?: LiveModel
@@ -97,11 +99,11 @@ export class LiveModels {
         if (wanted.status === 'LIVE') live = loaded
       }
       const isBroken = !live && servable.some(each => each.task === name && each.status === 'LIVE')
-      if (live && live.modelId !== before?.live?.modelId) await this.announceLive(task, live)
+      if (live && (before?.isBroken || live.modelId !== before?.live?.modelId)) await this.announceLive(task, live)
       const baselineAt = times.get(name)
       const baseline =
         before?.baseline && before.baselineAt === baselineAt ? before.baseline : ((await this.baselineOf(task)) ?? before?.baseline)
-      this.served.set(name, { live: isBroken ? before?.live : live, named, baseline, baselineAt })
+      this.served.set(name, { live: isBroken ? before?.live : live, isBroken, named, baseline, baselineAt })
     }
   }
 

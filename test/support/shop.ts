@@ -12,8 +12,7 @@ export async function fillShop(house: TestApp, now = Date.now()): Promise<void> 
     externalId: `p${at}`,
     title: `Product p${at}`,
     categories: [at < 6 ? 'tea' : 'tents'],
-    priceMicros: String((at + 1) * 1_000_000),
-    currency: 'EUR',
+    price: { amountMicros: String((at + 1) * 1_000_000), currencyCode: 'EUR' },
   }))
   const upserts = items.map((_, at) => `p${at}: productUpsert(input: $i${at}) { userErrors { message } }`)
   const variables = items.map((_, at) => `$i${at}: ProductUpsertInput!`)
