@@ -99,7 +99,7 @@ export function Table<Row>({
             <tr key={keyOf(row, index)} className={onRow ? 'link' : undefined} onClick={onRow && (() => onRow(row))}>
               {columns.map(column => (
                 <td key={column.title} data-title={column.title} className={column.isNumber ? 'number' : undefined}>
-                  {column.cell(row)}
+                  <div>{column.cell(row)}</div>
                 </td>
               ))}
             </tr>
