@@ -250,6 +250,7 @@ function recommenderOf(
       }
       return { items: new Int32Array(0), scores: new Float32Array(0) }
     },
+    alike: models[names.indexOf('content')]?.alike,
     scoreNew: (history, described) => {
       const part = names.indexOf('content')
       const factor = part < 0 ? 0 : read(history)[part]
