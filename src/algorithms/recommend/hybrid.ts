@@ -1,5 +1,5 @@
 import { BrokenArtifact, type NumberArray, pack, unpack } from '../artifact.js'
-import { listMetrics } from '../evaluate/ranking.js'
+import { idealDcg } from '../evaluate/ranking.js'
 import { topIndexes } from '../math/select.js'
 import { content } from './content.js'
 import { ease } from './ease.js'
@@ -9,15 +9,19 @@ import { itemCf } from './item-cf.js'
 import { popularity } from './popularity.js'
 import type { BlendLevel, Evidence, History, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
 import { rp3beta } from './rp3beta.js'
+import { trending } from './trending.js'
 import { userCf } from './user-cf.js'
 
 const FORMAT = 'hybrid/1'
-const PARTS: readonly RecommendAlgorithm[] = [ease, itemCf, userCf, ials, rp3beta, content, popularity]
+const PARTS: readonly RecommendAlgorithm[] = [ease, itemCf, userCf, ials, rp3beta, content, trending, popularity]
+const UNPERSONAL = ['popularity', 'trending']
 /** Amounts of history that get weights of their own where enough users tell what is good for them. */
 const LEVELS = [1, 5, 20] as const
 const ENOUGH_TESTS = 100
-const CANDIDATES = 60
+const CANDIDATES = 50
 const LIST = 10
+/** What content weighs at least for products that came after the training: of them nothing else is known. */
+const NEW_WEIGHT = 0.1
 const WEIGHTS = [0, 0.03, 0.07, 0.15, 0.3, 0.5, 0.8, 1.2] as const
 const ROUNDS = 3
 
@@ -28,7 +32,7 @@ const ROUNDS = 3
  */
 export const hybrid: RecommendAlgorithm = {
   name: 'hybrid',
-  defaults: { parts: PARTS.map(({ name }) => name).join(','), validationUsers: 1_500 },
+  defaults: { parts: PARTS.map(({ name }) => name).join(','), validationUsers: 1_000 },
   fit: (data, params, random) => {
     const parts = partsFor(data, String(params.parts ?? hybrid.defaults.parts))
     const settings = (name: string) => ({ ...PARTS.find(part => part.name === name)?.defaults, ...nested(params, name) })
@@ -42,11 +46,13 @@ export const hybrid: RecommendAlgorithm = {
         tests,
       ),
     )
+    // What has no weight anywhere need not be there; content stays, for products that are still to come.
+    const weighed = parts.filter(({ name }) => name === 'content' || levels.some(({ weights }) => weights[name] > 0))
     return recommenderOf(
       data.itemCount,
-      parts.map(({ name }) => name),
-      parts.map(part => teach(part, data)),
-      levels,
+      weighed.map(({ name }) => name),
+      weighed.map(part => teach(part, data)),
+      levels.map(({ from, weights }) => ({ from, weights: Object.fromEntries(weighed.map(({ name }) => [name, weights[name]])) })),
     )
   },
   load: artifact => {
@@ -82,10 +88,11 @@ function partsFor(data: Interactions, wanted: string): RecommendAlgorithm[] {
 interface Candidates {
   /** Items of the user's history. */
   amount: number
-  items: Int32Array
-  /** Candidates × parts, each part scaled to the maximum 1. */
-  scores: Float64Array
-  relevant: ReadonlySet<number>
+  /** Of each part, for each candidate, items ascending; scaled to the maximum 1. */
+  scores: readonly Float64Array[]
+  isRelevant: Uint8Array
+  /** DCG of the best list there can be. */
+  ideal: number
 }
 
 /** For each test the best candidates of every part, with what each part says of them. */
@@ -101,13 +108,13 @@ function candidatesOf(models: readonly Recommender[], tests: readonly Test[]): C
       for (const item of topIndexes(all[part], CANDIDATES, skip)) found.add(item)
     })
     const items = Int32Array.from(found).sort()
-    const scales = all.map(scores => scaleOf(scores, skip))
-    const scores = new Float64Array(items.length * models.length)
-    items.forEach((item, at) => {
-      for (let part = 0; part < models.length; part++) scores[at * models.length + part] = all[part][item] * scales[part]
+    const scores = all.map(each => {
+      const scale = scaleOf(each, skip)
+      return Float64Array.from(items, item => each[item] * scale)
     })
+    const isRelevant = Uint8Array.from(items, item => (relevant.has(item) ? 1 : 0))
     for (const item of history.items) skip[item] = 0
-    return { amount: new Set(history.items).size, items, scores, relevant }
+    return { amount: new Set(history.items).size, scores, isRelevant, ideal: idealDcg(Math.min(LIST, relevant.size)) }
   })
 }
 
@@ -120,7 +127,7 @@ function scaleOf(scores: Float64Array, skip: Uint8Array): number {
 
 function learnLevels(names: readonly string[], tests: readonly Candidates[]): BlendLevel[] {
   const named = (weights: readonly number[]) => Object.fromEntries(names.map((name, part) => [name, weights[part]]))
-  const prior = names.map(name => (name === 'popularity' ? 0.1 : 1))
+  const prior = names.map(name => (UNPERSONAL.includes(name) ? 0.1 : 1))
   const overall = tests.length >= ENOUGH_TESTS / 4 ? climb(tests, names.length, undefined) : prior
   const popular: BlendLevel = { from: 0, weights: named(names.map(name => (name === 'popularity' || names.length === 1 ? 1 : 0))) }
   const levels = LEVELS.map((from, at) => {
@@ -176,18 +183,28 @@ function mean(values: Float64Array): number {
   return values.length > 0 ? sum / values.length : 0
 }
 
+/** NDCG@10 of each test; the loop that the search for weights spends its time in, so the best ten are kept by insertion. */
 function ndcgs(tests: readonly Candidates[], weights: readonly number[]): Float64Array {
   const used = [...weights.keys()].filter(part => weights[part] > 0)
-  return Float64Array.from(tests, ({ items, scores, relevant }) => {
-    const blended = new Float64Array(items.length)
-    for (const part of used) {
-      const weight = weights[part]
-      for (let at = 0; at < items.length; at++) blended[at] += weight * scores[at * weights.length + part]
+  const values = new Float64Array(LIST)
+  const hits = new Uint8Array(LIST)
+  return Float64Array.from(tests, ({ scores, isRelevant, ideal }) => {
+    let length = 0
+    for (let at = 0; at < isRelevant.length; at++) {
+      let score = 0
+      for (const part of used) score += weights[part] * scores[part][at]
+      if (length === LIST && score <= values[LIST - 1]) continue
+      let place = length < LIST ? length++ : LIST - 1
+      for (; place > 0 && values[place - 1] < score; place--) {
+        values[place] = values[place - 1]
+        hits[place] = hits[place - 1]
+      }
+      values[place] = score
+      hits[place] = isRelevant[at]
     }
-    return listMetrics(
-      topIndexes(blended, LIST).map(at => items[at]),
-      relevant,
-    ).ndcgAt10
+    let dcg = 0
+    for (let place = 0; place < length; place++) if (hits[place] === 1) dcg += 1 / Math.log2(place + 2)
+    return dcg / ideal
   })
 }
 
@@ -202,12 +219,16 @@ function recommenderOf(
   let last: History | undefined
   let factors: number[] = []
 
+  function levelOf({ items }: History): BlendLevel {
+    const amount = new Set(Array.from(items).filter(item => item >= 0 && item < itemCount)).size
+    return levels.findLast(({ from }) => amount >= from) ?? levels[0]
+  }
+
   /** Weight and scale of each part for this history; fills the buffers with the parts' scores. */
   function read(history: History): number[] {
     if (history === last) return factors
     const known = Array.from(history.items).filter(item => item >= 0 && item < itemCount)
-    const amount = new Set(known).size
-    const { weights } = levels.findLast(({ from }) => amount >= from) ?? levels[0]
+    const { weights } = levelOf(history)
     for (const item of known) skip[item] = 1
     factors = names.map((name, part) => {
       if (!(weights[name] > 0)) return 0
@@ -244,7 +265,7 @@ function recommenderOf(
     similar: (item, count) => {
       // The strongest part of those with the longest history speaks first; content where behaviour knows nothing.
       const strongest = [...names.keys()].sort((a, b) => (levels.at(-1)?.weights[names[b]] ?? 0) - (levels.at(-1)?.weights[names[a]] ?? 0))
-      for (const part of strongest.filter(part => names[part] !== 'popularity')) {
+      for (const part of strongest.filter(part => !UNPERSONAL.includes(names[part]))) {
         const found = models[part].similar(item, count)
         if (found.items.length > 0) return found
       }
@@ -253,9 +274,12 @@ function recommenderOf(
     alike: models[names.indexOf('content')]?.alike,
     scoreNew: (history, described) => {
       const part = names.indexOf('content')
-      const factor = part < 0 ? 0 : read(history)[part]
-      const scores = part < 0 ? undefined : models[part].scoreNew?.(history, described)
-      return scores?.map(score => factor * score) ?? new Float64Array(described.titles.length)
+      const fresh = part < 0 ? undefined : models[part].scoreNew?.(history, described)
+      if (!fresh) return new Float64Array(described.titles.length)
+      const scores = new Float64Array(itemCount)
+      models[part].score(history, scores)
+      const weight = Math.max(NEW_WEIGHT, levelOf(history).weights.content ?? 0) * scaleOf(scores, skip)
+      return fresh.map(score => weight * score)
     },
     save: () => {
       const arrays: Record<string, NumberArray> = Object.fromEntries(models.map((model, part) => [names[part], model.save()]))

@@ -11,9 +11,12 @@ const FORMAT = 'rerank/1'
 const FEATURES = ['blend', 'place', 'trend', 'common', 'likeness'] as const
 type Feature = (typeof FEATURES)[number]
 const ENOUGH_TESTS = 50
-const EPOCHS = 20
-const RATE = 0.05
-const RIDGE = 1e-3
+const EPOCHS = 15
+const RATE = 0.1
+const RIDGE = 0.01
+const PAIRS = 4
+const BLEND_START = 4
+const LIST = 10
 /** Of a list's places the first ten differ much, the rest little. */
 const PLACE_SCALE = 10
 
@@ -30,12 +33,12 @@ interface State {
 
 /**
  * Second stage behind the hybrid: its best `depth` items are put in a new order by a linear model of what the blend says, the place it gives, whether the item
- * rises now, how common it is, and how like the history (Burges 2010, pairwise logistic loss; learned on a validation split that the blend has not seen).
+ * rises now, how common it is, and how like the history (LambdaRank, Burges 2010; learned on a validation split that the blend has not seen).
  * All other items keep their order below.
  */
 export const rerank: RecommendAlgorithm = {
   name: 'rerank',
-  defaults: { depth: 100, validationUsers: 1_000 },
+  defaults: { depth: 100, validationUsers: 800 },
   fit: (data, params, random) => {
     const depth = Math.max(1, Number(params.depth ?? rerank.defaults.depth))
     const blendOptions = Object.fromEntries(Object.entries(params).filter(([name]) => name.includes('.') || name === 'parts'))
@@ -104,27 +107,85 @@ interface Example {
   labels: Uint8Array
 }
 
-/** Weights from the blend's own order on; Σ log(1 + e^(−w·(x⁺ − x⁻))) over pairs of a candidate that was taken and one drawn from those that were not. */
-function learn(examples: readonly Example[], random: Random): Record<Feature, number> {
+/**
+ * Weights from the blend's own order on, by LambdaRank (Burges 2010): each pair of a candidate that was taken and one that was not pulls by the logistic loss of
+ * its margin times the NDCG that swapping the two would change. Learned on every other user; null where the rest does not gain more than the standard error
+ * of the gain by it.
+ */
+function learn(examples: readonly Example[], random: Random): Record<Feature, number> | null {
+  const usable = examples.filter(({ labels }) => labels.includes(1) && labels.includes(0))
+  const weights = descend(
+    usable.filter((_, at) => at % 2 === 0),
+    random,
+  )
+  const gains = usable
+    .filter((_, at) => at % 2 === 1)
+    .map(example => ndcgOf(example, orderOf(example, weights)) - ndcgOf(example, example.labels.keys()))
+  const gain = gains.reduce((sum, each) => sum + each, 0) / gains.length
+  const error = Math.sqrt(gains.reduce((sum, each) => sum + (each - gain) ** 2, 0) / gains.length / gains.length)
+  if (!(gain > error)) return null
+  return Object.fromEntries(FEATURES.map((name, k) => [name, Number(weights[k].toFixed(4))])) as Record<Feature, number>
+}
+
+function descend(examples: readonly Example[], random: Random): Float64Array {
   const width = FEATURES.length
-  const weights = Float64Array.from(FEATURES, name => (name === 'blend' ? 4 : 0))
+  const weights = Float64Array.from(FEATURES, name => (name === 'blend' ? BLEND_START : 0))
   for (let epoch = 0; epoch < EPOCHS; epoch++) {
     const rate = RATE / (1 + epoch / 5)
-    for (const { facts, labels } of examples) {
+    for (const example of examples) {
+      const { facts, labels } = example
+      const ranks = new Int32Array(labels.length)
+      orderOf(example, weights).forEach((at, rank) => {
+        ranks[at] = rank
+      })
       const rest = [...labels.keys()].filter(at => labels[at] === 0)
-      if (rest.length === 0) continue
+      const ideal = idealOf(labels)
       for (let taken = 0; taken < labels.length; taken++) {
         if (labels[taken] === 0) continue
-        const other = rest[random.below(rest.length)]
-        let margin = 0
-        for (let k = 0; k < width; k++) margin += weights[k] * (facts[taken * width + k] - facts[other * width + k])
-        const pull = 1 / (1 + Math.exp(margin))
-        for (let k = 0; k < width; k++)
-          weights[k] += rate * (pull * (facts[taken * width + k] - facts[other * width + k]) - RIDGE * weights[k])
+        for (let pair = 0; pair < PAIRS; pair++) {
+          const other = rest[random.below(rest.length)]
+          let margin = 0
+          for (let k = 0; k < width; k++) margin += weights[k] * (facts[taken * width + k] - facts[other * width + k])
+          const change = Math.abs(discount(ranks[taken]) - discount(ranks[other])) / ideal
+          const pull = (rate * change) / (1 + Math.exp(margin))
+          for (let k = 0; k < width; k++) weights[k] += pull * (facts[taken * width + k] - facts[other * width + k])
+        }
       }
     }
+    // Towards the blend's own order.
+    for (let k = 0; k < width; k++) weights[k] -= RIDGE * (weights[k] - (FEATURES[k] === 'blend' ? BLEND_START : 0))
   }
-  return Object.fromEntries(FEATURES.map((name, k) => [name, Number(weights[k].toFixed(4))])) as Record<Feature, number>
+  return weights
+}
+
+/** Places of the candidates, best first; of equals as the blend has them. */
+function orderOf({ facts, labels }: Example, weights: Float64Array): Int32Array {
+  const scores = new Float64Array(labels.length)
+  for (let at = 0; at < labels.length; at++)
+    for (let k = 0; k < weights.length; k++) scores[at] += weights[k] * facts[at * weights.length + k]
+  return topIndexes(scores, labels.length)
+}
+
+function ndcgOf({ labels }: Example, order: Iterable<number>): number {
+  let sum = 0
+  let rank = 0
+  for (const at of order) {
+    if (rank >= LIST) break
+    if (labels[at] === 1) sum += discount(rank)
+    rank++
+  }
+  return sum / idealOf(labels)
+}
+
+function idealOf(labels: Uint8Array): number {
+  const taken = labels.reduce((sum, label) => sum + label, 0)
+  let sum = 0
+  for (let rank = 0; rank < Math.min(taken, LIST); rank++) sum += discount(rank)
+  return sum
+}
+
+function discount(rank: number): number {
+  return 1 / Math.log2(rank + 2)
 }
 
 function recommenderOf(state: State): Recommender {
