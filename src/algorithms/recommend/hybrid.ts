@@ -1,5 +1,6 @@
 import { BrokenArtifact, type NumberArray, pack, unpack } from '../artifact.js'
 import { idealDcg } from '../evaluate/ranking.js'
+import type { Random } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
 import { content } from './content.js'
 import { ease } from './ease.js'
@@ -18,12 +19,17 @@ const UNPERSONAL = ['popularity', 'trending']
 /** Amounts of history that get weights of their own where enough users tell what is good for them. */
 const LEVELS = [1, 5, 20] as const
 const ENOUGH_TESTS = 100
+const CHANCES = ['validation', 'second validation', 'third validation']
 const CANDIDATES = 50
 const LIST = 10
 /** What content weighs at least for products that came after the training: of them nothing else is known. */
 const NEW_WEIGHT = 0.1
 const WEIGHTS = [0, 0.03, 0.07, 0.15, 0.3, 0.5, 0.8, 1.2] as const
 const ROUNDS = 3
+const BAGS = 6
+const MOST_IN_BAG = 1_000
+/** A part that weighs less is not worth its time. */
+const LEAST_WEIGHT = 0.02
 
 /**
  * Weighted blend of the other algorithms, switching by amount of history: score_j = Σ_a w_a(level) · s_aj / max_k s_ak, the maximum over what the user has not
@@ -38,13 +44,21 @@ export const hybrid: RecommendAlgorithm = {
     const settings = (name: string) => ({ ...PARTS.find(part => part.name === name)?.defaults, ...nested(params, name) })
     const teach = (part: RecommendAlgorithm, on: Interactions) => part.fit(on, settings(part.name), random.fork(part.name))
     const most = Number(params.validationUsers ?? hybrid.defaults.validationUsers)
-    const { train, tests } = holdOutLater(data, 0.2, most, random.fork('validation'))
-    const levels = learnLevels(
-      parts.map(part => part.name),
+    // Splits by chance can be had again and again, and each tests little; of time there is one.
+    const isTimed = data.times.some(time => time > 0)
+    const splits = isTimed
+      ? [holdOutLater(data, 0.2, most, random.fork('validation'))]
+      : CHANCES.map(name => holdOutLater(data, 0.1, most, random.fork(name)))
+    const tests = splits.flatMap(({ train, tests }) =>
       candidatesOf(
         parts.map(part => teach(part, train)),
         tests,
       ),
+    )
+    const levels = learnLevels(
+      parts.map(part => part.name),
+      tests,
+      random.fork('bags'),
     )
     // What has no weight anywhere need not be there; content stays, for products that are still to come.
     const weighed = parts.filter(({ name }) => name === 'content' || levels.some(({ weights }) => weights[name] > 0))
@@ -125,17 +139,29 @@ function scaleOf(scores: Float64Array, skip: Uint8Array): number {
   return most > 1e-12 ? 1 / most : 0
 }
 
-function learnLevels(names: readonly string[], tests: readonly Candidates[]): BlendLevel[] {
+function learnLevels(names: readonly string[], tests: readonly Candidates[], random: Random): BlendLevel[] {
   const named = (weights: readonly number[]) => Object.fromEntries(names.map((name, part) => [name, weights[part]]))
   const prior = names.map(name => (UNPERSONAL.includes(name) ? 0.1 : 1))
-  const overall = tests.length >= ENOUGH_TESTS / 4 ? climb(tests, names.length, undefined) : prior
+  const overall = tests.length >= ENOUGH_TESTS / 4 ? bagged(tests, names.length, undefined, random) : prior
   const popular: BlendLevel = { from: 0, weights: named(names.map(name => (name === 'popularity' || names.length === 1 ? 1 : 0))) }
   const levels = LEVELS.map((from, at) => {
     const next = LEVELS[at + 1] ?? Number.POSITIVE_INFINITY
     const own = tests.filter(({ amount }) => amount >= from && amount < next)
-    return { from, weights: named(own.length >= ENOUGH_TESTS ? climb(own, names.length, overall) : overall) }
+    return { from, weights: named(own.length >= ENOUGH_TESTS ? bagged(own, names.length, overall, random) : overall) }
   })
   return [popular, ...levels]
+}
+
+/** Mean of the weights found on resamples of the tests (Breiman 1996): what the split cannot tell apart shares the weight instead of winning it by chance. */
+function bagged(tests: readonly Candidates[], parts: number, start: readonly number[] | undefined, random: Random): number[] {
+  const sums = new Float64Array(parts)
+  for (let bag = 0; bag < BAGS; bag++) {
+    const sample = Array.from({ length: Math.min(tests.length, MOST_IN_BAG) }, () => tests[random.below(tests.length)])
+    climb(sample, parts, start).forEach((weight, part) => {
+      sums[part] += weight / BAGS
+    })
+  }
+  return Array.from(sums, weight => (weight < LEAST_WEIGHT ? 0 : Number(weight.toFixed(4))))
 }
 
 /**
