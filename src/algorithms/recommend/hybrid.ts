@@ -24,10 +24,10 @@ const CANDIDATES = 50
 const LIST = 10
 /** What content weighs at least for products that came after the training: of them nothing else is known. */
 const NEW_WEIGHT = 0.1
-const WEIGHTS = [0, 0.03, 0.07, 0.15, 0.3, 0.5, 0.8, 1.2] as const
-const ROUNDS = 3
-const BAGS = 6
-const MOST_IN_BAG = 1_000
+const WEIGHTS = [0, 0.05, 0.15, 0.4, 0.8, 1.2] as const
+const ROUNDS = 2
+const BAGS = 5
+const MOST_IN_BAG = 500
 /** A part that weighs less is not worth its time. */
 const LEAST_WEIGHT = 0.02
 
@@ -161,7 +161,9 @@ function bagged(tests: readonly Candidates[], parts: number, start: readonly num
       sums[part] += weight / BAGS
     })
   }
-  return Array.from(sums, weight => (weight < LEAST_WEIGHT ? 0 : Number(weight.toFixed(4))))
+  const kept = sums.map(weight => (weight < LEAST_WEIGHT ? 0 : weight))
+  const total = kept.reduce((sum, weight) => sum + weight, 0)
+  return Array.from(kept, weight => Number((weight / total).toFixed(4)))
 }
 
 /**
