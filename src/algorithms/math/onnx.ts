@@ -88,6 +88,10 @@ function runtime() {
   return native
 }
 
+function typed({ data, shape }: Tensor): NativeTensor {
+  return new NativeTensor(data.BYTES_PER_ELEMENT === 4 ? 'float32' : 'int64', data, shape)
+}
+
 /** The graph, ready to run; undefined where there is no native runtime. */
 export function createSession(graph: Graph): Session | undefined {
   const loaded = runtime()
@@ -95,13 +99,12 @@ export function createSession(graph: Graph): Session | undefined {
   const bytes = encode(graph)
   const session = new loaded.InferenceSession()
   session.loadModel(bytes.buffer, bytes.byteOffset, bytes.byteLength, OPTIONS)
-  const typed = ({ data, shape }: Tensor) => new NativeTensor(data instanceof Float32Array ? 'float32' : 'int64', data, shape)
   return {
     run: inputs => {
       const feeds = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, typed(tensor)]))
       const fetches = Object.fromEntries(graph.outputs.map(({ name }) => [name, null]))
       const results = session.run(feeds, fetches, {})
-      return Object.fromEntries(Object.entries(results).map(([name, { data }]) => [name, data]))
+      return Object.fromEntries(Object.entries(results).map(([name, { data }]) => [name, ofThisRealm(data)]))
     },
   }
 }
@@ -129,18 +132,18 @@ export function openModel(bytes: Uint8Array): ForeignModel {
     inputs,
     outputs,
     run: given => {
-      const feeds = Object.fromEntries(
-        Object.entries(given).map(([name, { data, shape }]) => [
-          name,
-          new NativeTensor(data instanceof Float32Array ? 'float32' : 'int64', data, shape),
-        ]),
-      )
+      const feeds = Object.fromEntries(Object.entries(given).map(([name, tensor]) => [name, typed(tensor)]))
       const results = session.run(feeds, Object.fromEntries(outputs.map(name => [name, null])), {})
       return Object.fromEntries(
         Object.entries(results).map(([name, { data, dims }]) => [name, { data: data as unknown as ArrayLike<number>, shape: dims }]),
       )
     },
   }
+}
+
+/** Results may be arrays of the realm that loaded the binding; a view of the same bytes is one of ours. */
+function ofThisRealm({ buffer, byteOffset, length, BYTES_PER_ELEMENT }: Tensor['data']): Tensor['data'] {
+  return BYTES_PER_ELEMENT === 4 ? new Float32Array(buffer, byteOffset, length) : new BigInt64Array(buffer, byteOffset, length)
 }
 
 const IR_VERSION = 8

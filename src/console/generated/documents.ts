@@ -55,6 +55,7 @@ export type RecommendationAlgorithm =
   | 'ITEM_CF'
   | 'POPULARITY'
   | 'REPEAT'
+  | 'RERANK'
   | 'RP3BETA'
   | 'TRENDING'
   | 'USER_CF';
