@@ -36,6 +36,11 @@ import { createRateLimiter } from './platform/rate-limit.js'
 import { connectRedis } from './platform/redis.js'
 import { createSignals } from './platform/signals.js'
 import { listStages } from './platform/stages.js'
+import { ProfileModels } from './profiles/profile-models.js'
+import { ProfileScoreService } from './profiles/profile-scores.js'
+import { ProfilesRepository } from './profiles/profiles.repository.js'
+import { ProfilesResolver, UserProfileResolver } from './profiles/profiles.resolver.js'
+import { ProfilesService } from './profiles/profiles.service.js'
 import { recommendationTask } from './recommendations/recommendation.task.js'
 import { RecommendationsRepository } from './recommendations/recommendations.repository.js'
 import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
@@ -50,6 +55,10 @@ import { ModelsResolver } from './registry/model.resolver.js'
 import { ModelsService } from './registry/model.service.js'
 import type { Task } from './registry/task.js'
 import { Trainer } from './registry/trainer.js'
+import { ProfileSegmentsResolver } from './segments/profile-segments.resolver.js'
+import { SegmentsRepository } from './segments/segments.repository.js'
+import { SegmentsResolver } from './segments/segments.resolver.js'
+import { SegmentsService } from './segments/segments.service.js'
 import { createServer } from './server.js'
 import { UsersRepository } from './users/users.repository.js'
 import { UsersResolver } from './users/users.resolver.js'
@@ -74,6 +83,10 @@ export const resolverClasses = [
   RecommendationsResolver,
   UserRecommendationsResolver,
   ProductSimilarResolver,
+  UserProfileResolver,
+  ProfilesResolver,
+  SegmentsResolver,
+  ProfileSegmentsResolver,
   ModelsResolver,
   DecisionResolver,
   JobsResolver,
@@ -114,6 +127,11 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const decisions = new Decisions(database)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
 
+  const profileModels = new ProfileModels()
+  const profiles = new ProfilesService(new ProfilesRepository(database, config), profileModels)
+  const profileScores = new ProfileScoreService(profileModels, decisions)
+  const segments = new SegmentsService(new SegmentsRepository(database, config.timeZone), users, profiles, signals)
+
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
   const tokens = config.oidcIssuer
     ? new TokenVerifier({ issuer: config.oidcIssuer, audience: config.oidcAudience as string, jwksUrl: config.oidcJwksUrl, log })
@@ -139,6 +157,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     ApiKey: (key, context) => apiKeys.node(key, context),
     Job: async (key, { viewer }) => requireScope(viewer, Scope.JOBS_READ) && jobsService.get(key),
     Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
+    Segment: (key, context) => segments.node(key, context),
     Decision: async (key, { viewer }) => {
       requireScope(viewer, Scope.DECISIONS_READ)
       const row = await decisions.find(key)
@@ -153,6 +172,10 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new RecommendationsResolver(recommendations),
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
+    new UserProfileResolver(profiles),
+    new ProfilesResolver(profiles, profileScores, users, config.currency),
+    new SegmentsResolver(segments, idempotency),
+    new ProfileSegmentsResolver(segments),
     new ModelsResolver(modelsService, idempotency),
     new DecisionResolver(decisions),
     new JobsResolver(jobsService),
@@ -184,6 +207,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     liveModels,
     decisions,
     recommendations,
+    profiles,
+    segments,
     apiKeys,
     health,
     createServer: () =>
