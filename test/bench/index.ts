@@ -3,9 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
 import { seedMethod } from './seed-method.js'
+import { segmentsBenchmark } from './segments.js'
 import { serving } from './serving.js'
 
-export const benchmarks: readonly Benchmark[] = [seedMethod, serving]
+export const benchmarks: readonly Benchmark[] = [seedMethod, serving, segmentsBenchmark]
 
 const FILE = 'docs/benchmarks.md'
 const args = process.argv.slice(2)
