@@ -17,7 +17,7 @@ const CATEGORIES = ['Tea', 'Books', 'Shoes', 'Outdoor', 'Kitchen']
 const GROUPS = ['champions', 'loyal', 'atRisk', 'hibernating', 'lost']
 
 /** Fifty rules as people write them: traits, features, predictions, behaviour, and each other's members. */
-function rules(): Rule[] {
+export function rules(): Rule[] {
   return Array.from({ length: SEGMENTS }, (_, index): Rule => {
     const kinds: Rule[] = [
       {
@@ -130,7 +130,7 @@ async function sequence<T, R>(items: readonly T[], work: (item: T) => Promise<R>
   return results
 }
 
-async function fill(database: ReturnType<typeof openDatabase>, users: number): Promise<void> {
+export async function fill(database: ReturnType<typeof openDatabase>, users: number): Promise<void> {
   const list = (values: readonly string[]) => `(ARRAY[${values.map(value => `'${value}'`).join(', ')}])`
   const statements = [
     `INSERT INTO "Product" ("externalId", title, categories, brand, "priceMicros", "currencyCode") SELECT 'p' || n, 'p' || n, ARRAY[${list(CATEGORIES)}[1 + n % 5]], 'B' || n % 7, 1000000 * n, 'EUR' FROM generate_series(1, 500) AS n`,

@@ -9,3 +9,15 @@ CREATE INDEX "UserProfile_waiting_idx" ON "UserProfile"("userId") WHERE "segment
 
 -- A user stays in a segment at most once at a time, however many evaluations run.
 CREATE UNIQUE INDEX "SegmentMember_current_idx" ON "SegmentMember"("segmentId", "userId") WHERE "leftAt" IS NULL;
+
+-- DropForeignKey
+ALTER TABLE "SegmentMember" DROP CONSTRAINT "SegmentMember_segmentId_fkey";
+
+-- DropIndex
+DROP INDEX "SegmentMember_userId_leftAt_idx";
+
+-- DropIndex
+DROP INDEX "SegmentMember_segmentId_leftAt_userId_idx";
+
+-- The segments a user is in now.
+CREATE INDEX "SegmentMember_user_current_idx" ON "SegmentMember"("userId") WHERE "leftAt" IS NULL;
