@@ -1,11 +1,12 @@
 // npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
 import { parseArgs } from 'node:util'
+import { avazu, criteo } from './protocols/clicks.js'
 import { rating, topN } from './protocols/folder.js'
 import { ml100k } from './protocols/ml-100k.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN]
+const protocols: readonly Protocol[] = [ml100k, rating, topN, criteo, avazu]
 
 try {
   await run()
