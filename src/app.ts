@@ -36,8 +36,10 @@ import { createRateLimiter } from './platform/rate-limit.js'
 import { connectRedis } from './platform/redis.js'
 import { createSignals } from './platform/signals.js'
 import { listStages } from './platform/stages.js'
+import { ProfileHistory } from './profiles/history.js'
 import { ProfileModels } from './profiles/profile-models.js'
 import { ProfileScoreService } from './profiles/profile-scores.js'
+import { profileTasks } from './profiles/profile-tasks.js'
 import { ProfilesRepository } from './profiles/profiles.repository.js'
 import { ProfilesResolver, UserProfileResolver } from './profiles/profiles.resolver.js'
 import { ProfilesService } from './profiles/profiles.service.js'
@@ -116,8 +118,13 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const imports = new ImportService(new ImportRepository(database), jobs, { signals, database, settings: config })
   const recommendationsRepository = new RecommendationsRepository(database)
 
+  const profilesRepository = new ProfilesRepository(database, config)
+
   const tasks = new Map<string, Task<never>>(
-    [recommendationTask(recommendationsRepository)].map(task => [task.name, task as unknown as Task<never>]),
+    [recommendationTask(recommendationsRepository), ...profileTasks(new ProfileHistory(profilesRepository))].map(task => [
+      task.name,
+      task as unknown as Task<never>,
+    ]),
   )
   const models = new ModelRepository(database)
   const modelsService = new ModelsService(models, signals)
@@ -127,8 +134,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const decisions = new Decisions(database)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
 
-  const profileModels = new ProfileModels()
-  const profiles = new ProfilesService(new ProfilesRepository(database, config), profileModels)
+  const profileModels = new ProfileModels(liveModels)
+  const profiles = new ProfilesService(profilesRepository, profileModels)
   const profileScores = new ProfileScoreService(profileModels, decisions)
   const segments = new SegmentsService(new SegmentsRepository(database, config.timeZone), users, profiles, signals)
 

@@ -93,7 +93,18 @@ export interface Measures {
   /** Share of each category in all liking, for shrinking. */
   categoryShares: Record<string, number>
   brandShares: Record<string, number>
+  /** Mean of ln(price in micros) of each category. */
+  priceLevels: Record<string, number>
   at: string
+}
+
+export const FIRST_MEASURES: Measures = {
+  outlierMicros: 1e15,
+  cuts: { recencyDays: [], frequency: [], monetary: [] },
+  categoryShares: {},
+  brandShares: {},
+  priceLevels: {},
+  at: new Date(0).toISOString(),
 }
 
 /** Users whose profile belongs to no human order of things stay out of what is learned. */
@@ -141,10 +152,10 @@ export class ProfilesRepository {
   }
 
   /** Makes the profiles of these users anew from their events; the profiles of those who may have none any more are removed. */
-  async refresh(userIds: readonly number[], { outlierMicros }: Measures, now: Date): Promise<ProfileRow[]> {
+  async refresh(userIds: readonly number[], measures: Measures, now: Date): Promise<ProfileRow[]> {
     const rows = await this.database.sql<ProfileRow>(
-      REFRESH('u.id = ANY($6::int[])'),
-      [...this.featureParams(now, outlierMicros), userIds],
+      REFRESH('u.id = ANY($7::int[])'),
+      [...this.featureParams(now, measures), userIds],
       'profiles-refresh',
     )
     if (rows.length < userIds.length) {
@@ -293,23 +304,22 @@ export class ProfilesRepository {
     return Object.fromEntries(rows.map(({ name, weight }) => [name, weight / total]))
   }
 
-  /** Features of all users as they were at `asOf`, with whether and what they bought in the `days` after it; one call of `row` a user. */
-  async history(
-    asOf: Date,
-    days: number,
-    measures: Measures,
-    row: (user: number, features: number[], later: Later) => void,
-  ): Promise<void> {
-    const rows = await this.database.sql<{ userId: number; features: number[]; events: number; orders: number; amount: number }>(
-      `SELECT f."userId", f.features, coalesce(l.events, 0)::int AS events, coalesce(l.orders, 0)::int AS orders, coalesce(l.amount, 0)::float8 AS amount
+  /** User, features as they were at `asOf`, and events, order days and money of the `days` after it, of everybody but bots who had done anything: a call a user. */
+  async history(asOf: Date, days: number, measures: Measures, row: (numbers: Float64Array) => void): Promise<void> {
+    const features = FEATURE_NAMES.map((_, index) => `f.features[${index + 1}]`).join(', ')
+    const query = `SELECT f."userId", ${features}, coalesce(l.events, 0), coalesce(l.orders, 0), coalesce(l.amount, 0)
        FROM (${featuresSql(`EXISTS (SELECT 1 FROM "Event" x WHERE x."userId" = u.id AND x."occurredAt" < $1)`)}) f
        LEFT JOIN (SELECT "userId", count(*) AS events, count(DISTINCT "occurredAt"::date) FILTER (WHERE type = 'PURCHASE') AS orders,
-           sum("priceMicros" * coalesce(quantity, 1)) FILTER (WHERE type = 'PURCHASE' AND "currencyCode" = $2) / 1e6 AS amount
-         FROM "Event" WHERE "occurredAt" >= $1 AND "occurredAt" < $1 + make_interval(days => $6::int) GROUP BY 1) l USING ("userId")
-       WHERE NOT f."isBot" ORDER BY f."userId"`,
-      [...this.featureParams(asOf, measures.outlierMicros), days],
-    )
-    for (const { userId, features, events, orders, amount } of rows) row(userId, features, { events, orders, amount })
+           sum("priceMicros" * coalesce(quantity, 1)) FILTER (WHERE type = 'PURCHASE' AND coalesce("currencyCode", $2) = $2) / 1e6 AS amount
+         FROM "Event" WHERE "occurredAt" >= $1 AND "occurredAt" < $1::timestamptz + make_interval(days => $7::int) GROUP BY 1) l USING ("userId")
+       WHERE NOT f."isBot" ORDER BY f."userId"`
+    const params = [...this.featureParams(asOf, measures), days]
+    await this.database.withClient(async client => {
+      await client.query('SET statement_timeout = 0')
+      await copyNumbers(client, withLiterals(query, params), 4 + FEATURE_NAMES.length, row).finally(() =>
+        client.query('RESET statement_timeout'),
+      )
+    })
   }
 
   /** Stored features of everybody who may be learned from. */
@@ -325,9 +335,17 @@ export class ProfilesRepository {
     )
   }
 
-  async span(): Promise<{ from: Date | null; to: Date | null }> {
+  async priceLevels(): Promise<Record<string, number>> {
+    const rows = await this.database.sql<{ category: string; level: number }>(
+      `SELECT categories[1] AS category, avg(ln("priceMicros")) AS level FROM "Product" WHERE "priceMicros" > 0 AND categories[1] IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC LIMIT 5000`,
+    )
+    return Object.fromEntries(rows.map(({ category, level }) => [category, Number(level)]))
+  }
+
+  async span(until: Date): Promise<{ from: Date | null; to: Date | null }> {
     const [row] = await this.database.sql<{ from: Date | null; to: Date | null }>(
-      'SELECT min("firstEventAt") AS "from", max("lastEventAt") AS "to" FROM "UserProfile"',
+      'SELECT min("firstEventAt") AS "from", least(max("lastEventAt"), $1::timestamptz) AS "to" FROM "UserProfile" WHERE NOT "isBot"',
+      [until.toISOString()],
     )
     return row
   }
@@ -351,15 +369,15 @@ export class ProfilesRepository {
     ])
   }
 
-  private featureParams(asOf: Date, outlierMicros: number): unknown[] {
-    return [asOf.toISOString(), this.settings.currency, outlierMicros, this.settings.timeZone, UNKNOWN]
+  private featureParams(asOf: Date, { outlierMicros, priceLevels }: Measures): unknown[] {
+    return [asOf.toISOString(), this.settings.currency, outlierMicros, this.settings.timeZone, UNKNOWN, JSON.stringify(priceLevels)]
   }
 }
 
-export interface Later {
-  events: number
-  orders: number
-  amount: number
+/** COPY takes no parameters. The values are ours: times, a currency code, numbers and a zone from the configuration. */
+function withLiterals(query: string, params: readonly unknown[]): string {
+  const literal = (value: unknown) => (Array.isArray(value) ? `'{${value.join(',')}}'` : `'${String(value).replaceAll("'", "''")}'`)
+  return query.replace(/\$(\d+)/g, (_, number: string) => literal(params[Number(number) - 1]))
 }
 
 function estimateColumns(scores: readonly ProfileScores[], name: 'churn' | 'purchase' | 'lifetimeValueMicros'): (number | null)[][] {

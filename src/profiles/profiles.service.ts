@@ -6,7 +6,15 @@ import { OrderDirection } from '../graphql/order.js'
 import { InvalidInput } from '../platform/errors.js'
 import { cleanOptionalText } from '../platform/text-input.js'
 import type { ProfileModels } from './profile-models.js'
-import type { Measures, ProfileFilter, ProfileRow, ProfileScores, ProfilesRepository, Waiting } from './profiles.repository.js'
+import {
+  FIRST_MEASURES,
+  type Measures,
+  type ProfileFilter,
+  type ProfileRow,
+  type ProfileScores,
+  type ProfilesRepository,
+  type Waiting,
+} from './profiles.repository.js'
 import { ProfileOrderField, type ProfilesArgs, ProfileType } from './profiles.schema.js'
 import { cutsOf, rfmOf } from './rfm.js'
 
@@ -14,13 +22,6 @@ const BATCH = 1_000
 /** Events received longer ago than the last refresh, less this, are known to have been seen: no statement that stores events takes longer. */
 const OVERLAP_MS = 5 * 60_000
 const AGED_HOURS = 20
-const FIRST_MEASURES: Measures = {
-  outlierMicros: 1e15,
-  cuts: { recencyDays: [], frequency: [], monetary: [] },
-  categoryShares: {},
-  brandShares: {},
-  at: new Date(0).toISOString(),
-}
 const MEASURES_TTL_MS = 30_000
 
 export interface RefreshOptions {
@@ -119,6 +120,7 @@ export class ProfilesService {
       cuts: { recencyDays: cutsOf(recencyDays), frequency: cutsOf(frequency), monetary: cutsOf(monetary) },
       categoryShares: await this.profiles.likingShares('categories'),
       brandShares: await this.profiles.likingShares('brands'),
+      priceLevels: await this.profiles.priceLevels(),
       at: this.now().toISOString(),
     }
     await this.profiles.keepMeasures(measures)

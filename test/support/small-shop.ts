@@ -52,3 +52,6 @@ export function smallShop(database: Pick<Database, 'sql'>, now: Date) {
   }
   return { user, product, happen }
 }
+
+/** A shop in which nothing was learned yet. */
+export const noModels = { live: () => undefined, baseline: () => undefined }

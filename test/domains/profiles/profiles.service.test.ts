@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { FEATURE_NAMES, FEATURES } from '../../../src/profiles/features.js'
+import { ProfileHistory } from '../../../src/profiles/history.js'
 import { ProfileModels } from '../../../src/profiles/profile-models.js'
 import { ProfilesRepository } from '../../../src/profiles/profiles.repository.js'
 import { affinitiesOf, ProfilesService } from '../../../src/profiles/profiles.service.js'
 import { createTestDatabase } from '../../support/database.js'
-import { smallShop } from '../../support/small-shop.js'
+import { noModels, smallShop } from '../../support/small-shop.js'
 
 const NOW = new Date('2026-06-15T10:00:00Z')
 const DAY = 86_400_000
@@ -17,7 +18,7 @@ let shop: ReturnType<typeof smallShop>
 beforeAll(async () => {
   database = await createTestDatabase()
   repository = new ProfilesRepository(database, { currency: 'EUR', timeZone: 'UTC' })
-  profiles = new ProfilesService(repository, new ProfileModels(), () => now)
+  profiles = new ProfilesService(repository, new ProfileModels(noModels), () => now)
   shop = smallShop(database, NOW)
   await shop.product('tea', 'Tea', 10)
   await shop.product('tent', 'Outdoor', 200, 'Peak')
@@ -93,12 +94,9 @@ test('features as of a moment know nothing that came later, and are those that s
   now = new Date(NOW.getTime() - 30 * DAY)
   const then = await profileOf(id)
   await shop.happen(['time', 'PURCHASE', 20, { product: 'tent', price: 200 }], ['time', 'VIEW', 30], ['time', 'VIEW', 1])
-  const seen: { features: number[]; events: number; orders: number }[] = []
-  await repository.history(now, 30, await profiles.currentMeasures(), (user, features, later) => {
-    if (user === id) seen.push({ features: [...features], events: later.events, orders: later.orders })
-  })
+  const seen = (await new ProfileHistory(repository).at(now, 30)).filter(({ user }) => user === id)
   now = NOW
-  expect(seen).toEqual([{ features: then.features, events: 3, orders: 1 }])
+  expect(seen).toEqual([{ user: id, features: Float64Array.from(then.features), later: { events: 3, orders: 1, amount: 200 } }])
 })
 
 test('pre-processing is visible: duplicates, outliers, other currencies, missing prices, the future', async () => {
@@ -112,7 +110,7 @@ test('pre-processing is visible: duplicates, outliers, other currencies, missing
     ['messy', 'VIEW', -0.5],
   )
   await repository.keepMeasures({ ...(await profiles.currentMeasures()), outlierMicros: 100e6 })
-  const fresh = new ProfilesService(repository, new ProfileModels(), () => now)
+  const fresh = new ProfilesService(repository, new ProfileModels(noModels), () => now)
   const [messy] = await fresh.refresh([id])
   expect(messy.leftOut).toEqual({
     repeatedInOneMillisecond: 1,

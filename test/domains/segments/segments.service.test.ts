@@ -11,7 +11,7 @@ import { UsersService } from '../../../src/users/users.service.js'
 import { statementsOf } from '../../support/count-queries.js'
 import { createTestDatabase } from '../../support/database.js'
 import { localSignals } from '../../support/local-signals.js'
-import { smallShop } from '../../support/small-shop.js'
+import { noModels, smallShop } from '../../support/small-shop.js'
 
 const NOW = new Date('2026-06-15T10:00:00Z')
 const HOUR = 3_600_000
@@ -25,7 +25,11 @@ const ids: Record<string, number> = {}
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  profiles = new ProfilesService(new ProfilesRepository(database, { currency: 'EUR', timeZone: 'UTC' }), new ProfileModels(), () => now)
+  profiles = new ProfilesService(
+    new ProfilesRepository(database, { currency: 'EUR', timeZone: 'UTC' }),
+    new ProfileModels(noModels),
+    () => now,
+  )
   const users = new UsersService(new UsersRepository(database))
   segments = new SegmentsService(new SegmentsRepository(database, 'UTC'), users, profiles, localSignals(), () => now)
   shop = smallShop(database, NOW)
