@@ -10,7 +10,7 @@ export interface Feature {
   since?: 'lastOrderAt' | 'firstEventAt' | 'firstOrderAt' | 'lastEventAt'
 }
 
-const AGE = (moment: string) => `extract(epoch FROM as_of - ${moment}) / 86400`
+const AGE = (moment: string) => `date_part('epoch', as_of - ${moment}) / 86400`
 const WITHIN = (days: number, at = 'at') => `${at} >= as_of - interval '${days} days'`
 const BETWEEN = (from: number, to: number, at = 'at') => `${WITHIN(to, at)} AND NOT ${WITHIN(from, at)}`
 const COUNT = (condition: string) => `count(*) FILTER (WHERE ${condition})`
@@ -106,7 +106,7 @@ export const FEATURES: readonly Feature[] = [
     en: 'days between orders, on average',
     zh: '平均下单间隔',
     unit: 'days',
-    sql: 'extract(epoch FROM last_order - first_order) / 86400 / nullif(order_days - 1, 0)',
+    sql: 'date_part('epoch', last_order - first_order) / 86400 / nullif(order_days - 1, 0)',
   },
   { name: 'events7', en: 'events of the last 7 days', zh: '近7天行为数', unit: 'count', sql: 'events7' },
   { name: 'events30', en: 'events of the last 30 days', zh: '近30天行为数', unit: 'count', sql: 'events30' },
@@ -249,7 +249,7 @@ export function featuresSql(scope: string): string {
     SELECT e."userId", e.at, $1::timestamptz AS as_of, e.born, e.type::text AS type, e.value, e.product, e.channel, e.copies, reviewed.mood,
       p.categories[1] AS category, p.brand,
       (e.at AT TIME ZONE e.zone)::date AS day,
-      extract(hour FROM e.at AT TIME ZONE e.zone)::int AS hour,
+      date_part('hour', e.at AT TIME ZONE e.zone)::int AS hour,
       l.line, l.own_currency,
       e.price < 0.98 * p."priceMicros" AND e.currency = p."currencyCode" AS discounted,
       CASE WHEN e.price > 0 AND e.currency = p."currencyCode" THEN ln(e.price) - usual.level END AS price_ratio,
@@ -265,7 +265,7 @@ export function featuresSql(scope: string): string {
     GROUP BY 1),
   liking AS (
     SELECT "userId", kind, name, sum(weight) AS weight FROM (
-      SELECT "userId", category, brand, (${LIKING}) * exp(-ln(2) * extract(epoch FROM as_of - at)::float8 / 86400 / ${HALF_LIFE_DAYS}) AS weight FROM valued) w
+      SELECT "userId", category, brand, (${LIKING}) * exp(-ln(2) * date_part('epoch', as_of - at) / 86400 / ${HALF_LIFE_DAYS}) AS weight FROM valued) w
       CROSS JOIN LATERAL (VALUES ('category', category), ('brand', brand)) AS named(kind, name)
     WHERE weight > 0 AND name IS NOT NULL GROUP BY 1, 2, 3),
   likings AS (

@@ -23,7 +23,16 @@ const DAY_MS = 86_400_000
 const ALGORITHMS: readonly ClassifierAlgorithm[] = [
   baseRate,
   withParams(logisticL2, { calibration: 'platt' }),
-  withParams(boostedTrees, { calibration: 'platt', trees: 120, depth: 3, leaves: 8, minimumHessian: 8, codes: 64 }),
+  withParams(boostedTrees, {
+    calibration: 'platt',
+    trees: 150,
+    rate: 0.03,
+    depth: 3,
+    leaves: 6,
+    minimumHessian: 20,
+    columnShare: 0.3,
+    codes: 64,
+  }),
 ]
 
 const OUTCOMES = {
