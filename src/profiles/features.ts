@@ -106,7 +106,7 @@ export const FEATURES: readonly Feature[] = [
     en: 'days between orders, on average',
     zh: '平均下单间隔',
     unit: 'days',
-    sql: 'date_part('epoch', last_order - first_order) / 86400 / nullif(order_days - 1, 0)',
+    sql: "date_part('epoch', last_order - first_order) / 86400 / nullif(order_days - 1, 0)",
   },
   { name: 'events7', en: 'events of the last 7 days', zh: '近7天行为数', unit: 'count', sql: 'events7' },
   { name: 'events30', en: 'events of the last 30 days', zh: '近30天行为数', unit: 'count', sql: 'events30' },
