@@ -21,7 +21,8 @@ export const ageProfiles = defineJob<App, Record<string, never>>({
   lane: 'heavy',
   payload: z.object({}) as never,
   trigger: [{ cron: '50 2 * * *' }],
-  run: async ({ profiles, segments }, _, context) => {
+  run: async ({ profiles, segments, identity }, _, context) => {
+    await identity.gatherStrays()
     await profiles.learnMeasures()
     const refreshed = await profiles.refreshAged(context)
     const followed = await segments.followWaiting(context)

@@ -18,6 +18,9 @@ import type { Config } from './config.js'
 import { EventsRepository } from './events/events.repository.js'
 import { EventsResolver } from './events/events.resolver.js'
 import { EventsService } from './events/events.service.js'
+import { IdentityRepository } from './events/identity.repository.js'
+import { IdentityMergeResolver, IdentityResolver } from './events/identity.resolver.js'
+import { IdentityService } from './events/identity.service.js'
 import { ImportRepository } from './events/import.repository.js'
 import { ImportService } from './events/import.service.js'
 import { importDoor } from './events/import-door.js'
@@ -85,6 +88,8 @@ export const resolverClasses = [
   RecommendationsResolver,
   UserRecommendationsResolver,
   ProductSimilarResolver,
+  IdentityResolver,
+  IdentityMergeResolver,
   UserProfileResolver,
   ProfilesResolver,
   SegmentsResolver,
@@ -115,6 +120,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const users = new UsersService(new UsersRepository(database))
   const catalogue = new CatalogueService(new CatalogueRepository(database), signals, config.currency)
   const events = new EventsService(new EventsRepository(database), users, catalogue, signals, config)
+  const identity = new IdentityService(new IdentityRepository(database), users, signals)
   const imports = new ImportService(new ImportRepository(database), jobs, { signals, database, settings: config })
   const recommendationsRepository = new RecommendationsRepository(database)
 
@@ -179,6 +185,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new RecommendationsResolver(recommendations),
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
+    new IdentityResolver(identity, idempotency),
+    new IdentityMergeResolver(users),
     new UserProfileResolver(profiles),
     new ProfilesResolver(profiles, profileScores, users, config.currency),
     new SegmentsResolver(segments, idempotency),
@@ -214,6 +222,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     liveModels,
     decisions,
     recommendations,
+    identity,
     profiles,
     segments,
     apiKeys,

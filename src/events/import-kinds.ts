@@ -96,7 +96,7 @@ const events: ImportKind = {
     `INSERT INTO "UserAlias" ("anonymousId", "userId") SELECT DISTINCT ON (s.anon) s.anon, u.id FROM staged s JOIN "User" u ON u."externalId" = s.owner WHERE s.anon IS NOT NULL ON CONFLICT DO NOTHING`,
     `WITH merged AS (
        INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
-       SELECT s.message, COALESCE(a."userId", u.id), p.id, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties
+       SELECT s.message, COALESCE(a."userId", u."mergedIntoId", u.id), p.id, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties
        FROM staged s JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "UserAlias" a ON a."anonymousId" = s.anon LEFT JOIN "Product" p ON p."externalId" = s.product
        WHERE s.product IS NULL OR p.id IS NOT NULL
        ON CONFLICT ("messageId") DO NOTHING RETURNING 1)
