@@ -2,15 +2,19 @@ import { pack, unpack } from '../artifact.js'
 import { boostedTrees } from './boosted-trees.js'
 import { type Classifier, type Contribution, classifier } from './classifier.js'
 import type { Examples } from './examples.js'
+import { factorisationMachine } from './factorisation-machine.js'
 import { logisticL2 } from './logistic-l2.js'
 
 const FORMAT = 'blend/1'
-const PARTS = [logisticL2, boostedTrees]
+const PARTS = [logisticL2, boostedTrees, factorisationMachine]
 
-/** Mean log-odds of ridge logistic regression and boosted trees: one extrapolates, the other finds what works only together. Parameters are those of both. */
+/**
+ * Mean log-odds of ridge logistic regression, boosted trees and a factorisation machine, which err on different rows. Its parameters are the most
+ * telling ones of each; the others keep their defaults.
+ */
 export const blend = classifier({
   name: 'blend',
-  defaults: Object.assign({}, ...PARTS.map(({ defaults: { calibration, ...own } }) => own)),
+  defaults: { cost: 0.05, trees: 200, leaves: 8, depth: 4, factors: 8, epochs: 4 },
   fit: (examples, params, random) => {
     const { calibration, ...own } = params
     return scorerOf(PARTS.map(part => part.fit({ ...examples, negativeShare: 1 }, own, random.fork(part.name))))
