@@ -2,7 +2,7 @@ import type { JobDefinition } from '../src/platform/jobs.js'
 import { refreshBaselines } from './baselines.js'
 import { housekeeping } from './housekeeping.js'
 import { importFile } from './import.js'
-import { ageProfiles, refreshProfiles } from './profiles.js'
+import { ageProfiles, refreshProfiles, scoreProfileRange, scoreProfiles } from './profiles.js'
 import { evaluateSegments } from './segments.js'
 import { trainModels } from './train.js'
 
@@ -14,5 +14,7 @@ export const jobDefinitions = [
   housekeeping,
   refreshProfiles,
   ageProfiles,
+  scoreProfiles,
+  scoreProfileRange,
   evaluateSegments,
 ] as unknown as readonly JobDefinition<never>[]

@@ -140,7 +140,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const decisions = new Decisions(database)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
 
-  const profileModels = new ProfileModels(liveModels)
+  const profileModels = new ProfileModels(liveModels, pool)
   const profiles = new ProfilesService(profilesRepository, profileModels)
   const profileScores = new ProfileScoreService(profileModels, decisions)
   const segments = new SegmentsService(new SegmentsRepository(database, config.timeZone), users, profiles, signals)

@@ -19,6 +19,7 @@ const FIRST_MODELS_TIMEOUT_MS = 180_000
 export async function runWorker({ config, databaseUrl, log, lifecycle }: Start): Promise<void> {
   const app = await createApp({ config, databaseUrl, log, role: 'worker' })
   lifecycle.onClose('services', app.close)
+  await app.liveModels.start()
   const worker = await startWorker(app)
   lifecycle.onClose('jobs', worker.drain)
   process.once('disconnect', () => {

@@ -16,7 +16,7 @@ export class ProfileHistory {
 
   constructor(
     private readonly profiles: ProfilesRepository,
-    private readonly now: () => Date = () => new Date(),
+    private readonly clock: () => Date = () => new Date(),
   ) {}
 
   /** Times of the oldest and of the newest event up to `now`. */
@@ -26,7 +26,7 @@ export class ProfileHistory {
 
   /** Everybody who had done anything before `asOf`, bots left out. */
   async at(asOf: Date, days: number): Promise<PastProfile[]> {
-    const time = this.now().getTime()
+    const time = this.clock().getTime()
     for (const [key, { until }] of this.kept) if (until < time) this.kept.delete(key)
     const key = `${asOf.toISOString()}/${days}`
     const known = this.kept.get(key) ?? { rows: this.read(asOf, days), until: time + KEPT_MS }
@@ -37,6 +37,13 @@ export class ProfileHistory {
         throw error
       })
     ).slice()
+  }
+
+  /** Everybody as stored now, bots and people without events left out. */
+  async now(): Promise<{ user: number; features: Float64Array }[]> {
+    const rows: { user: number; features: Float64Array }[] = []
+    await this.profiles.stored((user, features) => rows.push({ user, features: features.slice() }))
+    return rows
   }
 
   private async read(asOf: Date, days: number): Promise<PastProfile[]> {

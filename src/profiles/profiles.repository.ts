@@ -55,8 +55,8 @@ export interface ProfileScores {
 
 export interface Estimate {
   value: number
-  low: number
-  high: number
+  low: number | null
+  high: number | null
 }
 
 export interface ProfileFilter {
@@ -76,6 +76,15 @@ interface ProfilePage {
   after?: { sortKey: number; id: number }
   limit: number
 }
+
+/** Users from `low` to `high`, both included. */
+export interface Range {
+  low: number
+  high: number
+}
+
+/** What scores are made from. */
+export type StoredFacts = Pick<ProfileRow, 'userId' | 'features' | 'eventCount' | 'orderDays' | 'lastOrderAt' | 'monetaryMicros'>
 
 /** A profile whose segments wait to be looked at. */
 export interface Waiting {
@@ -112,6 +121,7 @@ export const LEARNABLE = `NOT p."isBot"`
 
 const MEASURES = 'profiles.measures'
 const WATERMARK = 'profiles.watermark'
+const SCORED_BY = 'profiles.scored-by'
 const UNKNOWN = FEATURE_NAMES.map(() => Number.NaN)
 /** A profile older than this is refreshed when it is read, because days pass. */
 const FRESH_HOURS = 12
@@ -333,6 +343,45 @@ export class ProfilesRepository {
         numbers => row(numbers[0], numbers.subarray(1)),
       ),
     )
+  }
+
+  /** Key ranges of so many profiles each, ascending. */
+  ranges(size: number): Promise<Range[]> {
+    return this.database.sql(
+      `SELECT min("userId") AS low, max("userId") AS high FROM (SELECT "userId", (row_number() OVER (ORDER BY "userId") - 1) / $1::int AS part FROM "UserProfile") p GROUP BY part ORDER BY 1`,
+      [size],
+    )
+  }
+
+  /** What scores are made from, of the profiles in a range. */
+  async facts({ low, high }: Range): Promise<StoredFacts[]> {
+    const rows: StoredFacts[] = []
+    const features = FEATURE_NAMES.map((_, index) => `p.features[${index + 1}]`).join(', ')
+    const query = `SELECT p."userId", p."eventCount", p."orderDays", p."monetaryMicros", extract(epoch FROM p."lastOrderAt") * 1000, ${features}
+      FROM "UserProfile" p WHERE p."userId" BETWEEN ${Math.trunc(low)} AND ${Math.trunc(high)} ORDER BY 1`
+    await this.database.withClient(client =>
+      copyNumbers(client, query, 5 + FEATURE_NAMES.length, numbers => {
+        const [userId, eventCount, orderDays, monetary, lastOrderAt] = numbers
+        rows.push({
+          userId,
+          eventCount,
+          orderDays,
+          monetaryMicros: BigInt(monetary),
+          lastOrderAt: Number.isNaN(lastOrderAt) ? null : new Date(lastOrderAt),
+          features: Array.from(numbers.subarray(5)),
+        })
+      }),
+    )
+    return rows
+  }
+
+  /** By which models and measures all profiles are scored. */
+  async scoredBy(): Promise<string | undefined> {
+    return (await this.setting<{ by: string }>(SCORED_BY))?.by
+  }
+
+  keepScoredBy(by: string): Promise<void> {
+    return this.keepSetting(SCORED_BY, { by })
   }
 
   async priceLevels(): Promise<Record<string, number>> {

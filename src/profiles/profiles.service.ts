@@ -7,18 +7,22 @@ import { InvalidInput } from '../platform/errors.js'
 import { cleanOptionalText } from '../platform/text-input.js'
 import type { ProfileModels } from './profile-models.js'
 import {
+  type Estimate,
   FIRST_MEASURES,
   type Measures,
   type ProfileFilter,
   type ProfileRow,
   type ProfileScores,
   type ProfilesRepository,
+  type Range,
+  type StoredFacts,
   type Waiting,
 } from './profiles.repository.js'
 import { ProfileOrderField, type ProfilesArgs, ProfileType } from './profiles.schema.js'
 import { cutsOf, rfmOf } from './rfm.js'
 
 const BATCH = 1_000
+const SCORED_AT_ONCE = 10_000
 /** Events received longer ago than the last refresh, less this, are known to have been seen: no statement that stores events takes longer. */
 const OVERLAP_MS = 5 * 60_000
 const AGED_HOURS = 20
@@ -112,6 +116,25 @@ export class ProfilesService {
     return this.profiles.markFollowed(rows)
   }
 
+  /** Ranges of users whose stored scores are of other models or measures than those of now; none when all is well. */
+  async scoringDue(): Promise<{ by: string; ranges: Range[] }> {
+    const by = `${this.models.fingerprint()} measures ${(await this.currentMeasures()).at}`
+    if ((await this.profiles.scoredBy()) === by) return { by, ranges: [] }
+    return { by, ranges: await this.profiles.ranges(SCORED_AT_ONCE) }
+  }
+
+  /** Scores the profiles of a range as they are stored; twice is once. Returns how many. */
+  async scoreRange(range: Range): Promise<number> {
+    const now = this.now()
+    const facts = await this.profiles.facts(range)
+    await this.profiles.keepScores(await this.scoresOf(facts, await this.currentMeasures(), now), now)
+    return facts.length
+  }
+
+  scoredBy(by: string): Promise<void> {
+    return this.profiles.keepScoredBy(by)
+  }
+
   /** Learns anew what scores and outliers are measured by. */
   async learnMeasures(): Promise<Measures> {
     const { recencyDays, frequency, monetary } = await this.profiles.customerValues()
@@ -149,8 +172,14 @@ export class ProfilesService {
 
   /** Scores rows by the models of now and stores that. */
   private async rescore(rows: readonly ProfileRow[], measures: Measures, now: Date): Promise<ProfileRow[]> {
-    const said = this.models.score(rows, now)
-    const scores = rows.map((row, index): ProfileScores => {
+    const scores = await this.scoresOf(rows, measures, now)
+    await this.profiles.keepScores(scores, now)
+    return rows.map((row, index) => withScores(row, scores[index], now))
+  }
+
+  private async scoresOf(rows: readonly StoredFacts[], measures: Measures, now: Date): Promise<ProfileScores[]> {
+    const said = await this.models.score(rows, now)
+    return rows.map((row, index) => {
       const rfm = rfmOf(
         { recencyDays: daysBetween(row.lastOrderAt, now), orderDays: row.orderDays, monetary: Number(row.monetaryMicros) / 1e6 },
         measures.cuts,
@@ -169,8 +198,6 @@ export class ProfilesService {
         nextOrderAt,
       }
     })
-    await this.profiles.keepScores(scores, now)
-    return rows.map((row, index) => withScores(row, scores[index], now))
   }
 }
 
@@ -198,13 +225,13 @@ function daysBetween(from: Date | null, to: Date): number {
   return from ? (to.getTime() - from.getTime()) / 86_400_000 : Number.NaN
 }
 
-function scaled({ value, low, high }: { value: number; low: number; high: number }) {
-  return { value: value * 1e6, low: low * 1e6, high: high * 1e6 }
+function scaled({ value, low, high }: Estimate): Estimate {
+  return { value: value * 1e6, low: low === null ? null : low * 1e6, high: high === null ? null : high * 1e6 }
 }
 
 function withScores(row: ProfileRow, scores: ProfileScores, now: Date): ProfileRow {
   const { churn, purchase, lifetimeValueMicros: value, ...rest } = scores
-  const micros = (amount: number | undefined) => (amount === undefined ? null : BigInt(Math.round(amount)))
+  const micros = (amount: number | null | undefined) => (amount === undefined || amount === null ? null : BigInt(Math.round(amount)))
   return {
     ...row,
     ...rest,
