@@ -21,11 +21,13 @@ export const ageProfiles = defineJob<App, Record<string, never>>({
   lane: 'heavy',
   payload: z.object({}) as never,
   trigger: [{ cron: '50 2 * * *' }],
-  run: async ({ profiles, segments, identity }, _, context) => {
+  run: async ({ profiles, segments, identity, clusters, liveModels }, _, context) => {
     await identity.gatherStrays()
     await profiles.learnMeasures()
     const refreshed = await profiles.refreshAged(context)
     const followed = await segments.followWaiting(context)
+    await liveModels.look()
+    await clusters.watchDrift()
     return `Learned what is usual, refreshed ${refreshed} profiles, looked at the segments of ${followed} users`
   },
 })

@@ -39,6 +39,7 @@ import { createRateLimiter } from './platform/rate-limit.js'
 import { connectRedis } from './platform/redis.js'
 import { createSignals } from './platform/signals.js'
 import { listStages } from './platform/stages.js'
+import { ClustersService } from './profiles/clusters.service.js'
 import { ProfileHistory } from './profiles/history.js'
 import { ProfileModels } from './profiles/profile-models.js'
 import { ProfileScoreService } from './profiles/profile-scores.js'
@@ -125,12 +126,10 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const recommendationsRepository = new RecommendationsRepository(database)
 
   const profilesRepository = new ProfilesRepository(database, config)
+  const history = new ProfileHistory(profilesRepository, () => profiles.refreshOvertaken())
 
   const tasks = new Map<string, Task<never>>(
-    [recommendationTask(recommendationsRepository), ...profileTasks(new ProfileHistory(profilesRepository))].map(task => [
-      task.name,
-      task as unknown as Task<never>,
-    ]),
+    [recommendationTask(recommendationsRepository), ...profileTasks(history)].map(task => [task.name, task as unknown as Task<never>]),
   )
   const models = new ModelRepository(database)
   const modelsService = new ModelsService(models, signals)
@@ -143,6 +142,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const profileModels = new ProfileModels(liveModels, pool)
   const profiles = new ProfilesService(profilesRepository, profileModels)
   const profileScores = new ProfileScoreService(profileModels, decisions)
+  const clusters = new ClustersService(profileModels, profilesRepository, { history, pool, database })
   const segments = new SegmentsService(new SegmentsRepository(database, config.timeZone), users, profiles, signals)
 
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
@@ -188,7 +188,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new IdentityResolver(identity, idempotency),
     new IdentityMergeResolver(users),
     new UserProfileResolver(profiles),
-    new ProfilesResolver(profiles, profileScores, users, config.currency),
+    new ProfilesResolver(profiles, profileScores, clusters, users, config.currency),
     new SegmentsResolver(segments, idempotency),
     new ProfileSegmentsResolver(segments),
     new ModelsResolver(modelsService, idempotency),
@@ -224,6 +224,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     recommendations,
     identity,
     profiles,
+    clusters,
     segments,
     apiKeys,
     health,

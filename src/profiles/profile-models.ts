@@ -1,9 +1,11 @@
 import type { Classifier, Contribution as Part } from '../algorithms/ctr/classifier.js'
+import type { Grouper } from '../algorithms/grouping/groups.js'
 import { createRandom } from '../algorithms/math/random.js'
 import type { Expectation, Valuer } from '../algorithms/value/estimators.js'
 import type { Pool } from '../platform/pool.js'
 import type { Contribution } from '../registry/decisions.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
+import { peopleOf } from './cluster.task.js'
 import { FEATURES } from './features.js'
 import { customersOf, VALUE_DAYS } from './lifetime-value.task.js'
 import type { Estimate, ProfileRow } from './profiles.repository.js'
@@ -29,9 +31,10 @@ export interface Explanation {
 }
 
 /** What scores are made from. */
-export type ScoredFacts = Pick<ProfileRow, 'userId' | 'features' | 'eventCount' | 'orderDays'>
+export type ScoredFacts = Pick<ProfileRow, 'userId' | 'features' | 'eventCount' | 'orderDays' | 'categories'>
 
 export const TASKS = { churn: 'CHURN', purchase: 'PURCHASE', lifetimeValue: 'LIFETIME_VALUE' } as const
+const CLUSTER = 'CLUSTER'
 /** What is said of a user counts as so many events of everybody's rate: somebody new is mostly like everybody. */
 const PRIOR_EVENTS = 5
 /** Share of the rows that a model was tested on, and how many groups of like probability they make; an interval is as wide as such a group's share is uncertain. */
@@ -55,20 +58,21 @@ export class ProfileModels {
 
   /** Names what serves now: scores of another fingerprint are of other models. */
   fingerprint(): string {
-    return Object.values(TASKS)
+    return [...Object.values(TASKS), CLUSTER]
       .map(task => `${task} ${this.models.live(task)?.modelId ?? this.models.baseline(task)?.servedBy ?? 'nothing'}`)
       .join(', ')
   }
 
   /** Many rows are scored in worker threads, a few at once. */
   async score(rows: readonly ScoredFacts[], now: Date): Promise<ModelScores[]> {
-    const [churn, purchase, values] = await Promise.all([
+    const [churn, purchase, values, clusters] = await Promise.all([
       this.probabilities('churn', rows),
       this.probabilities('purchase', rows),
       this.values(rows),
+      this.clusters(rows),
     ])
     return rows.map((_, index) => ({
-      cluster: null,
+      cluster: clusters[index],
       churn: churn[index],
       purchase: purchase[index],
       lifetimeValue: values[index] && estimateIn(values[index]),
@@ -135,6 +139,29 @@ export class ProfileModels {
           ).result.probabilities
         : model.model.predict(examples)
     return Array.from(probabilities, (p, index) => estimateOf(p, { rate, events: rows[index].eventCount, groupSize }))
+  }
+
+  /** The live model of clusters, if one is approved. */
+  grouper(): LiveModel<Grouper> | undefined {
+    return this.models.live<Grouper>(CLUSTER)
+  }
+
+  /** Only an approved model puts people into clusters, and only those of whom anything is known. */
+  private async clusters(rows: readonly ScoredFacts[]): Promise<(string | null)[]> {
+    const live = this.grouper()
+    if (!live || rows.length === 0) return rows.map(() => null)
+    const data = peopleOf(rows, live.model.categories)
+    const groups =
+      this.pool && rows.length > FEW
+        ? (
+            await this.pool.run<{ groups: Int32Array }>({
+              family: 'grouping',
+              function: 'assignAll',
+              args: [{ algorithm: live.algorithm, artifact: live.model.save(), data }],
+            })
+          ).result.groups
+        : live.model.assign(data)
+    return rows.map(({ eventCount }, index) => (eventCount > 0 ? live.model.groups[groups[index]].key : null))
   }
 
   private async values(rows: readonly ScoredFacts[]): Promise<(Expectation | null)[]> {

@@ -84,7 +84,10 @@ export interface Range {
 }
 
 /** What scores are made from. */
-export type StoredFacts = Pick<ProfileRow, 'userId' | 'features' | 'eventCount' | 'orderDays' | 'lastOrderAt' | 'monetaryMicros'>
+export type StoredFacts = Pick<
+  ProfileRow,
+  'userId' | 'features' | 'eventCount' | 'orderDays' | 'lastOrderAt' | 'monetaryMicros' | 'categories'
+>
 
 /** A profile whose segments wait to be looked at. */
 export interface Waiting {
@@ -232,7 +235,8 @@ export class ProfilesRepository {
   /** Their segments were looked at after those refreshments; a later one keeps its user waiting. */
   async markFollowed(rows: readonly Waiting[]): Promise<void> {
     await this.database.sql(
-      `UPDATE "UserProfile" p SET "segmentedAt" = w.at FROM unnest($1::int[], $2::timestamptz[]) AS w(id, at) WHERE p."userId" = w.id`,
+      `WITH locked AS MATERIALIZED (SELECT "userId" FROM "UserProfile" WHERE "userId" = ANY($1::int[]) ORDER BY 1 FOR UPDATE)
+       UPDATE "UserProfile" p SET "segmentedAt" = w.at FROM unnest($1::int[], $2::timestamptz[]) AS w(id, at) JOIN locked ON locked."userId" = w.id WHERE p."userId" = w.id`,
       [rows.map(row => row.userId), rows.map(row => row.refreshedAt.toISOString())],
       'profiles-followed',
     )
@@ -252,10 +256,11 @@ export class ProfilesRepository {
     if (scores.length === 0) return
     const column = <T>(read: (row: ProfileScores) => T) => scores.map(read)
     await this.database.sql(
-      `UPDATE "UserProfile" p SET "recencyScore" = s.r, "frequencyScore" = s.f, "monetaryScore" = s.m, "rfmGroup" = s.g, "clusterKey" = s.k, churn = s.c, "churnLow" = s.cl, "churnHigh" = s.ch,
+      `WITH locked AS MATERIALIZED (SELECT "userId" FROM "UserProfile" WHERE "userId" = ANY($2::int[]) ORDER BY 1 FOR UPDATE)
+       UPDATE "UserProfile" p SET "recencyScore" = s.r, "frequencyScore" = s.f, "monetaryScore" = s.m, "rfmGroup" = s.g, "clusterKey" = s.k, churn = s.c, "churnLow" = s.cl, "churnHigh" = s.ch,
          purchase = s.p, "purchaseLow" = s.pl, "purchaseHigh" = s.ph, "lifetimeValueMicros" = s.v, "lifetimeValueLow" = s.vl, "lifetimeValueHigh" = s.vh, "nextOrderAt" = s.n, "scoredAt" = $1
        FROM unnest($2::int[], $3::int[], $4::int[], $5::int[], $6::text[], $7::text[], $8::float8[], $9::float8[], $10::float8[], $11::float8[], $12::float8[], $13::float8[], $14::int8[], $15::int8[], $16::int8[], $17::timestamptz[])
-         AS s(id, r, f, m, g, k, c, cl, ch, p, pl, ph, v, vl, vh, n) WHERE p."userId" = s.id`,
+         AS s(id, r, f, m, g, k, c, cl, ch, p, pl, ph, v, vl, vh, n) JOIN locked ON locked."userId" = s.id WHERE p."userId" = s.id`,
       [
         now.toISOString(),
         column(row => row.userId),
@@ -333,12 +338,12 @@ export class ProfilesRepository {
   }
 
   /** Stored features of everybody who may be learned from. */
-  async stored(row: (user: number, features: Float64Array) => void): Promise<void> {
+  async stored(row: (user: number, features: Float64Array) => void, leastEvents = 1): Promise<void> {
     const columns = FEATURE_NAMES.map((_, index) => `p.features[${index + 1}]`).join(', ')
     await this.database.withClient(client =>
       copyNumbers(
         client,
-        `SELECT p."userId", ${columns} FROM "UserProfile" p WHERE ${LEARNABLE} AND p."eventCount" > 0 ORDER BY 1`,
+        `SELECT p."userId", ${columns} FROM "UserProfile" p WHERE ${LEARNABLE} AND p."eventCount" >= ${Math.trunc(leastEvents)} ORDER BY 1`,
         1 + FEATURE_NAMES.length,
         numbers => row(numbers[0], numbers.subarray(1)),
       ),
@@ -369,9 +374,16 @@ export class ProfilesRepository {
           monetaryMicros: BigInt(monetary),
           lastOrderAt: Number.isNaN(lastOrderAt) ? null : new Date(lastOrderAt),
           features: Array.from(numbers.subarray(5)),
+          categories: [],
         })
       }),
     )
+    const tastes = await this.database.sql<{ userId: number; categories: [string, number][] }>(
+      'SELECT "userId", categories FROM "UserProfile" WHERE "userId" BETWEEN $1 AND $2',
+      [low, high],
+    )
+    const byUser = new Map(tastes.map(({ userId, categories }) => [userId, categories]))
+    for (const row of rows) row.categories = byUser.get(row.userId) ?? []
     return rows
   }
 
@@ -384,6 +396,14 @@ export class ProfilesRepository {
     return this.keepSetting(SCORED_BY, { by })
   }
 
+  /** Liking by user, place of the category in the list from 1 (0: none of them) and weight. */
+  async likings(categories: readonly string[], row: (user: number, category: number, weight: number) => void): Promise<void> {
+    const list = categories.map(name => `'${name.replaceAll("'", "''")}'`).join(', ')
+    const place = categories.length > 0 ? `coalesce(array_position(ARRAY[${list}]::text[], l->>0), 0)` : '0'
+    const query = `SELECT p."userId", ${place}, sum((l->>1)::float8) FROM "UserProfile" p CROSS JOIN LATERAL jsonb_array_elements(p.categories) AS l WHERE ${LEARNABLE} GROUP BY 1, 2 ORDER BY 1, 2`
+    await this.database.withClient(client => copyNumbers(client, query, 3, ([user, category, weight]) => row(user, category, weight)))
+  }
+
   async priceLevels(): Promise<Record<string, number>> {
     const rows = await this.database.sql<{ category: string; level: number }>(
       `SELECT categories[1] AS category, avg(ln("priceMicros")) AS level FROM "Product" WHERE "priceMicros" > 0 AND categories[1] IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC LIMIT 5000`,
@@ -391,9 +411,10 @@ export class ProfilesRepository {
     return Object.fromEntries(rows.map(({ category, level }) => [category, Number(level)]))
   }
 
+  /** Times of the oldest and of the newest event up to `until`. */
   async span(until: Date): Promise<{ from: Date | null; to: Date | null }> {
     const [row] = await this.database.sql<{ from: Date | null; to: Date | null }>(
-      'SELECT min("firstEventAt") AS "from", least(max("lastEventAt"), $1::timestamptz) AS "to" FROM "UserProfile" WHERE NOT "isBot"',
+      'SELECT min("occurredAt") AS "from", max("occurredAt") AS "to" FROM "Event" WHERE "occurredAt" <= $1::timestamptz',
       [until.toISOString()],
     )
     return row

@@ -6,9 +6,10 @@ import { money } from '../graphql/money.js'
 import { Score } from '../graphql/score.js'
 import { UserType } from '../users/users.schema.js'
 import type { UsersService } from '../users/users.service.js'
+import type { ClustersService } from './clusters.service.js'
 import { FEATURES } from './features.js'
 import type { ProfileScoreService } from './profile-scores.js'
-import { Affinity, FeatureValue, ProfileConnection, ProfilesArgs, ProfileType, Rfm } from './profiles.schema.js'
+import { Affinity, Cluster, ClusterRule, FeatureValue, ProfileConnection, ProfilesArgs, ProfileType, Rfm } from './profiles.schema.js'
 import { affinitiesOf, type ProfilesService } from './profiles.service.js'
 import { GROUPS, type RfmGroup } from './rfm.js'
 
@@ -28,6 +29,7 @@ export class ProfilesResolver {
   constructor(
     private readonly profiles: ProfilesService,
     private readonly scores: ProfileScoreService,
+    private readonly clusterList: ClustersService,
     private readonly users: UsersService,
     private readonly currency: string,
   ) {}
@@ -45,6 +47,20 @@ export class ProfilesResolver {
   })
   list(@Args(() => ProfilesArgs) args: ProfilesArgs) {
     return this.profiles.page(args)
+  }
+
+  @Authorized(Scope.USERS_READ)
+  @Query(() => [Cluster], { description: 'The clusters of the live model, largest first. Scope: users:read.' })
+  clusters() {
+    return this.clusterList.all()
+  }
+
+  @Authorized(Scope.SEGMENTS_READ)
+  @Query(() => ClusterRule, {
+    description: 'The best simple rule that approximates a cluster, ready for segmentCreate. Scope: segments:read.',
+  })
+  clusterRule(@Arg('key', () => String) key: string) {
+    return this.clusterList.rule(key)
   }
 
   @FieldResolver(() => UserType)
@@ -69,6 +85,14 @@ export class ProfilesResolver {
       labelZh: names.zh,
       group: rfmGroup,
     }
+  }
+
+  @FieldResolver(() => Cluster, {
+    nullable: true,
+    description: 'Null while no model of clusters is approved, or nothing is known of the user',
+  })
+  cluster(@Root() { row }: ProfileType, @Ctx() context: Context) {
+    return row.clusterKey === null ? null : this.clusterList.load(context, row.clusterKey)
   }
 
   @FieldResolver(() => [Affinity], { description: 'What the user likes, strongest first; old events count less' })

@@ -94,10 +94,14 @@ export class ProfilesService {
   /** Refreshes whoever has new events or facts since the last run that ended; a run that was lost is made good by the next. Returns how many. */
   async refreshOvertaken(options: RefreshOptions = {}): Promise<number> {
     const startedAt = this.now()
+    const isFirst = (await this.profiles.measures()) === undefined
+    if (isFirst) await this.learnMeasures()
     const since = await this.profiles.watermark()
     const from = since ? new Date(since.getTime() - OVERLAP_MS) : new Date(0)
     const done = await this.inBatches(after => this.profiles.overtaken(from, after, BATCH), options)
     await this.profiles.keepWatermark(startedAt)
+    // What is usual of people is known only now that there are profiles.
+    if (isFirst && done > 0) await this.learnMeasures()
     return done
   }
 
