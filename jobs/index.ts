@@ -3,7 +3,7 @@ import { refreshBaselines } from './baselines.js'
 import { housekeeping } from './housekeeping.js'
 import { importFile } from './import.js'
 import { ageProfiles, refreshProfiles, scoreProfileRange, scoreProfiles } from './profiles.js'
-import { evaluateSegments } from './segments.js'
+import { evaluateSegmentShard, evaluateSegments } from './segments.js'
 import { trainModels } from './train.js'
 
 /** Every job there is. A new one is one file and its name here. */
@@ -17,4 +17,5 @@ export const jobDefinitions = [
   scoreProfiles,
   scoreProfileRange,
   evaluateSegments,
+  evaluateSegmentShard,
 ] as unknown as readonly JobDefinition<never>[]

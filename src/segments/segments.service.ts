@@ -24,6 +24,15 @@ export interface SegmentInput {
   ruleJson?: unknown
 }
 
+/** Users of a range, to be brought in line with one version of a rule. */
+export interface SegmentShard {
+  segmentId: string
+  version: number
+  at: string
+  low: number
+  high: number
+}
+
 export interface SegmentPreview {
   size: number
   share: number
@@ -31,6 +40,8 @@ export interface SegmentPreview {
 }
 
 const SHARD = 20_000
+/** A shop of more shards than this has them done by whichever worker takes them. */
+const INLINE = 10
 const BATCH = 500
 /** Rules that follow the clock are evaluated over all users this often; events are followed at once. */
 const STALE_HOURS = 1
@@ -180,22 +191,47 @@ export class SegmentsService {
     signal?: AbortSignal
     progress?(share: number, message: string): Promise<void>
   } = {}): Promise<number> {
-    const aged = this.now().getTime() - STALE_HOURS * 3_600_000
-    const rows = await this.segments.all()
-    const due = new Set<string>()
-    for (const row of inOrderOfNeed(rows)) {
-      const { time, segments } = touchesOf(row.rule)
-      const isDue = row.status !== 'READY' || row.evaluatedVersion < row.version || (time && (row.evaluatedAt?.getTime() ?? 0) < aged)
-      if (isDue || [...segments].some(id => due.has(id))) due.add(row.id)
-    }
-    const chosen = inOrderOfNeed(rows).filter(row => due.has(row.id))
-    for (const [index, row] of chosen.entries()) {
+    const due = await this.due()
+    for (const [index, row] of due.entries()) {
       signal?.throwIfAborted()
       await this.evaluate(row, signal)
-      await progress?.((index + 1) / chosen.length, `Evaluated ${row.name}`)
+      await progress?.((index + 1) / due.length, `Evaluated ${row.name}`)
     }
     await this.segments.recount()
-    return chosen.length
+    return due.length
+  }
+
+  /** The same as shards that any worker may take: of the segments that wait, those that no other waiting one comes before. None in a small shop. */
+  async dueShards(): Promise<SegmentShard[]> {
+    const due = await this.due()
+    if (due.length === 0) return []
+    const ranges = await this.segments.shards(SHARD)
+    if (ranges.length <= INLINE) return []
+    const at = this.now().toISOString()
+    const [wave] = waves(due)
+    return wave.flatMap(({ id, version }) => ranges.map(range => ({ segmentId: id, version, at, ...range })))
+  }
+
+  /** One shard; twice is once. A rule that was edited meanwhile is left to its own evaluation. */
+  async evaluateShard({ segmentId, version, at, low, high }: SegmentShard): Promise<void> {
+    const [row] = await this.segments.byIds([segmentId])
+    if (row?.version === version) await this.segments.evaluateRange(row, { low, high }, new Date(at))
+  }
+
+  /** All shards of these segments have ended. */
+  async settleShards(outcomes: readonly { shard: SegmentShard; error: string | null }[]): Promise<number> {
+    const bySegment = grouped(outcomes)
+    for (const [id, parts] of bySegment) {
+      const [{ shard }] = parts
+      const failure = parts.find(({ error }) => error !== null)?.error ?? undefined
+      const [row] = await this.segments.byIds([id])
+      if (row?.version !== shard.version) continue
+      if (failure === undefined) await this.catchUp(row, new Date(shard.at))
+      await this.segments.settle(id, shard.version, { at: new Date(shard.at), failure })
+    }
+    // Segments made of these may wait now.
+    if ((await this.due()).length > 0) await this.signals.announce('segment.changed', { segmentId: outcomes[0].shard.segmentId })
+    return bySegment.size
   }
 
   /** All users, shard by shard, two at a time; what fails is kept as the segment's failure. */
@@ -210,12 +246,29 @@ export class SegmentsService {
         }
       }
       await Promise.all([work(), work()])
-      for (const ids of slices(await this.segments.followedSince(at), BATCH)) await this.segments.evaluateUsers([row], ids, this.now())
+      await this.catchUp(row, at)
       await this.segments.settle(row.id, row.version, { at })
     } catch (error) {
       if (signal?.aborted) throw error
       await this.segments.settle(row.id, row.version, { at, failure: messageOf(error) })
     }
+  }
+
+  /** Users whom events touched while an evaluation looked at an older state of them. */
+  private async catchUp(row: SegmentRow, since: Date): Promise<void> {
+    for (const ids of slices(await this.segments.followedSince(since), BATCH)) await this.segments.evaluateUsers([row], ids, this.now())
+  }
+
+  private async due(): Promise<SegmentRow[]> {
+    const aged = this.now().getTime() - STALE_HOURS * 3_600_000
+    const rows = inOrderOfNeed(await this.segments.all())
+    const due = new Set<string>()
+    for (const row of rows) {
+      const { time, segments } = touchesOf(row.rule)
+      const isDue = row.status !== 'READY' || row.evaluatedVersion < row.version || (time && (row.evaluatedAt?.getTime() ?? 0) < aged)
+      if (isDue || [...segments].some(id => due.has(id))) due.add(row.id)
+    }
+    return rows.filter(row => due.has(row.id))
   }
 
   /** After new events and facts: looks at the waiting profiles, each time only at the segments that what happened can touch. Returns how many users. */
@@ -303,6 +356,12 @@ export class SegmentsService {
       ['expectedVersion'],
     )
   }
+}
+
+function grouped<T extends { shard: SegmentShard }>(outcomes: readonly T[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const outcome of outcomes) groups.set(outcome.shard.segmentId, [...(groups.get(outcome.shard.segmentId) ?? []), outcome])
+  return groups
 }
 
 function* slices<T>(values: readonly T[], size: number): Generator<T[]> {

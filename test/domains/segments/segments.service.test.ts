@@ -221,6 +221,26 @@ test('a segment that cannot be evaluated says why, stops no other, and heals', a
   expect(await segments.find(bad.key)).toMatchObject({ status: 'READY', failure: null })
 })
 
+test('shards on any worker leave what one evaluation leaves, however often they run', async () => {
+  const segment = await segments.create(viewer, { name: 'Sharded', ruleJson: { did: { type: 'VIEW', atLeast: 1 } } })
+  const shard = { segmentId: segment.key, version: 1, at: now.toISOString(), low: 0, high: 2 }
+  const shards = [shard, { ...shard, low: 3, high: 1_000 }]
+  for (const each of [...shards, shards[0]]) await segments.evaluateShard(each)
+  expect(await segments.settleShards(shards.map(each => ({ shard: each, error: null })))).toBe(1)
+  const members = await namesOf(segment)
+  expect([(await segments.find(segment.key))?.status, members]).toEqual(['READY', expect.arrayContaining(['anna', 'bo'])])
+  await segments.evaluate((await new SegmentsRepository(database, 'UTC').byIds([segment.key]))[0])
+  expect(await namesOf(segment)).toEqual(members)
+  // A shard of a rule that was edited meanwhile changes nothing.
+  await segments.update({ segmentId: segment.id, ruleJson: { trait: { name: 'country', op: 'EQ', value: 'XX' } } })
+  await segments.evaluateShard(shards[1])
+  expect(await namesOf(segment)).toEqual(members)
+  expect(await segments.settleShards([{ shard: { ...shard, version: 2 }, error: 'the worker was killed' }])).toBe(1)
+  expect(await segments.find(segment.key)).toMatchObject({ status: 'FAILED', failure: 'the worker was killed' })
+  await segments.evaluateDue()
+  expect(await namesOf(segment)).toEqual([])
+})
+
 test('an explanation shows each clause with the value that was seen', async () => {
   const segment = await create({
     all: [
