@@ -94,7 +94,7 @@ export function UserProfile({ externalId }: { externalId: string }) {
               keyOf={([name]) => name}
               columns={[
                 { title: '', cell: ([name]) => name },
-                { title: words.value, cell: ([, , score, shown]) => (score.value === null ? '–' : shown(score.value)), isNumber: true },
+                { title: words.number, cell: ([, , score, shown]) => (score.value === null ? '–' : shown(score.value)), isNumber: true },
                 {
                   title: '90 %',
                   cell: ([, , { interval }, shown]) => (interval ? `${shown(interval.low)} – ${shown(interval.high)}` : '–'),
@@ -130,7 +130,7 @@ export function UserProfile({ externalId }: { externalId: string }) {
               columns={[
                 { title: words.name, cell: row => <code>{row.name}</code> },
                 { title: '', cell: row => (isChinese ? row.descriptionZh : row.description) },
-                { title: words.value, cell: row => numberOf(row.value), isNumber: true },
+                { title: words.number, cell: row => numberOf(row.value), isNumber: true },
               ]}
             />
             {Object.keys(profile.leftOut as object).length > 0 && (
