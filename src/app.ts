@@ -25,7 +25,7 @@ import { ImportRepository } from './events/import.repository.js'
 import { ImportService } from './events/import.service.js'
 import { importDoor } from './events/import-door.js'
 import { segmentApi } from './events/segment-api.js'
-import { requireScope, Scope } from './graphql/auth.js'
+import { limitedBy, requireScope, Scope } from './graphql/auth.js'
 import { IdempotencyStore } from './graphql/idempotency.js'
 import { type NodeFinders, NodeResolver } from './graphql/node.js'
 import { openDatabase } from './platform/database.js'
@@ -228,18 +228,21 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     segments,
     apiKeys,
     health,
-    createServer: () =>
-      createServer({
+    createServer: () => {
+      const limiter = createRateLimiter(config.rateLimitPerMinute, redis)
+      const counted = limitedBy(limiter, authenticator)
+      return createServer({
         config,
         log,
         metrics,
         resolvers,
         authenticator,
-        limiter: createRateLimiter(config.rateLimitPerMinute, redis),
-        doors: [segmentApi(events, authenticator), importDoor(imports, authenticator)],
+        limiter,
+        doors: [segmentApi(events, counted), importDoor(imports, counted)],
         readiness: () => health.readiness(),
         consoleFolder: join(root, 'dist/console'),
-      }),
+      })
+    },
     close: async () => {
       liveModels.stop()
       authenticator.close()

@@ -1,0 +1,25 @@
+/**
+ * The correction by which TARGET_CPA and TARGET_ROAS meet their target on average: bids at the target itself pay less than it wherever the
+ * price is below the bid. Like the dual controller it follows sums only: exp(g·(earned − cost)/(mean of the two + prior)), so it rests where cost
+ * and earnings differ by ln(multiplier)/g.
+ */
+export interface TargetSeen {
+  /** What the conversions may have cost: conversions × target CPA, or conversion value / target ROAS. Expected ones are less noisy than counted. */
+  earnedMicros: number
+  /** What they did cost. */
+  costMicros: number
+  /** Amount at which evidence weighs as much as the belief that no correction is needed, e.g. five conversions' worth. */
+  priorMicros: number
+}
+
+const GAIN = 20
+const BOUNDS = { least: 0.1, most: 10 }
+
+/** Throws RangeError on amounts that are none. */
+export function targetMultiplierOf({ earnedMicros, costMicros, priorMicros }: TargetSeen): number {
+  for (const [name, amount] of Object.entries({ earnedMicros, costMicros, priorMicros }))
+    if (!(amount >= 0 && amount < Number.POSITIVE_INFINITY)) throw new RangeError(`${name} is ${amount}; it must be a number, zero or more`)
+  const weight = (earnedMicros + costMicros) / 2 + priorMicros
+  if (weight === 0) return 1
+  return Math.min(BOUNDS.most, Math.max(BOUNDS.least, Math.exp((GAIN * (earnedMicros - costMicros)) / weight)))
+}
