@@ -99,7 +99,9 @@ export class LiveModels {
       const isBroken = !live && servable.some(each => each.task === name && each.status === 'LIVE')
       const baselineAt = times.get(name)
       const baseline =
-        before?.baseline && before.baselineAt === baselineAt ? before.baseline : ((await this.baselineOf(task)) ?? before?.baseline)
+        baselineAt === undefined || (before?.baseline && before.baselineAt === baselineAt)
+          ? before?.baseline
+          : ((await this.baselineOf(task)) ?? before?.baseline)
       this.served.set(name, { live: isBroken ? before?.live : live, named, baseline, baselineAt })
     }
   }
