@@ -1,12 +1,13 @@
 // npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
 import { parseArgs } from 'node:util'
 import { bidding } from './protocols/bidding.js'
+import { avazu, criteo } from './protocols/clicks.js'
 import { rating, topN } from './protocols/folder.js'
 import { ml100k } from './protocols/ml-100k.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN, bidding]
+const protocols: readonly Protocol[] = [ml100k, rating, topN, bidding, criteo, avazu]
 
 try {
   await run()
