@@ -11,6 +11,10 @@ import { JobsResolver } from './admin/job.resolver.js'
 import { JobsService } from './admin/job.service.js'
 import { TokenVerifier } from './admin/token-verifier.js'
 import { TrainingResolver } from './admin/training.resolver.js'
+import { CampaignsRepository } from './campaigns/campaigns.repository.js'
+import { AdGroupResolver, AdResolver, CampaignsResolver } from './campaigns/campaigns.resolver.js'
+import { CampaignsService } from './campaigns/campaigns.service.js'
+import { AccountCalendar } from './campaigns/time-zone.js'
 import { CatalogueRepository } from './catalogue/catalogue.repository.js'
 import { CatalogueResolver } from './catalogue/catalogue.resolver.js'
 import { CatalogueService } from './catalogue/catalogue.service.js'
@@ -65,6 +69,9 @@ export interface AppOptions {
 
 export type App = Awaited<ReturnType<typeof createApp>>
 
+/** An ad market moves: a click model that is older is stale. */
+const MODEL_STALE_MS = 8 * 86_400_000
+
 /** The classes that make the schema, in no particular order. */
 export const resolverClasses = [
   NodeResolver,
@@ -80,6 +87,9 @@ export const resolverClasses = [
   TrainingResolver,
   HealthResolver,
   ApiKeyResolver,
+  CampaignsResolver,
+  AdGroupResolver,
+  AdResolver,
 ]
 
 /** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
@@ -114,6 +124,19 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const decisions = new Decisions(database)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
 
+  const campaigns = new CampaignsService({
+    campaigns: new CampaignsRepository(database),
+    catalogue,
+    signals,
+    calendar: new AccountCalendar(config.timeZone),
+    currency: config.currency,
+    expect: async () => null,
+    isModelStale: async now => {
+      const [live] = (await modelsService.page({ first: 1, task: 'CTR', status: 'LIVE' })).nodes
+      return !live || now.getTime() - live.trainedAt.getTime() > MODEL_STALE_MS
+    },
+  })
+
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
   const tokens = config.oidcIssuer
     ? new TokenVerifier({ issuer: config.oidcIssuer, audience: config.oidcAudience as string, jwksUrl: config.oidcJwksUrl, log })
@@ -139,6 +162,10 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     ApiKey: (key, context) => apiKeys.node(key, context),
     Job: async (key, { viewer }) => requireScope(viewer, Scope.JOBS_READ) && jobsService.get(key),
     Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
+    Campaign: (key, context) => campaigns.node(key, context),
+    BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
+    AdGroup: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAdGroup(key),
+    Ad: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAd(key),
     Decision: async (key, { viewer }) => {
       requireScope(viewer, Scope.DECISIONS_READ)
       const row = await decisions.find(key)
@@ -159,6 +186,9 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new TrainingResolver(trainer, jobs, idempotency),
     new HealthResolver(health),
     new ApiKeyResolver(apiKeys, idempotency),
+    new CampaignsResolver(campaigns, idempotency),
+    new AdGroupResolver(campaigns),
+    new AdResolver(catalogue),
   ]
 
   return {
@@ -184,6 +214,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     liveModels,
     decisions,
     recommendations,
+    campaigns,
     apiKeys,
     health,
     createServer: () =>
