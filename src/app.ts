@@ -11,6 +11,12 @@ import { JobsResolver } from './admin/job.resolver.js'
 import { JobsService } from './admin/job.service.js'
 import { TokenVerifier } from './admin/token-verifier.js'
 import { TrainingResolver } from './admin/training.resolver.js'
+import { BidDoor } from './bidding/bid-door.js'
+import { BiddingRepository } from './bidding/bidding.repository.js'
+import { AuctionOutcomeResolver, BiddingResolver } from './bidding/bidding.resolver.js'
+import { BiddingService } from './bidding/bidding.service.js'
+import { Predictor } from './bidding/predictor.js'
+import { Snapshots } from './bidding/snapshot.js'
 import { CampaignsRepository } from './campaigns/campaigns.repository.js'
 import { AdGroupResolver, AdResolver, CampaignsResolver } from './campaigns/campaigns.resolver.js'
 import { CampaignsService } from './campaigns/campaigns.service.js'
@@ -90,6 +96,8 @@ export const resolverClasses = [
   CampaignsResolver,
   AdGroupResolver,
   AdResolver,
+  BiddingResolver,
+  AuctionOutcomeResolver,
 ]
 
 /** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
@@ -124,17 +132,29 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const decisions = new Decisions(database)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
 
+  const calendar = new AccountCalendar(config.timeZone)
   const campaigns = new CampaignsService({
     campaigns: new CampaignsRepository(database),
     catalogue,
     signals,
-    calendar: new AccountCalendar(config.timeZone),
+    calendar,
     currency: config.currency,
     expect: async () => null,
     isModelStale: async now => {
       const [live] = (await modelsService.page({ first: 1, task: 'CTR', status: 'LIVE' })).nodes
       return !live || now.getTime() - live.trainedAt.getTime() > MODEL_STALE_MS
     },
+  })
+
+  const biddingRepository = new BiddingRepository(database)
+  const snapshots = new Snapshots({ repository: biddingRepository, campaigns, signals, log })
+  const bidding = new BiddingService({
+    repository: biddingRepository,
+    snapshots,
+    predictor: new Predictor(liveModels),
+    decisions,
+    calendar,
+    metrics,
   })
 
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
@@ -189,6 +209,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new CampaignsResolver(campaigns, idempotency),
     new AdGroupResolver(campaigns),
     new AdResolver(catalogue),
+    new BiddingResolver(new BidDoor(bidding, config.currency), campaigns, idempotency),
+    new AuctionOutcomeResolver(campaigns),
   ]
 
   return {
@@ -215,6 +237,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     decisions,
     recommendations,
     campaigns,
+    bidding,
+    snapshots,
     apiKeys,
     health,
     createServer: () =>
@@ -233,6 +257,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
       liveModels.stop()
       authenticator.close()
       catalogue.close()
+      snapshots.stop()
       await apiKeys.close()
       await queues.close()
       await pool.close()

@@ -126,6 +126,19 @@ export class CampaignsService {
     ).load(key)
   }
 
+  loadAd(context: Context, key: number): Promise<AdType | null> {
+    return context
+      .loader(
+        'ad',
+        () =>
+          new DataLoader<number, AdType | null>(async ids => {
+            const found = new Map((await this.parts.campaigns.adsByIds(ids)).map(row => [row.id, AdType.of(row)]))
+            return ids.map(id => found.get(id) ?? null)
+          }),
+      )
+      .load(key)
+  }
+
   page({ first, after, where }: { first: number; after?: string; where?: CampaignWhere | null }): Promise<Connection<CampaignType>> {
     const filter = {
       status: where?.status,

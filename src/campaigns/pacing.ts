@@ -32,7 +32,10 @@ const LONGEST_SHAPED_HOURS = 24 * 400
 export function periodOf({ budgetPeriod, startsAt, endsAt, createdAt }: CampaignRow, calendar: AccountCalendar, now: Date): Period {
   if (budgetPeriod === 'DAILY') {
     const day = calendar.day(now)
-    return { name: day.date, startsAt: day.startsAt, endsAt: day.endsAt, elapsed: shareOf(day.startsAt, day.endsAt, now) }
+    // On its first day a campaign has only what is left of it: nothing that it could be late with.
+    const begun = startsAt ?? createdAt
+    const from = begun > day.startsAt && begun < day.endsAt ? begun : day.startsAt
+    return { name: day.date, startsAt: from, endsAt: day.endsAt, elapsed: shareOf(from, day.endsAt, now) }
   }
   const from = startsAt ?? createdAt
   return { name: 'TOTAL', startsAt: from, endsAt, elapsed: endsAt ? shareOf(from, endsAt, now) : 1 }

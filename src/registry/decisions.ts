@@ -16,6 +16,8 @@ export interface Dropped {
 
 /** An answer that can be asked why. */
 export interface NewDecision {
+  /** A UUID of version 7 that something else is known by already; a new one unless given. */
+  id?: string
   kind: string
   userId: number | null
   modelId: string | null
@@ -72,8 +74,7 @@ export class Decisions {
   ) {}
 
   /** Resolves with the decision's id when it is stored. Weights are kept to six decimals. */
-  async record({ contributions, rules, dropped, input, ...facts }: NewDecision): Promise<string> {
-    const id = v7()
+  async record({ id = v7(), contributions, rules, dropped, input, ...facts }: NewDecision): Promise<string> {
     const detail: Detail = { features: linesOf(contributions), rules, dropped }
     const inputHash = createHash('sha256').update(JSON.stringify(input)).digest('hex')
     await new Promise<void>((done, failed) => {

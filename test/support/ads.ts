@@ -1,3 +1,9 @@
+import { BidDoor } from '../../src/bidding/bid-door.js'
+import { BiddingRepository } from '../../src/bidding/bidding.repository.js'
+import { AuctionOutcomeResolver, BiddingResolver } from '../../src/bidding/bidding.resolver.js'
+import { BiddingService } from '../../src/bidding/bidding.service.js'
+import { Predictor } from '../../src/bidding/predictor.js'
+import { Snapshots } from '../../src/bidding/snapshot.js'
 import { CampaignsRepository } from '../../src/campaigns/campaigns.repository.js'
 import { AdGroupResolver, AdResolver, CampaignsResolver } from '../../src/campaigns/campaigns.resolver.js'
 import { CampaignsService } from '../../src/campaigns/campaigns.service.js'
@@ -6,8 +12,111 @@ import { CatalogueRepository } from '../../src/catalogue/catalogue.repository.js
 import { CatalogueService } from '../../src/catalogue/catalogue.service.js'
 import { IdempotencyStore } from '../../src/graphql/idempotency.js'
 import type { Database } from '../../src/platform/database.js'
+import { silentLog } from '../../src/platform/log.js'
+import { Decisions } from '../../src/registry/decisions.js'
 import { localSignals } from './local-signals.js'
 import { createRunner, viewerWith } from './run-graphql.js'
+
+/** Campaigns and bidding on a database, without any model. `stop` ends the looks of the snapshot. */
+export function biddingWorld(database: Database, options: { timeZone?: string } = {}) {
+  const world = campaignsWorld(database, options)
+  const now = () => world.clock.now
+  const repository = new BiddingRepository(database)
+  const decisions = new Decisions(database, now)
+  const snapshots = new Snapshots({ repository, campaigns: world.campaigns, signals: world.signals, log: silentLog, now })
+  const models = { live: () => undefined, baseline: () => undefined }
+  const calendar = new AccountCalendar(options.timeZone ?? 'UTC')
+  const bidding = new BiddingService({
+    repository,
+    snapshots,
+    predictor: new Predictor(models),
+    decisions,
+    calendar,
+    metrics: { model: () => {} },
+    now,
+  })
+  const door = new BidDoor(bidding, 'EUR', now)
+  const idempotency = new IdempotencyStore(database)
+  const api = createRunner([
+    new CampaignsResolver(world.campaigns, idempotency),
+    new AdGroupResolver(world.campaigns),
+    new AdResolver(world.catalogue),
+    new BiddingResolver(door, world.campaigns, idempotency),
+    new AuctionOutcomeResolver(world.campaigns),
+  ])
+  const run = async <T = Payload>(source: string, variables?: Record<string, unknown>): Promise<T> => {
+    const { data, errors } = await api.as(viewerWith()).run(source, variables)
+    if (errors) throw errors[0]
+    return Object.values(data ?? {})[0] as T
+  }
+  let made = 0
+  /** An enabled campaign with one ad group and one ad. */
+  const campaign = async (input: Record<string, unknown> = {}, { product, cpcBid }: { product?: string; cpcBid?: object } = {}) => {
+    const name = `Campaign ${++made}`
+    const { campaign, userErrors } = await run(documents.create, {
+      input: { name, budget: { amount: eur(100) }, biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(2) }, ...input },
+    })
+    if (userErrors.length > 0) throw new Error(JSON.stringify(userErrors))
+    const { adGroup } = await run(documents.adGroup, { input: { campaignId: campaign.id, name: 'All', cpcBid } })
+    const { ad } = await run(documents.ad, {
+      input: { adGroupId: adGroup.id, headline: `Ad of ${name}`, productExternalId: product },
+    })
+    await run(documents.enable, { input: { campaignId: campaign.id } })
+    await snapshots.look()
+    return { id: campaign.id, key: Buffer.from(campaign.id, 'base64url').toString().slice('Campaign:'.length), name, adGroup, ad }
+  }
+  const bid = (input: Record<string, unknown> = {}) => run<BidPayload>(documents.bid, { input })
+  const report = (decisionId: string, type: string, facts: Record<string, unknown> = {}) =>
+    run<OutcomePayload>(documents.outcome, { input: { decisionId, type, ...facts } })
+  const ledger = async (key: string) => {
+    const [row] = await database.sql<{ spent: number; reserved: number; limit: number }>(
+      'SELECT "spentMicros"::float8 AS spent, "reservedMicros"::float8 AS reserved, "limitMicros"::float8 AS limit FROM "BudgetLedger" WHERE "campaignId" = $1 ORDER BY period DESC LIMIT 1',
+      [key],
+    )
+    return row
+  }
+  return {
+    ...world,
+    bidding,
+    snapshots,
+    biddingRepository: repository,
+    decisions,
+    door,
+    api,
+    run,
+    campaign,
+    bid,
+    report,
+    ledger,
+    stop: () => snapshots.stop(),
+  }
+}
+
+export interface BidPayload {
+  decision: BidAnswer | null
+  preview: BidAnswer | null
+  userErrors: Payload['userErrors']
+  idempotentReplay: boolean
+}
+
+export interface BidAnswer {
+  __typename: 'Bid' | 'NoBid'
+  decisionId: string
+  reason: string
+  campaign: { id: string; name: string }
+  ad: { headline: string }
+  price: { amountMicros: number; currencyCode: string }
+  reserved: { amountMicros: number }
+  pCtr: number
+  pCvr: number
+  multiplier: number
+  explanation: { feature: string; value: string; weight: number }[]
+}
+
+export interface OutcomePayload {
+  outcome: { result: string; committed: { amountMicros: number }; reserved: { amountMicros: number } } | null
+  userErrors: Payload['userErrors']
+}
 
 /** The campaigns domain on a database, in an account of EUR, with a clock of its own. */
 export function campaignsWorld(database: Database, { timeZone = 'UTC' } = {}) {
@@ -64,7 +173,16 @@ const CHANGE = 'preview { changes { field before after } resetsLearning campaign
 const mutation = (name: string, input: string, body: string) =>
   `mutation ($input: ${input}!) { ${name}(input: $input) { ${body} ${ERRORS} } }`
 
+const BID = `__typename ... on Bid { decisionId campaign { id name } ad { headline } price { amountMicros currencyCode } reserved { amountMicros } pCtr pCvr multiplier explanation { feature value weight } }
+  ... on NoBid { decisionId reason }`
+
 export const documents = {
+  bid: mutation('bidDecide', 'BidDecideInput', `decision { ${BID} } preview { ${BID} }`),
+  outcome: mutation(
+    'auctionOutcomeRecord',
+    'AuctionOutcomeInput',
+    'outcome { result committed { amountMicros } reserved { amountMicros } }',
+  ),
   create: mutation('campaignCreate', 'CampaignCreateInput', `campaign { ${CAMPAIGN} } ${PREVIEW}`),
   update: mutation('campaignUpdate', 'CampaignUpdateInput', `campaign { ${CAMPAIGN} } ${PREVIEW}`),
   enable: mutation('campaignEnable', 'CampaignActionInput', `campaign { ${CAMPAIGN} } ${PREVIEW}`),
