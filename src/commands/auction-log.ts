@@ -1,5 +1,4 @@
 import { createReadStream, existsSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { createGunzip } from 'node:zlib'
 import type { AuctionLog } from '../algorithms/bidding/auction.js'
 
@@ -9,6 +8,7 @@ export class BadLog extends Error {}
 const NEEDED = ['click', 'price', 'pctr'] as const
 const OPTIONAL = ['pcvr', 'conversion', 'value'] as const
 type Column = (typeof NEEDED)[number] | (typeof OPTIONAL)[number]
+const LONGEST_LINE = 100_000
 /** Names that the same column has elsewhere. */
 const ALIASES: Record<string, Column> = {
   clicked: 'click',
@@ -35,22 +35,12 @@ const RULES: Record<Column, { is: (value: number) => boolean; says: string }> = 
  */
 export async function readAuctionLog(file: string): Promise<AuctionLog> {
   if (!existsSync(file)) throw new BadLog(`There is no ${file}`)
-  const raw = createReadStream(file)
-  const input = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw
   const columns = new Map<Column, { at: number; values: Numbers }>()
   let line = 0
   let header: string[] = []
-  const failed = new Promise<never>((_, reject) => {
-    raw.on('error', error => reject(new BadLog(`${file} cannot be read: ${error.message}`)))
-    input.on('error', (error: Error) => reject(new BadLog(`${file} cannot be read: ${error.message}`)))
-  })
-  failed.catch(() => undefined)
-  const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]()
-  for (;;) {
-    const next = await Promise.race([lines.next(), failed])
-    if (next.done) break
+  for await (const next of linesOf(file)) {
     line++
-    const text = (line === 1 ? next.value.replace(/^\uFEFF/, '') : next.value).trim()
+    const text = (line === 1 ? next.replace(/^\uFEFF/, '') : next).trim()
     if (text === '') continue
     const cells = text.split(text.includes(',') ? /\s*,\s*/ : /\s+/)
     if (columns.size === 0) {
@@ -84,6 +74,25 @@ export async function readAuctionLog(file: string): Promise<AuctionLog> {
     converted: conversion && Uint8Array.from(conversion),
     values: all('value'),
   }
+}
+
+async function* linesOf(file: string): AsyncGenerator<string> {
+  const raw = createReadStream(file)
+  const input = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw
+  raw.on('error', error => input.destroy(error))
+  input.setEncoding('utf8')
+  let rest = ''
+  try {
+    for await (const chunk of input) {
+      const lines = (rest + chunk).split('\n')
+      rest = lines.pop() ?? ''
+      if (rest.length > LONGEST_LINE) throw new BadLog(`${file} has a line of more than ${LONGEST_LINE} characters; is it a log?`)
+      yield* lines
+    }
+  } catch (error) {
+    throw error instanceof BadLog ? error : new BadLog(`${file} cannot be read: ${(error as Error).message}`)
+  }
+  if (rest !== '') yield rest
 }
 
 function headerOf(cells: string[], file: string, line: number): string[] {

@@ -136,14 +136,12 @@ export const pid: Controller = {
     const error = target > 0 ? clamp((target - spent) / target, -1, 1) : spent > 0 ? -1 : 0
     const integral = clamp(state.integral + error, -5, 5)
     const push = kp * error + ki * integral + kd * (error - state.lastError)
-    return {
-      ...next,
-      multiplier: bounded(state.multiplier * Math.exp(push), options),
-      integral,
-      lastError: error,
-      slot,
-      committedAtSlot: committed,
-    }
+    next.multiplier = bounded(state.multiplier * Math.exp(push), options)
+    next.integral = integral
+    next.lastError = error
+    next.slot = slot
+    next.committedAtSlot = committed
+    return next
   },
 }
 
@@ -168,7 +166,10 @@ export const dual: Controller = {
     const multiplier = bounded(wanted, options)
     // At a bound the integral waits, or it would have to be undone before the multiplier could leave.
     const isStuck = multiplier !== wanted && Math.sign(wanted - multiplier) === Math.sign(distance)
-    return { ...next, multiplier, integral: isStuck ? state.integral : integral, lastError: distance }
+    next.multiplier = multiplier
+    if (!isStuck) next.integral = integral
+    next.lastError = distance
+    return next
   },
 }
 
@@ -225,20 +226,47 @@ function fresh(controller: ControllerName, options: PacingOptions = {}): PacingS
   }
 }
 
-/** Keeps the recent rate of spend per unit of target, exponentially smoothed over the curve. Throws RangeError on amounts that are none. */
+/**
+ * A copy of the state with the recent rate of spend per unit of target, exponentially smoothed over the curve. Throws RangeError on amounts
+ * that are none.
+ */
 function measured(state: PacingState, seen: PacingObservation, { curve = uniform }: PacingOptions = {}): PacingState {
-  for (const key of ['elapsed', 'budgetMicros', 'spentMicros', 'reservedMicros'] as const)
-    if (!(seen[key] >= 0 && seen[key] < Number.POSITIVE_INFINITY))
-      throw new RangeError(`${key} is ${seen[key]}; it must be a number, zero or more`)
+  check('elapsed', seen.elapsed)
+  check('budgetMicros', seen.budgetMicros)
+  check('spentMicros', seen.spentMicros)
+  check('reservedMicros', seen.reservedMicros)
+  const next = copyOf(state)
   const target = curve.at(seen.elapsed)
   const passed = target - state.seenTarget
-  if (passed <= 0) return state
+  if (passed <= 0) return next
   const committed = shareOf(seen)
   const keep = Math.exp(-passed / SMOOTHING)
-  // The first measurement has nothing to be smoothed with.
   const recent = Math.max(0, committed - state.seenCommitted) / passed
-  const rate = state.seenTarget === 0 ? recent : keep * state.rate + (1 - keep) * recent
-  return { ...state, rate, seenTarget: target, seenCommitted: committed }
+  // The first measurement has nothing to be smoothed with.
+  next.rate = state.seenTarget === 0 ? recent : keep * state.rate + (1 - keep) * recent
+  next.seenTarget = target
+  next.seenCommitted = committed
+  return next
+}
+
+/** Written out, because a step may be taken after every auction and a spread costs a hundred times as much. */
+function copyOf(state: PacingState): PacingState {
+  return {
+    controller: state.controller,
+    multiplier: state.multiplier,
+    base: state.base,
+    integral: state.integral,
+    lastError: state.lastError,
+    slot: state.slot,
+    committedAtSlot: state.committedAtSlot,
+    rate: state.rate,
+    seenTarget: state.seenTarget,
+    seenCommitted: state.seenCommitted,
+  }
+}
+
+function check(name: keyof PacingObservation, value: number) {
+  if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) throw new RangeError(`${name} is ${value}; it must be a number, zero or more`)
 }
 
 function committedOf({ spentMicros, reservedMicros }: PacingObservation): number {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type AuctionLog, type ReplayOptions, type ReplayReport, replay } from '../../algorithms/bidding/auction.js'
 import { createBidder, strategyOf } from '../../algorithms/bidding/index.js'
 import { type Controller, dual, none, type PacingOptions, pid } from '../../algorithms/bidding/pacing.js'
-import { curveOfPrices } from '../../algorithms/bidding/shading.js'
+import { marketOf } from '../../algorithms/bidding/simulate.js'
 import type { AuctionType, Bidder, Market, StrategySettings } from '../../algorithms/bidding/strategy.js'
 import { createRandom } from '../../algorithms/math/random.js'
 import { BadLog, readAuctionLog } from '../auction-log.js'
@@ -61,7 +61,7 @@ interface Group {
 
 function groupsOf(log: AuctionLog, statistics: TrainStatistics): Group[] {
   const half = log.prices.length >> 1
-  const market = marketOf(log, half)
+  const market = marketOf(log, 0, half)
   const group = <Input>(part: string, methods: readonly Method<Input>[], input: Input): Group => ({
     names: methods.map(({ name }) => name),
     run: wanted => measured('bidding', methods, input, wanted, part),
@@ -192,19 +192,6 @@ function metricsOf(report: ReplayReport, budgetMicros: number): Record<string, n
   }
 }
 
-function marketOf(log: AuctionLog, half: number): Market {
-  const prices = log.prices.subarray(0, half)
-  return {
-    impressions: half,
-    clicks: log.clicked.subarray(0, half).reduce((sum, click) => sum + click, 0),
-    conversions: 0,
-    costMicros: costOf(log, 0, half),
-    conversionValueMicros: 0,
-    prices: histogramOf(prices),
-    winCurve: curveOfPrices(prices),
-  }
-}
-
 function marketOfStatistics({ imp_train, clk_train, cost_train, price_counter_train }: TrainStatistics): Market {
   return {
     impressions: imp_train,
@@ -215,12 +202,6 @@ function marketOfStatistics({ imp_train, clk_train, cost_train, price_counter_tr
     prices: Float64Array.from(price_counter_train),
     winCurve: null,
   }
-}
-
-function histogramOf(prices: Float64Array): Float64Array {
-  const counts = new Float64Array(EPISODE.highestBid + 1)
-  for (const price of prices) if (price <= EPISODE.highestBid) counts[Math.ceil(price)]++
-  return counts
 }
 
 function costOf({ prices }: AuctionLog, from: number, to: number): number {
