@@ -15,6 +15,7 @@ import { BidDoor } from './bidding/bid-door.js'
 import { BiddingRepository } from './bidding/bidding.repository.js'
 import { AuctionOutcomeResolver, BiddingResolver } from './bidding/bidding.resolver.js'
 import { BiddingService } from './bidding/bidding.service.js'
+import { openrtbDoor } from './bidding/openrtb.js'
 import { Predictor } from './bidding/predictor.js'
 import { Snapshots } from './bidding/snapshot.js'
 import { CampaignsRepository } from './campaigns/campaigns.repository.js'
@@ -249,7 +250,11 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         resolvers,
         authenticator,
         limiter: createRateLimiter(config.rateLimitPerMinute, redis),
-        doors: [segmentApi(events, authenticator), importDoor(imports, authenticator)],
+        doors: [
+          segmentApi(events, authenticator),
+          importDoor(imports, authenticator),
+          openrtbDoor({ bidding, repository: biddingRepository, authenticator, metrics, log, currency: config.currency }),
+        ],
         readiness: () => health.readiness(),
         consoleFolder: join(root, 'dist/console'),
       }),

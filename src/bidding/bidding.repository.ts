@@ -1,4 +1,4 @@
-import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaigns/campaigns.repository.js'
+import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaigns/campaign-rows.js'
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
 

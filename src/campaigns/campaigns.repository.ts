@@ -1,20 +1,10 @@
 import { type Database, withRetry } from '../platform/database.js'
-import type { Ad, AdGroup, BiddingStrategy, BudgetLedger, Campaign, CampaignPacing } from '../platform/generated/prisma/client.js'
 import type { CampaignStatus } from '../platform/generated/prisma/enums.js'
 import { escapeLike } from '../platform/text-input.js'
 import type { ColumnChange } from '../platform/upsert.js'
-import type { FrequencyCap, Hours, Targeting } from './targeting.js'
+import type { AdGroupRow, AdRow, CampaignRow, LedgerRow, PacingRow, StrategyRow } from './campaign-rows.js'
 
-export type CampaignRow = Omit<Campaign, 'schedule' | 'frequencyCap' | 'contextual'> & {
-  schedule: Hours[]
-  frequencyCap: FrequencyCap | null
-  contextual: Targeting
-}
-export type StrategyRow = BiddingStrategy
-export type AdGroupRow = AdGroup
-export type AdRow = Ad
-export type LedgerRow = BudgetLedger
-export type PacingRow = CampaignPacing
+export type { AdGroupRow, AdRow, CampaignRow, LedgerRow, PacingRow, StrategyRow } from './campaign-rows.js'
 
 export interface CampaignFilter {
   status?: CampaignStatus | null
