@@ -1,13 +1,15 @@
-// npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
+// npm run evaluate -- <protocol> [--data FOLDER] [--target COLUMN] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
 import { parseArgs } from 'node:util'
 import { bidding } from './protocols/bidding.js'
 import { avazu, criteo } from './protocols/clicks.js'
 import { rating, topN } from './protocols/folder.js'
 import { ml100k } from './protocols/ml-100k.js'
+import { adult, ctr, onlineShoppers, propensity } from './protocols/propensity.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
+import { cdnow, clv } from './protocols/value.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN, bidding, criteo, avazu]
+const protocols: readonly Protocol[] = [ml100k, rating, topN, bidding, criteo, avazu, cdnow, clv, adult, onlineShoppers, propensity, ctr]
 
 try {
   await run()
@@ -21,16 +23,20 @@ try {
 async function run() {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { data: { type: 'string' }, json: { type: 'boolean' }, methods: { type: 'string' } },
+    options: { data: { type: 'string' }, json: { type: 'boolean' }, methods: { type: 'string' }, target: { type: 'string' } },
   })
   const protocol = protocols.find(each => each.name === positionals[0])
   if (!protocol || positionals.length > 1) {
     throw new ProtocolError(
-      `Usage: npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]\n${protocols.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}`,
+      `Usage: npm run evaluate -- <protocol> [--data FOLDER] [--target COLUMN] [--json] [--methods a,b]\n${protocols.map(({ name, about }) => `  ${name.padEnd(24)} ${about}`).join('\n')}`,
     )
   }
   const results: MethodResult[] = []
-  for await (const result of protocol.run({ data: values.data, methods: values.methods?.split(',').map(name => name.trim()) })) {
+  for await (const result of protocol.run({
+    data: values.data,
+    target: values.target,
+    methods: values.methods?.split(',').map(name => name.trim()),
+  })) {
     results.push(result)
     if (values.json) process.stdout.write(`${JSON.stringify(flat(result))}\n`)
     else
@@ -51,7 +57,7 @@ function titleOf({ protocol, part }: MethodResult): string {
 }
 
 function tableOf(results: readonly MethodResult[]): string {
-  const names = Object.keys(results[0].metrics)
+  const names = [...new Set(results.flatMap(({ metrics }) => Object.keys(metrics)))]
   const header = [titleOf(results[0]), ...names, 'seconds', 'MB']
   const rows = results.map(({ method, metrics, seconds, peakMegabytes }) => [
     method,
@@ -65,6 +71,7 @@ function tableOf(results: readonly MethodResult[]): string {
   return `\n${line(header)}${rows.map(line).join('')}`
 }
 
-function shown(value: number): string {
+function shown(value: number | undefined): string {
+  if (value === undefined) return '–'
   return Number.isInteger(value) ? String(value) : value.toFixed(4)
 }

@@ -19,6 +19,8 @@ export interface Classifier extends Learned {
   readonly calibration: Calibration
   /** Probability of every row, into `out` where given. Throws `FaultyExamples` on other fields than those taught. */
   predict(examples: Examples, out?: Float64Array): Float64Array
+  /** Log-odds of every row, into `out`: what `predict` is the logistic function of. */
+  score(examples: Examples, out: Float64Array): void
   /** Parts of the log-odds of one row, strongest first. */
   explain(examples: Examples, row: number): Contribution[]
   /** Learns from later rows without a new training; absent where the algorithm cannot. The calibration stays. */
@@ -89,21 +91,24 @@ interface Frame {
 }
 
 function classifierOf(scorer: Scorer, { name, fields, calibration, shift }: Frame): Classifier {
+  const isIdentity = calibration.kind === 'platt' && calibration.slope === 1 && calibration.intercept === 0
   // Corrected log-odds; kept within what a double's probability can show as neither 0 nor 1.
   const corrected = (score: number) =>
-    Math.max(
-      -MOST_LOG_ODDS,
-      Math.min(MOST_LOG_ODDS, calibration === identity ? score + shift : logit(calibrated(calibration, score)) + shift),
-    )
+    Math.max(-MOST_LOG_ODDS, Math.min(MOST_LOG_ODDS, isIdentity ? score + shift : logit(calibrated(calibration, score)) + shift))
+  const score = (examples: Examples, out: Float64Array) => {
+    checkExamples(examples, fields)
+    scorer.score(examples, out)
+    for (let row = 0; row < examples.rows; row++) out[row] = corrected(out[row])
+  }
   return {
     fields,
     calibration,
     predict: (examples, out = new Float64Array(examples.rows)) => {
-      checkExamples(examples, fields)
-      scorer.score(examples, out)
-      for (let row = 0; row < examples.rows; row++) out[row] = 1 / (1 + Math.exp(-corrected(out[row])))
+      score(examples, out)
+      for (let row = 0; row < examples.rows; row++) out[row] = 1 / (1 + Math.exp(-out[row]))
       return out
     },
+    score,
     explain: (examples, row) => {
       checkExamples(examples, fields)
       const parts = scorer.parts(examples, row).filter(({ kind, weight }) => kind === 'bias' || weight !== 0)

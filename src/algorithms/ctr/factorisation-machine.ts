@@ -34,7 +34,7 @@ interface FmKernels {
  */
 export const factorisationMachine = classifier({
   name: 'factorisation-machine',
-  defaults: { factors: 8, epochs: 5, rate: 0.02, reg: 1e-3, regFactors: 0.03, codes: 32, minimumCount: 2 },
+  defaults: { factors: 8, epochs: 4, rate: 0.02, reg: 1e-3, regFactors: 0.3, codes: 16, minimumCount: 2 },
   fit: (examples, params, random) => {
     const cuts = quantileCuts(examples, numberOf(params, 'codes'))
     const vocabulary = vocabularyOf(examples, cuts, numberOf(params, 'minimumCount'))

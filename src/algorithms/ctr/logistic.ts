@@ -129,7 +129,7 @@ function scorerOf(settings: Settings, fields: Fields, state: Float32Array): Scor
       const z = state[2 * slot]
       if (Math.abs(z) > l1) weights[slot] = (Math.sign(z) * l1 - z) / ((beta + Math.sqrt(state[2 * slot + 1])) / alpha + l2)
     }
-    bias = (-state[2 * mask + 2] * alpha) / (beta + Math.sqrt(state[2 * mask + 3]))
+    bias = 0 - (state[2 * mask + 2] * alpha) / (beta + Math.sqrt(state[2 * mask + 3]))
   }
   refresh()
   const learn = learner(settings, fields, state)

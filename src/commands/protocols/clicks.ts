@@ -17,7 +17,7 @@ const AVAZU =
 export const criteo: Protocol = {
   name: 'criteo',
   about: 'click prediction on the Criteo sample, ten folds, pooled',
-  run: function* ({ data = '../shared/data/criteo_8k', methods }) {
+  run: function* ({ data = '../shared/data/criteo_8k', methods, params }) {
     const rows = linesOf(data).map(({ line, place }) => cellsOf(line, '\t', 1 + NUMBERS.length + WORDS.length, place))
     const numbers = rows.map(row => row.slice(1, 14).map(cell => (cell === '' ? Number.NaN : Number(cell))))
     const words = rows.map(row => row.slice(14))
@@ -36,6 +36,7 @@ export const criteo: Protocol = {
       ),
       foldsOf(keys),
       methods,
+      params,
     )
   },
 }
@@ -44,7 +45,7 @@ export const criteo: Protocol = {
 export const avazu: Protocol = {
   name: 'avazu',
   about: 'click prediction on the Avazu sample, ten folds, pooled',
-  run: function* ({ data = '../shared/data/avazu_9k', methods }) {
+  run: function* ({ data = '../shared/data/avazu_9k', methods, params }) {
     const rows = linesOf(data)
       .filter(({ line }) => !line.startsWith('id,'))
       .map(({ line, place }) => cellsOf(line, ',', 2 + AVAZU.length, place))
@@ -61,6 +62,7 @@ export const avazu: Protocol = {
       ),
       foldsOf(keys),
       methods,
+      params,
     )
   },
 }

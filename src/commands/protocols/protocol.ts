@@ -1,3 +1,5 @@
+import type { Params } from '../../algorithms/algorithm.js'
+
 /** One method's measurement; metric names are those of docs/benchmarks.md. */
 export interface MethodResult {
   protocol: string
@@ -14,6 +16,10 @@ export interface ProtocolOptions {
   data?: string
   /** Only these methods. */
   methods?: readonly string[]
+  /** Column to be predicted, where the data is the caller's. */
+  target?: string
+  /** Parameters by method, over the defaults. */
+  params?: Readonly<Record<string, Params>>
 }
 
 /** A way to measure models, named on the command line. */
