@@ -9,12 +9,17 @@ import { HealthResolver } from './admin/health.resolver.js'
 import { HealthService } from './admin/health.service.js'
 import { JobsResolver } from './admin/job.resolver.js'
 import { JobsService } from './admin/job.service.js'
+import { SimulationResolver } from './admin/simulation.resolver.js'
 import { TokenVerifier } from './admin/token-verifier.js'
 import { TrainingResolver } from './admin/training.resolver.js'
+import { AdLogRepository } from './bidding/ad-log.repository.js'
 import { BidDoor } from './bidding/bid-door.js'
 import { BiddingRepository } from './bidding/bidding.repository.js'
 import { AuctionOutcomeResolver, BiddingResolver } from './bidding/bidding.resolver.js'
 import { BiddingService } from './bidding/bidding.service.js'
+import { clickTask } from './bidding/click.task.js'
+import { MarketService } from './bidding/market.service.js'
+import { OnlineLearning } from './bidding/online-learning.js'
 import { openrtbDoor } from './bidding/openrtb.js'
 import { Predictor } from './bidding/predictor.js'
 import { Snapshots } from './bidding/snapshot.js'
@@ -92,6 +97,7 @@ export const resolverClasses = [
   DecisionResolver,
   JobsResolver,
   TrainingResolver,
+  SimulationResolver,
   HealthResolver,
   ApiKeyResolver,
   CampaignsResolver,
@@ -122,8 +128,14 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const imports = new ImportService(new ImportRepository(database), jobs, { signals, database, settings: config })
   const recommendationsRepository = new RecommendationsRepository(database)
 
+  const calendar = new AccountCalendar(config.timeZone)
+  const adLog = new AdLogRepository(database)
   const tasks = new Map<string, Task<never>>(
-    [recommendationTask(recommendationsRepository)].map(task => [task.name, task as unknown as Task<never>]),
+    [
+      recommendationTask(recommendationsRepository),
+      clickTask('CTR', adLog, calendar, config.seed),
+      clickTask('CVR', adLog, calendar, config.seed),
+    ].map(task => [task.name, task as unknown as Task<never>]),
   )
   const models = new ModelRepository(database)
   const modelsService = new ModelsService(models, signals)
@@ -133,22 +145,35 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const decisions = new Decisions(database)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
 
-  const calendar = new AccountCalendar(config.timeZone)
-  const campaigns = new CampaignsService({
+  const biddingRepository = new BiddingRepository(database)
+  const market = new MarketService({
+    repository: biddingRepository,
+    campaigns: () => campaigns,
+    pool,
+    seed: config.seed,
+    currency: config.currency,
+  })
+  const campaigns: CampaignsService = new CampaignsService({
     campaigns: new CampaignsRepository(database),
     catalogue,
     signals,
     calendar,
     currency: config.currency,
-    expect: async () => null,
+    expect: (campaign, strategy) => market.expect(campaign, strategy),
     isModelStale: async now => {
       const [live] = (await modelsService.page({ first: 1, task: 'CTR', status: 'LIVE' })).nodes
       return !live || now.getTime() - live.trainedAt.getTime() > MODEL_STALE_MS
     },
   })
 
-  const biddingRepository = new BiddingRepository(database)
   const snapshots = new Snapshots({ repository: biddingRepository, campaigns, signals, log })
+  const onlineLearning = new OnlineLearning({
+    models: liveModels,
+    log: adLog,
+    calendar,
+    taughtUntil: async modelId => (await models.get(modelId))?.dataTo ?? null,
+    logger: log,
+  })
   const bidding = new BiddingService({
     repository: biddingRepository,
     snapshots,
@@ -205,6 +230,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new DecisionResolver(decisions),
     new JobsResolver(jobsService),
     new TrainingResolver(trainer, jobs, idempotency),
+    new SimulationResolver(input => market.check(input), jobs, idempotency),
     new HealthResolver(health),
     new ApiKeyResolver(apiKeys, idempotency),
     new CampaignsResolver(campaigns, idempotency),
@@ -240,10 +266,13 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     campaigns,
     bidding,
     snapshots,
+    market,
+    onlineLearning,
     apiKeys,
     health,
-    createServer: () =>
-      createServer({
+    createServer: () => {
+      onlineLearning.start()
+      return createServer({
         config,
         log,
         metrics,
@@ -257,12 +286,14 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         ],
         readiness: () => health.readiness(),
         consoleFolder: join(root, 'dist/console'),
-      }),
+      })
+    },
     close: async () => {
       liveModels.stop()
       authenticator.close()
       catalogue.close()
       snapshots.stop()
+      onlineLearning.stop()
       await apiKeys.close()
       await queues.close()
       await pool.close()

@@ -122,6 +122,17 @@ export interface VisitorQuery {
   since: Date
 }
 
+/** An auction whose market price is known: the least bid that would have won it. */
+export interface MarketRow {
+  at: number
+  priceMicros: number
+  pCtr: number
+  pCvr: number
+  clicked: boolean
+  converted: boolean
+  valueMicros: number
+}
+
 export interface WinLogRow {
   bidMicros: bigint
   isWon: boolean
@@ -345,6 +356,32 @@ export class BiddingRepository {
        WHERE "createdAt" >= $1 AND state IN ('WON', 'COMMITTED', 'UNFUNDED', 'RELEASED') ORDER BY "createdAt" DESC LIMIT $2`,
       [since, limit],
     )
+  }
+
+  /** Auctions whose price is known, the newest of them, in time order. */
+  market(since: Date, limit: number): Promise<MarketRow[]> {
+    return this.database.sql(
+      `SELECT (extract(epoch FROM r."createdAt") * 1000)::float8 AS at, COALESCE(r."minToWinMicros", r."costMicros")::float8 AS "priceMicros", r."pCtr", r."pCvr",
+         COALESCE(e.clicked, false) AS clicked, o.value IS NOT NULL AS converted, COALESCE(o.value, p."priceMicros", 0)::float8 AS "valueMicros"
+       FROM (SELECT * FROM "BidReservation" WHERE "createdAt" >= $1 AND ("minToWinMicros" IS NOT NULL OR (state = 'COMMITTED' AND auction = 'SECOND_PRICE')) ORDER BY "createdAt" DESC LIMIT $2) r
+       LEFT JOIN "AdLogEntry" e ON e."decisionId" = r.id LEFT JOIN "Ad" a ON a.id = r."adId" LEFT JOIN "Product" p ON p.id = a."productId"
+       LEFT JOIN LATERAL (SELECT sum("amountMicros") AS value FROM "AuctionOutcome" WHERE "decisionId" = r.id AND type = 'CONVERSION') o ON true
+       ORDER BY r."createdAt"`,
+      [since, limit],
+    )
+  }
+
+  async strategy(id: string): Promise<StrategyRow | undefined> {
+    return (await this.database.sql<StrategyRow>('SELECT * FROM "BiddingStrategy" WHERE id = $1', [id]))[0]
+  }
+
+  /** Mean bid for a click of a campaign's ad groups; null where none has one. */
+  async meanBid(campaignId: string): Promise<number | null> {
+    return (
+      await this.database.sql<{ bid: number | null }>('SELECT avg("cpcBidMicros")::float8 AS bid FROM "AdGroup" WHERE "campaignId" = $1', [
+        campaignId,
+      ])
+    )[0].bid
   }
 
   async setting<T>(name: string): Promise<T | undefined> {

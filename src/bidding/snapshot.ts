@@ -274,7 +274,8 @@ export class Snapshots {
     this.curveText = stored?.artifact
     if (!stored) return null
     try {
-      return winCurve.load(Buffer.from(stored.artifact, 'base64'))
+      // A copy: a Buffer's slices share the memory of others.
+      return winCurve.load(new Uint8Array(Buffer.from(stored.artifact, 'base64')))
     } catch (error) {
       this.parts.log.error('the win curve cannot be loaded; bids are not shaded', { error: messageOf(error) })
       return null
