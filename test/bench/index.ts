@@ -2,10 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
+import { bidding, ledger } from './bidding.js'
 import { seedMethod } from './seed-method.js'
 import { serving } from './serving.js'
 
-export const benchmarks: readonly Benchmark[] = [seedMethod, serving]
+export const benchmarks: readonly Benchmark[] = [seedMethod, serving, bidding, ledger]
 
 const FILE = 'docs/benchmarks.md'
 const args = process.argv.slice(2)
