@@ -1,6 +1,7 @@
 import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaigns/campaign-rows.js'
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
+import { DECISION_COLUMNS, DECISION_TYPES } from '../registry/decisions.js'
 
 /** A bid's money that is to be held. */
 export interface NewReservation {
@@ -17,6 +18,8 @@ export interface NewReservation {
   context: unknown
   createdAt: Date
   expiresAt: Date
+  /** The decision's row: it is stored with the money, or not at all. */
+  decision: object
 }
 
 /** `missing`: the period has no ledger yet, or the campaign does not run any more. `room` is what is left now. */
@@ -141,7 +144,7 @@ export interface WinLogRow {
 
 const WON_TTL = '24 hours'
 const RESERVE_TYPES =
-  'place int, id text, "campaignId" text, period text, "adId" int, "userId" int, micros bigint, "pCtr" float8, "pCvr" float8, "modelId" text, auction text, context jsonb, "createdAt" timestamptz, "expiresAt" timestamptz'
+  'place int, id text, "campaignId" text, period text, "adId" int, "userId" int, micros bigint, "pCtr" float8, "pCvr" float8, "modelId" text, auction text, context jsonb, "createdAt" timestamptz, "expiresAt" timestamptz, decision json'
 
 /**
  * Holds money for the bids of many requests in one statement. Ledgers are locked in one order for all servers; of the bids of this batch as many are
@@ -162,7 +165,9 @@ const RESERVE = `
   kept AS (
     INSERT INTO "BidReservation" (id, "campaignId", period, "adId", "userId", "reservedMicros", "bidMicros", "pCtr", "pCvr", "modelId", auction, context, "createdAt", "expiresAt")
     SELECT f.id, f."campaignId", f.period, f."adId", f."userId", f.micros, f.micros, f."pCtr", f."pCvr", f."modelId", f.auction, f.context, f."createdAt", f."expiresAt"
-    FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room RETURNING id)
+    FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room RETURNING id),
+  decided AS (
+    INSERT INTO "Decision" (${DECISION_COLUMNS}) SELECT d.* FROM fitted f JOIN taken USING ("campaignId", period), json_to_record(f.decision) AS d(${DECISION_TYPES}) WHERE f.running <= f.room)
   SELECT CASE WHEN k.id IS NOT NULL THEN 'reserved' WHEN h.room IS NOT NULL THEN 'no room' ELSE 'missing' END AS outcome, COALESCE(t.rest, h.room, 0)::float8 AS "roomMicros"
   FROM asked a LEFT JOIN held h USING ("campaignId", period) LEFT JOIN taken t USING ("campaignId", period) LEFT JOIN kept k ON k.id = a.id ORDER BY a.place`
 

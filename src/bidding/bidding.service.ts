@@ -4,7 +4,7 @@ import type { AccountCalendar, LocalMoment } from '../campaigns/time-zone.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
 import type { Metrics } from '../platform/metrics.js'
 import { v7 } from '../platform/uuid.js'
-import type { Contribution, Decisions, Dropped } from '../registry/decisions.js'
+import { type Contribution, type Decisions, type Dropped, decisionRow, type NewDecision } from '../registry/decisions.js'
 import type { BiddingRepository, BidVisitor, Notice, Reserved, Settled } from './bidding.repository.js'
 import { ageOf, type ContextFacts } from './features.js'
 import type { Predictions, Predictor } from './predictor.js'
@@ -247,7 +247,7 @@ export class BiddingService {
     return candidates.sort((a, b) => b.worthMicros - a.worthMicros || a.ad.id - b.ad.id)
   }
 
-  /** Holds the money and keeps the decision; says why not when there is no money to hold. */
+  /** Holds the money and keeps the decision, both or neither; says why not when there is no money to hold. */
   private async place(
     request: BidRequest,
     { ad, at }: Candidate,
@@ -280,8 +280,21 @@ export class BiddingService {
       explanation,
     }
     if (request.isDry) return made
+    const decision: NewDecision & { id: string } = {
+      id: key,
+      kind: 'bid',
+      userId: person?.id ?? null,
+      modelId: predictions.modelId,
+      servedBy: predictions.servedBy,
+      contributions: explanation,
+      rules: trail.rules,
+      dropped: { counts: trail.counts, examples: trail.examples },
+      consentBasis: basisOf(person),
+      input: inputOf(request),
+    }
     const reservation = {
       id: key,
+      decision: decisionRow(decision, now),
       campaignId: campaign.row.id,
       period: campaign.period,
       adId: ad.id,
@@ -313,18 +326,6 @@ export class BiddingService {
       )
       return this.noBid(request, 'TIMEOUT', { person, trail, predictions, now })
     }
-    await this.parts.decisions.record({
-      id: key,
-      kind: 'bid',
-      userId: person?.id ?? null,
-      modelId: predictions.modelId,
-      servedBy: predictions.servedBy,
-      contributions: explanation,
-      rules: trail.rules,
-      dropped: { counts: trail.counts, examples: trail.examples },
-      consentBasis: basisOf(person),
-      input: inputOf(request),
-    })
     this.parts.metrics.model('CTR', predictions.servedBy)
     return made
   }

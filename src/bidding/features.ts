@@ -82,11 +82,14 @@ export function examplesOf(words: Uint32Array, rows: number): Examples {
   return { fields: FIELDS, rows, numbers: NO_NUMBERS, words, labels: NO_LABELS }
 }
 
-/** The words of a field of one example, for an explanation. */
-export function wordOf(field: string, ad: AdFacts, context: ContextFacts): string {
+/** The words of one example by their field, for an explanation. */
+export function wordsOf(ad: AdFacts, context: ContextFacts): (field: string) => string {
   const own: Record<string, unknown> = { ...ad, ...context, category: ad.categories[0], price: bandOf(ad.priceMicros) }
-  const parts = field.split(/[*=]/).map(name => own[name])
-  return parts.map(part => (part === null || part === undefined || part === '' ? 'unknown' : String(part))).join(' × ')
+  const shown = (name: string) => {
+    const word = own[name]
+    return word === null || word === undefined || word === '' ? 'unknown' : String(word)
+  }
+  return field => (/[*=]/.test(field) ? field.split(/[*=]/).map(shown).join(' × ') : shown(field))
 }
 
 /** Years of age in bands. */

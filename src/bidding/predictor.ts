@@ -1,7 +1,7 @@
 import type { Classifier } from '../algorithms/ctr/classifier.js'
 import type { Contribution } from '../registry/decisions.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
-import { type AdFacts, type ContextFacts, contextWords, examplesOf, WIDTH, wordOf, writeExample } from './features.js'
+import { type AdFacts, type ContextFacts, contextWords, examplesOf, WIDTH, wordsOf, writeExample } from './features.js'
 
 /** An ad that may be shown, with its words ready and its own record. */
 export interface Predictable {
@@ -71,9 +71,10 @@ export class Predictor {
     chance: number,
   ): Contribution[] {
     if (!model) return [{ feature: name, value: "the ad's smoothed record", weight: Math.log(chance / (1 - chance)) }]
+    const words = wordsOf(ad.facts, context)
     return model.model.explain(this.examplesOf([ad], context), 0).map(({ kind, fields, weight }) => ({
       feature: `${name}: ${fields.length > 0 ? fields.join(' and ') : kind}`,
-      value: fields.map(field => wordOf(field, ad.facts, context)).join(', ') || kind,
+      value: fields.map(words).join(', ') || kind,
       weight,
     }))
   }
