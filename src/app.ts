@@ -12,6 +12,7 @@ import { JobsService } from './admin/job.service.js'
 import { SimulationResolver } from './admin/simulation.resolver.js'
 import { TokenVerifier } from './admin/token-verifier.js'
 import { TrainingResolver } from './admin/training.resolver.js'
+import { AdEvents } from './bidding/ad-events.js'
 import { AdLogRepository } from './bidding/ad-log.repository.js'
 import { BidDoor } from './bidding/bid-door.js'
 import { BiddingRepository } from './bidding/bidding.repository.js'
@@ -183,6 +184,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     metrics,
   })
 
+  const adEvents = new AdEvents({ log: adLog, bidding, logger: log })
+
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
   const tokens = config.oidcIssuer
     ? new TokenVerifier({ issuer: config.oidcIssuer, audience: config.oidcAudience as string, jwksUrl: config.oidcJwksUrl, log })
@@ -280,7 +283,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         authenticator,
         limiter: createRateLimiter(config.rateLimitPerMinute, redis),
         doors: [
-          segmentApi(events, authenticator),
+          segmentApi(events, authenticator, (messages, receivedAt) => adEvents.take(messages, receivedAt)),
           importDoor(imports, authenticator),
           openrtbDoor({ bidding, repository: biddingRepository, authenticator, metrics, log, currency: config.currency }),
         ],

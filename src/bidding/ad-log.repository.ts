@@ -60,6 +60,49 @@ export class AdLogRepository {
     }
   }
 
+  /**
+   * Notes what a browser told, once a message. A click belongs to the newest impression of that ad to that person within a day, a conversion to the last
+   * click within the campaign's window; a click that nobody saw an impression of is one itself.
+   */
+  async note({
+    kind,
+    messageId,
+    ad,
+    user,
+    at,
+    valueMicros,
+  }: {
+    kind: 'IMPRESSION' | 'CLICK' | 'CONVERSION'
+    messageId: string
+    ad: string | null
+    user: string | null
+    at: Date
+    valueMicros: bigint
+  }): Promise<void> {
+    const named = `SELECT a.id AS ad, c."attributionDays" AS days, (SELECT id FROM "User" WHERE "externalId" = $2) AS "user"
+      FROM "Ad" a JOIN "AdGroup" g ON g.id = a."adGroupId" JOIN "Campaign" c ON c.id = g."campaignId" WHERE a."externalId" = $1`
+    const found = (condition: string) =>
+      `SELECT e.id FROM "AdLogEntry" e JOIN named n ON e."adId" = n.ad AND e."userId" = n."user" WHERE e."occurredAt" <= $3 AND ${condition} ORDER BY e."occurredAt" DESC LIMIT 1`
+    if (kind === 'CONVERSION') {
+      await this.database.sql(
+        `WITH named AS (${named}), last AS (${found(`e.clicked AND NOT e.converted AND e."decisionId" IS NULL AND COALESCE(e."clickedAt", e."occurredAt") >= $3::timestamptz - make_interval(days => n.days)`)})
+         UPDATE "AdLogEntry" e SET converted = true, "convertedAt" = $3, "conversionValueMicros" = $4 FROM last WHERE e.id = last.id`,
+        [ad, user, at, valueMicros],
+      )
+      return
+    }
+    const last =
+      kind === 'CLICK'
+        ? found(`NOT e.clicked AND e."occurredAt" >= $3::timestamptz - interval '1 day'`)
+        : 'SELECT NULL::bigint AS id WHERE false'
+    await this.database.sql(
+      `WITH named AS (${named}), last AS (${last}), changed AS (UPDATE "AdLogEntry" e SET clicked = true, "clickedAt" = $3 FROM last WHERE e.id = last.id RETURNING e.id)
+       INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt")
+       SELECT 'segment:' || $4, n.ad, n."user", $3, $5, CASE WHEN $5 THEN $3::timestamptz END FROM named n WHERE NOT EXISTS (SELECT 1 FROM changed) ON CONFLICT ("messageId") DO NOTHING`,
+      [ad, user, at, messageId, kind === 'CLICK'],
+    )
+  }
+
   /** When the newest impression was shown. */
   async newest(): Promise<Date | null> {
     return (await this.database.sql<{ at: Date | null }>('SELECT max("occurredAt") AS at FROM "AdLogEntry"'))[0].at

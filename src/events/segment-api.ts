@@ -20,7 +20,13 @@ type MessageType = (typeof TYPES)[number]
  * The Segment HTTP tracking API: POST /v1/identify, /v1/track, /v1/page, /v1/screen, /v1/group, /v1/alias, /v1/batch. The ingest key is the user name of
  * Basic authentication. 200 {"success": true} means that everything is committed; a faulty message is 400 and names its place.
  */
-export function segmentApi(events: EventsService, authenticator: Authenticator, now: () => Date = () => new Date()) {
+export function segmentApi(
+  events: EventsService,
+  authenticator: Authenticator,
+  /** Others who want to know what came in, once it is stored. */
+  onMessages: (messages: readonly SegmentMessage[], receivedAt: Date) => Promise<void> = async () => {},
+  now: () => Date = () => new Date(),
+) {
   return (server: FastifyInstance) => {
     server.removeAllContentTypeParsers()
     server.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (request, body, done) => {
@@ -65,6 +71,7 @@ export function segmentApi(events: EventsService, authenticator: Authenticator, 
         ['batch', String(rows[rejected.index].index)],
       )
     for (const message of messages) await review(message, receivedAt)
+    await onMessages(messages, receivedAt)
     return reply.send({ success: true })
   }
 
