@@ -1,6 +1,7 @@
 import { type FormEvent, useEffect, useState } from 'react'
 import { ApiError, keepKey, run, storedKey } from './api.js'
 import { HealthDocument } from './generated/documents.js'
+import { Campaign, Campaigns } from './pages/campaigns.js'
 import { Decisions } from './pages/decisions.js'
 import { Jobs } from './pages/jobs.js'
 import { Model, Models } from './pages/models.js'
@@ -10,7 +11,7 @@ import { Recommendations } from './pages/recommendations.js'
 import { useWords, WordsContext } from './parts.js'
 import { dictionaries, type Language, type Words } from './words.js'
 
-const PAGES = ['overview', 'models', 'recommendations', 'users', 'products', 'jobs', 'decisions'] as const
+const PAGES = ['overview', 'models', 'recommendations', 'campaigns', 'users', 'products', 'jobs', 'decisions'] as const
 type Page = (typeof PAGES)[number]
 
 export function App() {
@@ -133,6 +134,7 @@ function House({ signOut, switcher }: { signOut(): void; switcher: React.ReactNo
 function Content({ page, rest }: { page: Page; rest: string }) {
   if (page === 'models') return rest ? <Model key={rest} id={rest} /> : <Models />
   if (page === 'recommendations') return <Recommendations key={rest} user={rest} />
+  if (page === 'campaigns') return rest ? <Campaign key={rest} id={rest} /> : <Campaigns />
   if (page === 'users') return <Users />
   if (page === 'products') return <Products />
   if (page === 'jobs') return <Jobs />

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import autocannon from 'autocannon'
@@ -104,6 +104,8 @@ interface Round {
   perSecond: number
   p50: number
   p99: number
+  /** Time on a core that the server used for one request; a machine that does other work as well makes requests wait, not this grow. */
+  cpuMicros: number
 }
 
 function rowsOf(name: string, rounds: readonly Round[]): Row[] {
@@ -123,7 +125,26 @@ function rowsOf(name: string, rounds: readonly Round[]): Row[] {
       ratio: '–',
       bar: '< 25 ms',
     },
+    {
+      benchmark: 'the same, time on a core of the server',
+      ours: `${Math.round(middle(round => round.cpuMicros))} µs a request`,
+      peer: '–',
+      ratio: '–',
+      bar: '–',
+    },
   ]
+}
+
+/** Seconds on a core that a process has used so far, where the system tells. */
+function cpuSecondsOf(pid: number | undefined): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ')
+    return (Number(fields[11]) + Number(fields[12])) / 100
+  } catch {
+    return Number.NaN
+  }
 }
 
 /** A dry run of a contextual bid does all that a bid does in memory, and asks the database for nothing. */
@@ -230,6 +251,7 @@ async function startWorld(impressions: number) {
 interface Server {
   url: string
   key: string
+  pid: number | undefined
   stop(): Promise<void>
 }
 
@@ -261,13 +283,14 @@ async function startServer({ app, url, home }: { app: App; url: string; home: st
     })
     child.once('exit', () => failed(new Error('The server did not start')))
   })
-  return { url: found, key: secret, stop }
+  return { url: found, key: secret, pid: child.pid, stop }
 }
 
-async function load({ url, key }: Server, requests: readonly { path: string; body: string }[], duration: number): Promise<Round> {
+async function load({ url, key, pid }: Server, requests: readonly { path: string; body: string }[], duration: number): Promise<Round> {
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
   const answer = await (await fetch(`${url}${requests[0].path}`, { method: 'POST', headers, body: requests[0].body })).text()
   if (!/"Bid"|seatbid/.test(answer)) throw new Error(`A bid was expected: ${answer.slice(0, 500)}`)
+  const before = cpuSecondsOf(pid)
   const result = await autocannon({
     url,
     connections: CONNECTIONS,
@@ -275,5 +298,6 @@ async function load({ url, key }: Server, requests: readonly { path: string; bod
     requests: requests.map(request => ({ ...request, method: 'POST' as const, headers })),
   })
   if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} answers were no success, ${result.errors} requests failed`)
-  return { perSecond: result.requests.average, p50: result.latency.p50, p99: result.latency.p99 }
+  const cpuMicros = ((cpuSecondsOf(pid) - before) * 1e6) / result.requests.total
+  return { perSecond: result.requests.average, p50: result.latency.p50, p99: result.latency.p99, cpuMicros }
 }
