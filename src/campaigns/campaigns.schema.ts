@@ -113,7 +113,10 @@ export class Performance {
   @Field(() => Money, { nullable: true, description: 'Cost a conversion; null without one' })
   cpa!: Money | null
 
-  @Field(() => Float, { nullable: true, description: 'Conversion value over cost; null without cost' })
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Conversion value over cost; null without cost, or while conversions have no known worth',
+  })
   roas!: number | null
 }
 

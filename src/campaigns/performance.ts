@@ -21,7 +21,8 @@ export function performanceOf(row: PerformanceRow | undefined, currency: string)
     ctr: rate(clicks, impressions, FEW_IMPRESSIONS, false),
     cvr: rate(conversions, clicks, FEW_CLICKS, openClicks > clicks / 2),
     cpa: conversions > 0 ? money(BigInt(Math.round(Number(costMicros) / conversions)), currency) : null,
-    roas: costMicros > 0n ? Number(conversionValueMicros) / Number(costMicros) : null,
+    // Conversions that nobody told a worth of are no return of zero.
+    roas: costMicros > 0n && (conversions === 0 || conversionValueMicros > 0n) ? Number(conversionValueMicros) / Number(costMicros) : null,
   }
 }
 

@@ -111,8 +111,8 @@ export function Campaign({ id }: { id: string }) {
           {campaign.status}
           {campaign.primaryStatusReasons.length > 0 && `: ${campaign.primaryStatusReasons.join(', ')}`} · {campaign.biddingStrategy.type}
           {campaign.biddingStrategy.targetCpa && ` ${moneyOf(campaign.biddingStrategy.targetCpa)}`}
-          {campaign.biddingStrategy.targetRoas && ` ${campaign.biddingStrategy.targetRoas}`} · {timeOf(campaign.startsAt)} –{' '}
-          {timeOf(campaign.endsAt)}
+          {campaign.biddingStrategy.targetRoas && ` ${campaign.biddingStrategy.targetRoas}`} · {timeOf(campaign.startsAt)}{' '}
+          {campaign.endsAt && `– ${timeOf(campaign.endsAt)}`}
         </p>
         {campaign.status !== 'ENDED' && (
           <form className="row" key={version} onSubmit={event => void attempt(edit(event))}>
@@ -254,14 +254,14 @@ function Trial({ id }: { id: string }) {
             columns={[
               { title: words.part, cell: row => row.feature },
               { title: words.value, cell: row => row.value },
-              { title: words.weight, cell: row => row.weight.toPrecision(4), isNumber: true },
+              { title: words.weight, cell: row => Number(row.weight.toPrecision(4)).toLocaleString(), isNumber: true },
               {
                 title: '',
                 cell: row => (
                   <svg width="120" height="12" role="presentation">
                     <rect
                       className={row.weight < 0 ? 'minus' : 'plus'}
-                      x={row.weight < 0 ? 60 - (60 * scaled(row, most)) / 1 : 60}
+                      x={row.weight < 0 ? 60 - 60 * scaled(row, most) : 60}
                       width={60 * scaled(row, most)}
                       height="12"
                     />
@@ -367,7 +367,7 @@ function Rate({ value, state, interval }: { value: number | null; state: string;
 }
 
 function percentOf(value: number | null | undefined): string {
-  return typeof value === 'number' ? `${(100 * value).toFixed(2)} %` : '–'
+  return typeof value === 'number' ? `${(100 * value).toFixed(2)}\u00a0%` : '–'
 }
 
 /** Money of single impressions is small. */
