@@ -39,7 +39,7 @@ import { ImportRepository } from './events/import.repository.js'
 import { ImportService } from './events/import.service.js'
 import { importDoor } from './events/import-door.js'
 import { segmentApi } from './events/segment-api.js'
-import { requireScope, Scope } from './graphql/auth.js'
+import { limitedBy, requireScope, Scope } from './graphql/auth.js'
 import { IdempotencyStore } from './graphql/idempotency.js'
 import { type NodeFinders, NodeResolver } from './graphql/node.js'
 import { openDatabase } from './platform/database.js'
@@ -275,17 +275,19 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     health,
     createServer: () => {
       onlineLearning.start()
+      const limiter = createRateLimiter(config.rateLimitPerMinute, redis)
+      const counted = limitedBy(limiter, authenticator)
       return createServer({
         config,
         log,
         metrics,
         resolvers,
         authenticator,
-        limiter: createRateLimiter(config.rateLimitPerMinute, redis),
+        limiter,
         doors: [
-          segmentApi(events, authenticator, (messages, receivedAt) => adEvents.take(messages, receivedAt)),
-          importDoor(imports, authenticator),
-          openrtbDoor({ bidding, repository: biddingRepository, authenticator, metrics, log, currency: config.currency }),
+          segmentApi(events, counted, (messages, receivedAt) => adEvents.take(messages, receivedAt)),
+          importDoor(imports, counted),
+          openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),
         ],
         readiness: () => health.readiness(),
         consoleFolder: join(root, 'dist/console'),

@@ -37,7 +37,7 @@ async function run(role: Role, lifecycle: Lifecycle) {
   if (role === 'worker') return start.runWorker({ config, databaseUrl, log, lifecycle })
   const server = await start.runServer({ config, databaseUrl, log, lifecycle, startedAt })
   if (role === 'all') {
-    keepWorkerRunning(databaseUrl, config, log, lifecycle)
+    keepWorkerRunning({ databaseUrl, config, log, lifecycle, onEnd: server.workerEnded })
     await server.firstModels()
   }
   server.greet()
@@ -54,8 +54,16 @@ async function embeddedDatabase(config: Config, role: Role, log: Log, lifecycle:
   return postgres.url
 }
 
+interface WorkerParts {
+  databaseUrl: string
+  config: Config
+  log: Log
+  lifecycle: Lifecycle
+  onEnd(): Promise<unknown>
+}
+
 /** The worker runs beside the server, so that training never delays an answer; a worker that dies is started again. */
-function keepWorkerRunning(databaseUrl: string, config: Config, log: Log, lifecycle: Lifecycle) {
+function keepWorkerRunning({ databaseUrl, config, log, lifecycle, onEnd }: WorkerParts) {
   let stopping = false
   let restarts = 0
   let child = start()
@@ -68,6 +76,7 @@ function keepWorkerRunning(databaseUrl: string, config: Config, log: Log, lifecy
       if (stopping) return
       const delay = Math.min(30_000, 500 * 2 ** restarts++)
       log.warn('the worker ended and is started again', { code, signal, delay })
+      void onEnd().catch(() => {})
       setTimeout(() => {
         if (!stopping) child = start()
       }, delay).unref()

@@ -45,6 +45,8 @@ export async function runServer({ config, databaseUrl, log, lifecycle, startedAt
   const readyAfter = performance.now() - startedAt
   log.info('server ready', { url, milliseconds: Math.round(readyAfter) })
   return {
+    /** The only worker there is has ended: its jobs need not wait until its silence is noticed. */
+    workerEnded: () => (config.embedded ? app.jobStore.orphanAll() : Promise.resolve(0)),
     firstModels: () => (isDemo ? firstModels(app) : Promise.resolve()),
     greet: () => process.stdout.write(greeting(config, url, keys, isDemo, readyAfter)),
   }

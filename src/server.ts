@@ -17,7 +17,9 @@ import type { Context } from './graphql/context.js'
 import { formatError } from './graphql/errors.js'
 import { DEFAULT_LIMITS, limitsRule } from './graphql/limits.js'
 import { createSchema } from './graphql/schema.js'
+import { knownFault } from './platform/database.js'
 import { DomainError, messageOf, RateLimited, Unauthenticated, Unavailable } from './platform/errors.js'
+import { parseJson } from './platform/json-text.js'
 import { type Log, requestIdInScope, withLogFields } from './platform/log.js'
 import type { Metrics } from './platform/metrics.js'
 import type { RateLimiter } from './platform/rate-limit.js'
@@ -89,7 +91,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   fastify.addHook('onResponse', async request => clearTimeout(timers.get(request)))
   fastify.addHook('onRequestAbort', async request => clearTimeout(timers.get(request)))
   fastify.removeContentTypeParser('application/json')
-  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => parseJson(body as Buffer, done))
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => parseJson(body))
   fastify.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => answerError(error, request, reply, log))
   fastify.setNotFoundHandler((request, reply) =>
     reply.code(404).send({ error: `There is nothing at ${request.method} ${request.url.split('?')[0].slice(0, 200)}` }),
@@ -255,22 +257,33 @@ function serveSubscriptions({ sockets, schema, rules, admit, log }: Subscription
       onSubscribe: async ({ extra }, _id, payload: SubscribePayload) => {
         const running = (open.get(extra) ?? 0) + 1
         if (running > MAX_SUBSCRIPTIONS) return [limit(`One connection may hold ${MAX_SUBSCRIPTIONS} subscriptions`)]
+        // Counted before anything is awaited, so that many at once do not slip through together.
+        open.set(extra, running)
+        const release = () => open.set(extra, Math.max(0, (open.get(extra) ?? 1) - 1))
         try {
           const document = parse(payload.query, { maxTokens: 2_000 })
-          const errors = validate(schema, document, [...specifiedRules, ...rules], { maxErrors: 5 })
-          if (errors.length > 0) return errors
+          // The limits first and alone, so that no other rule walks a document that is too large.
+          const errors = [rules, specifiedRules].reduce<readonly GraphQLError[]>(
+            (found, some) => (found.length > 0 ? found : validate(schema, document, some, { maxErrors: 5 })),
+            [],
+          )
+          if (errors.length > 0) {
+            release()
+            return errors.map(documentFault)
+          }
           const { authorization } = extra as unknown as { authorization: string }
           const contextValue = await admit(authorization, extra.request.socket.remoteAddress ?? '', randomUUID())
-          open.set(extra, running)
           return { schema, document, operationName: payload.operationName, variableValues: payload.variables, contextValue }
         } catch (error) {
-          return [error instanceof GraphQLError ? error : (admissionError(error, log, randomUUID()) as GraphQLError)]
+          release()
+          return [error instanceof GraphQLError ? documentFault(error) : (admissionError(error, log, randomUUID()) as GraphQLError)]
         }
       },
       onError: (_context, _id, _payload, errors) =>
-        errors.map(
-          error => new GraphQLError(error.message, { extensions: formatError(error.toJSON(), error, log, randomUUID()).extensions }),
-        ),
+        errors.map(error => {
+          const { message, extensions } = formatError(error.toJSON(), error, log, randomUUID())
+          return new GraphQLError(message, { ...placeOf(error), extensions })
+        }),
       onNext: (_context, _id, _payload, _args, result) =>
         result.errors
           ? { ...result, errors: result.errors.map(error => ({ ...formatError(error.toJSON(), error, log, randomUUID()) })) as never }
@@ -282,6 +295,17 @@ function serveSubscriptions({ sockets, schema, rules, admit, log }: Subscription
     sockets,
     20_000,
   )
+}
+
+/** What Apollo would say of a faulty document; over a socket nobody else does. */
+function documentFault(error: GraphQLError): GraphQLError {
+  const isSyntax = error.message.startsWith('Syntax Error')
+  const code = error.extensions.code ?? (isSyntax ? 'GRAPHQL_PARSE_FAILED' : 'GRAPHQL_VALIDATION_FAILED')
+  return new GraphQLError(error.message, { ...placeOf(error), extensions: { ...error.extensions, code } })
+}
+
+function placeOf({ nodes, source, positions, path }: GraphQLError) {
+  return { nodes, source, positions, path }
 }
 
 function limit(sentence: string) {
@@ -338,16 +362,8 @@ function errorCode(body: { kind: string; singleResult?: { errors?: readonly { ex
   return String(body.singleResult?.errors?.[0]?.extensions?.code ?? 'ERROR')
 }
 
-function parseJson(body: Buffer, done: (error: Error | null, value?: unknown) => void) {
-  try {
-    done(null, JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body)))
-  } catch (error) {
-    const sentence = error instanceof SyntaxError ? `The body is not JSON: ${error.message.slice(0, 200)}` : 'The body is not UTF-8'
-    done(Object.assign(new Error(sentence), { statusCode: 400 }))
-  }
-}
-
-function answerError(error: Error & { statusCode?: number; code?: string }, request: FastifyRequest, reply: FastifyReply, log: Log) {
+function answerError(thrown: Error & { statusCode?: number; code?: string }, request: FastifyRequest, reply: FastifyReply, log: Log) {
+  const error = knownFault(thrown) ?? thrown
   const isGraphQL = request.url.startsWith('/graphql')
   const status = statusOf(error)
   if (status >= 500 && !(error instanceof DomainError))
@@ -357,6 +373,7 @@ function answerError(error: Error & { statusCode?: number; code?: string }, requ
       ? 'Something went wrong on our side; the request id finds it in the log'
       : error.message
   if (reply.sent || reply.raw.headersSent) return
+  if (error instanceof RateLimited) void reply.header('retry-after', String(error.details.retryAfterSeconds))
   const code =
     status === 401
       ? 'UNAUTHENTICATED'
@@ -364,9 +381,13 @@ function answerError(error: Error & { statusCode?: number; code?: string }, requ
         ? 'FORBIDDEN'
         : status === 429
           ? 'RATE_LIMITED'
-          : status >= 500
-            ? 'INTERNAL_SERVER_ERROR'
-            : 'BAD_REQUEST'
+          : status === 503
+            ? 'UNAVAILABLE'
+            : status >= 500
+              ? 'INTERNAL_SERVER_ERROR'
+              : 'BAD_REQUEST'
+  if (error instanceof DomainError && status >= 500)
+    log.error('a request failed for want of a part', { requestId: request.id, route: request.url.split('?')[0], error: thrown.message })
   if (isGraphQL)
     return reply
       .code(status)

@@ -12,6 +12,9 @@ import type { JobsService } from './job.service.js'
 class JobsArgs extends PageArgs {
   @Field(() => JobState, { nullable: true })
   state?: JobState | null
+
+  @Field(() => ID, { nullable: true, description: 'Only the parts of this job; without it, only jobs that are no parts' })
+  parentId?: string | null
 }
 
 @Resolver(() => JobType)
@@ -26,14 +29,24 @@ export class JobsResolver {
 
   @Authorized(Scope.JOBS_READ)
   @Query(() => JobConnection, { name: 'jobs', description: 'Jobs, newest first; the failed ones are the dead letters. Scope: jobs:read.' })
-  list(@Args(() => JobsArgs) args: JobsArgs) {
-    return this.jobs.page(args)
+  list(@Args(() => JobsArgs) { parentId, ...args }: JobsArgs) {
+    return this.jobs.page({ ...args, parentId: parentId && decodeId('Job', parentId, 'parentId') })
   }
 
   @Authorized(Scope.JOBS_WRITE)
-  @Mutation(() => JobPayload, { description: 'Cancels a waiting job at once and asks a running one to stop. Scope: jobs:write.' })
+  @Mutation(() => JobPayload, {
+    description: 'Cancels a waiting job at once and asks a running one to stop, with all its parts. Scope: jobs:write.',
+  })
   jobCancel(@Arg('id', () => ID) id: string) {
     return payload(() => this.jobs.cancel(decodeId('Job', id)))
+  }
+
+  @Authorized(Scope.JOBS_WRITE)
+  @Mutation(() => JobPayload, {
+    description: 'Begins a job again that failed or was cancelled; parts that were completed are not done again. Scope: jobs:write.',
+  })
+  jobRetry(@Arg('id', () => ID) id: string) {
+    return payload(() => this.jobs.retry(decodeId('Job', id)))
   }
 
   @Authorized(Scope.JOBS_READ)

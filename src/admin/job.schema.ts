@@ -1,4 +1,4 @@
-import { Field, Float, Int, ObjectType, registerEnumType } from 'type-graphql'
+import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql'
 import { connectionType } from '../graphql/connection.js'
 import { NodeType } from '../graphql/node.js'
 import { encodeId } from '../graphql/node-id.js'
@@ -38,6 +38,12 @@ export class JobType extends NodeType {
   @Field(() => String, { description: 'manual, schedule, or the signal that started it' })
   trigger!: string
 
+  @Field(() => Int, { nullable: true, description: 'Into how many parts it was cut, if it was; jobs(parentId:) lists them' })
+  parts!: number | null
+
+  @Field(() => ID, { nullable: true, description: 'The job whose part this is' })
+  parentId!: string | null
+
   @Field(() => DateTime)
   createdAt!: Date
 
@@ -47,8 +53,8 @@ export class JobType extends NodeType {
   @Field(() => DateTime, { nullable: true })
   finishedAt!: Date | null
 
-  static of({ id, ...row }: JobRow): JobType {
-    return Object.assign(new JobType(), row, { id: encodeId('Job', id) })
+  static of({ id, parentId, ...row }: JobRow): JobType {
+    return Object.assign(new JobType(), row, { id: encodeId('Job', id), parentId: parentId && encodeId('Job', parentId) })
   }
 }
 

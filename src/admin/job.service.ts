@@ -3,7 +3,7 @@ import { timeOf } from '../graphql/cursor.js'
 import { NotFound } from '../platform/errors.js'
 import type { JobState } from '../platform/generated/prisma/enums.js'
 import type { Jobs } from '../platform/job-runner.js'
-import type { JobRow, JobStore } from '../platform/job-store.js'
+import type { JobFilter, JobRow, JobStore } from '../platform/job-store.js'
 import type { Signals } from '../platform/signals.js'
 import { JobType } from './job.schema.js'
 
@@ -24,19 +24,23 @@ export class JobsService {
     return row ? JobType.of(row) : null
   }
 
-  page({ first, after, state }: { first: number; after?: string; state?: JobState | null }): Promise<Connection<JobType>> {
+  page({ first, after, ...filter }: { first: number; after?: string } & JobFilter): Promise<Connection<JobType>> {
     return pageOf<JobRow, JobType>({
       first,
       after,
-      fetch: (cursor, limit) => this.store.page(state, cursor && { createdAt: timeOf(cursor), id: cursor[1] }, limit),
+      fetch: (cursor, limit) => this.store.page(filter, cursor && { createdAt: timeOf(cursor), id: cursor[1] }, limit),
       cursorOf: row => [row.createdAt.toISOString(), row.id],
       nodeOf: row => JobType.of(row),
-      count: () => this.store.count(state),
+      count: () => this.store.count(filter),
     })
   }
 
   async cancel(id: string): Promise<{ job: JobType }> {
     return { job: JobType.of(await this.jobs.cancel(id)) }
+  }
+
+  async retry(id: string): Promise<{ job: JobType }> {
+    return { job: JobType.of(await this.jobs.retry(id)) }
   }
 
   /** The job as it is now and after every change, until it has ended. */

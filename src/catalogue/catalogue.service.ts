@@ -6,6 +6,7 @@ import type { Context } from '../graphql/context.js'
 import { intIdOf, timeOf } from '../graphql/cursor.js'
 import { intKeyOf } from '../graphql/node-id.js'
 import { changesOf, type FieldChange } from '../graphql/upsert-preview.js'
+import { createBatcher } from '../platform/batcher.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import type { Signals } from '../platform/signals.js'
 import { cleanVersion } from '../platform/upsert.js'
@@ -27,6 +28,7 @@ interface PageRequest {
 
 const CACHED_PRODUCTS = 20_000
 const CACHE_TTL_MS = 5_000
+const LARGEST_READ = 5_000
 
 /** What the shop sells. Products are read from memory, at most five seconds old, and at once when `catalogue.changed` names them. */
 export class CatalogueService {
@@ -34,6 +36,8 @@ export class CatalogueService {
   /** Grows with every invalidation, so that a read which began before one is not kept after it. */
   private invalidations = 0
   private readonly unsubscribe: () => void
+  /** One statement for all products that are missed at a time, by however many fields. */
+  private readonly readOne = createBatcher((ids: number[]) => this.read(ids), LARGEST_READ)
 
   constructor(
     private readonly products: CatalogueRepository,
@@ -52,7 +56,7 @@ export class CatalogueService {
       if (product) found.set(id, product)
       else missing.push(id)
     }
-    if (missing.length > 0) for (const product of await this.read(missing)) found.set(product.key, product)
+    for (const product of await Promise.all(missing.map(this.readOne))) if (product) found.set(product.key, product)
     return found
   }
 
@@ -151,11 +155,11 @@ export class CatalogueService {
     this.unsubscribe()
   }
 
-  private async read(ids: number[]): Promise<ProductType[]> {
+  private async read(ids: number[]): Promise<(ProductType | undefined)[]> {
     const { invalidations } = this
-    const products = (await this.products.byIds(ids)).map(row => ProductType.of(row))
-    if (invalidations === this.invalidations) for (const product of products) this.cache.set(product.key, product)
-    return products
+    const products = new Map((await this.products.byIds([...new Set(ids)])).map(row => [row.id, ProductType.of(row)]))
+    if (invalidations === this.invalidations) for (const product of products.values()) this.cache.set(product.key, product)
+    return ids.map(id => products.get(id))
   }
 
   private async refusal({ externalId, isComplete }: CleanProduct, expectedVersion?: number) {

@@ -3,13 +3,41 @@ import { parseArgs } from 'node:util'
 import { bidding } from './protocols/bidding.js'
 import { avazu, criteo } from './protocols/clicks.js'
 import { rating, topN } from './protocols/folder.js'
+import { banking77, smp } from './protocols/intents.js'
 import { ml100k } from './protocols/ml-100k.js'
+import { onlineRetail } from './protocols/online-retail.js'
+import { onlineRetailCustomers } from './protocols/online-retail-customers.js'
+import { opinion } from './protocols/opinion.js'
 import { adult, ctr, onlineShoppers, propensity } from './protocols/propensity.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
+import { lcqmc, stackFaq } from './protocols/retrieval.js'
+import { sentimentEn, sentimentZh } from './protocols/sentiment.js'
 import { cdnow, clv } from './protocols/value.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN, bidding, criteo, avazu, cdnow, clv, adult, onlineShoppers, propensity, ctr]
+const protocols: readonly Protocol[] = [
+  ml100k,
+  rating,
+  topN,
+  bidding,
+  criteo,
+  avazu,
+  cdnow,
+  clv,
+  adult,
+  onlineShoppers,
+  propensity,
+  ctr,
+  onlineRetailCustomers,
+  onlineRetail,
+  sentimentZh,
+  sentimentEn,
+  banking77,
+  smp,
+  stackFaq,
+  lcqmc,
+  opinion,
+]
 
 try {
   await run()
@@ -48,8 +76,8 @@ async function run() {
     for (const title of new Set(results.map(titleOf))) process.stdout.write(tableOf(results.filter(result => titleOf(result) === title)))
 }
 
-function flat({ protocol, part, method, metrics, seconds, peakMegabytes }: MethodResult) {
-  return { protocol, ...(part ? { part } : {}), method, ...metrics, seconds: Number(seconds.toFixed(3)), peakMegabytes }
+function flat({ protocol, part, slot, method, metrics, seconds, peakMegabytes }: MethodResult) {
+  return { protocol, ...(slot ? { slot } : part ? { part } : {}), method, ...metrics, seconds: Number(seconds.toFixed(3)), peakMegabytes }
 }
 
 function titleOf({ protocol, part }: MethodResult): string {
@@ -61,7 +89,7 @@ function tableOf(results: readonly MethodResult[]): string {
   const header = [titleOf(results[0]), ...names, 'seconds', 'MB']
   const rows = results.map(({ method, metrics, seconds, peakMegabytes }) => [
     method,
-    ...names.map(name => shown(metrics[name])),
+    ...names.map(name => (metrics[name] === undefined ? '' : shown(metrics[name]))),
     seconds.toFixed(2),
     String(peakMegabytes),
   ])

@@ -37,8 +37,10 @@ export interface CleanEvent {
 export interface EventDefaults {
   now: Date
   currency: string
-  /** Id of an event that brings none and has no time of its own either. */
+  /** Id of an event that brings none. */
   fallbackId(): string
+  /** An event that brings no id but a time gets its id from its content, so that a blind resend is recognised. */
+  contentIds: boolean
 }
 
 export const ANONYMOUS = 'anonymous:'
@@ -63,9 +65,9 @@ export class RowFault extends Error {
 
 /**
  * Checks one event. Money is micros, exact; times are ISO 8601 with a zone or epoch milliseconds, from 1970 to a day ahead. A PURCHASE of negative
- * quantity is a REFUND of the positive one. An event without a messageId gets one from its content, so that a blind resend is recognised.
+ * quantity is a REFUND of the positive one.
  */
-export function cleanEvent(raw: RawEvent, { now, currency, fallbackId }: EventDefaults): CleanEvent {
+export function cleanEvent(raw: RawEvent, { now, currency, fallbackId, contentIds }: EventDefaults): CleanEvent {
   const userId = optionalId(raw.userId, 'userId')
   const anonymousId = optionalId(raw.anonymousId, 'anonymousId')
   if (userId === null && anonymousId === null) throw new RowFault('userId', 'userId or anonymousId is needed')
@@ -94,7 +96,7 @@ export function cleanEvent(raw: RawEvent, { now, currency, fallbackId }: EventDe
   }
   if (type === 'RATING' && event.value === null) throw new RowFault('value', 'a RATING needs a value')
   const messageId = optionalId(raw.messageId, 'messageId')
-  return { messageId: messageId ?? (isTimed ? contentId(event) : fallbackId()), ...event }
+  return { messageId: messageId ?? (isTimed && contentIds ? contentId(event) : fallbackId()), ...event }
 }
 
 /** The sentence of whatever a row's check threw; other errors are passed on. */
@@ -134,7 +136,7 @@ export function microsOf(value: unknown, field = 'price'): bigint | null {
     if (whole !== undefined && sign === '' && fraction.length <= 6 && Number(whole) <= LARGEST_PRICE)
       return BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(6, '0'))
   }
-  const number = optionalNumber(value, field, Number.NEGATIVE_INFINITY, LARGEST_PRICE) as number
+  const number = optionalNumber(value, field, -LARGEST_PRICE, LARGEST_PRICE) as number
   if (number < 0) throw new RowFault(field, `${field} must not be negative, it is ${number}`)
   return BigInt(Math.round(number * 1_000_000))
 }

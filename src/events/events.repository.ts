@@ -43,13 +43,6 @@ export class EventsRepository {
     return new Set(rows.map(row => row.externalId))
   }
 
-  async linkedVisitors(anonymousIds: readonly string[]): Promise<Set<string>> {
-    const rows = await this.database.sql<{ anonymousId: string }>('SELECT "anonymousId" FROM "UserAlias" WHERE "anonymousId" = ANY($1)', [
-      anonymousIds,
-    ])
-    return new Set(rows.map(row => row.anonymousId))
-  }
-
   /** Visitors that nobody has seen before, known by their anonymous id only. */
   async createVisitors(visitors: readonly { user: string; anonymousId: string }[]): Promise<void> {
     if (visitors.length === 0) return

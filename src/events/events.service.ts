@@ -5,7 +5,7 @@ import type { Signals } from '../platform/signals.js'
 import { v7 } from '../platform/uuid.js'
 import type { UserFacts } from '../users/user-rules.js'
 import type { UsersService } from '../users/users.service.js'
-import { ANONYMOUS, type CleanEvent, cleanEvent, faultOf, optionalId, type RawEvent } from './event-rules.js'
+import { type CleanEvent, cleanEvent, type EventDefaults, faultOf, optionalId, type RawEvent } from './event-rules.js'
 import type { EventsRepository } from './events.repository.js'
 
 export type RowStatus = 'ACCEPTED' | 'DUPLICATE' | 'REJECTED'
@@ -47,11 +47,17 @@ export class EventsService {
     private readonly now: () => Date = () => new Date(),
   ) {}
 
-  /** Stores up to 1,000 events; each row has its own result, a faulty one stops nothing. When this returns, the accepted ones are committed. */
-  async track(rows: readonly RawEvent[], most = MOST_EVENTS): Promise<TrackOutcome> {
+  /**
+   * Stores up to 1,000 events; each row has its own result, a faulty one stops nothing. When this returns, the accepted ones are committed.
+   * Rows of the same entry in `groups` are stored or rejected together.
+   */
+  async track(
+    rows: readonly RawEvent[],
+    { most = MOST_EVENTS, groups }: { most?: number; groups?: readonly number[] } = {},
+  ): Promise<TrackOutcome> {
     if (rows.length > most)
       throw new InvalidInput(`At most ${most} events at once, not ${rows.length}; use the bulk import for more`, {}, ['events'])
-    const defaults = { now: this.now(), currency: this.settings.currency, fallbackId: () => `once:${randomUUID()}` }
+    const defaults = this.defaults()
     const results: RowResult[] = []
     const clean: { event: CleanEvent; index: number }[] = []
     for (const [index, row] of rows.entries()) {
@@ -66,12 +72,17 @@ export class EventsService {
         })
       }
     }
-    results.push(...(await this.store(clean)))
+    results.push(...(await this.store(clean, groups)))
     results.sort((a, b) => a.index - b.index)
     const count = (status: RowStatus) => results.filter(result => result.status === status).length
     const outcome = { results, accepted: count('ACCEPTED'), duplicates: count('DUPLICATE'), rejected: count('REJECTED') }
     await this.announce(outcome.accepted)
     return outcome
+  }
+
+  /** Throws the fault of an event that could not be stored. */
+  check(row: RawEvent): void {
+    cleanEvent(row, this.defaults())
   }
 
   /** Segment's identify: facts of a user, and the anonymous id the same person had before. */
@@ -99,21 +110,23 @@ export class EventsService {
     if (await this.events.addReview({ id, ...review })) await this.signals.announce('review.posted', { reviewId: id })
   }
 
-  private async store(rows: readonly { event: CleanEvent; index: number }[]): Promise<RowResult[]> {
+  private defaults(): EventDefaults {
+    return { now: this.now(), currency: this.settings.currency, fallbackId: () => `once:${randomUUID()}`, contentIds: true }
+  }
+
+  private async store(rows: readonly { event: CleanEvent; index: number }[], groups?: readonly number[]): Promise<RowResult[]> {
     if (rows.length === 0) return []
-    const stored = await this.events.insert(rows.map(({ event }) => event))
-    let missing = rows.filter(({ event }) => !stored.has(event.messageId))
-    const faults = new Map<number, string>()
-    if (missing.length > 0) {
-      const known = await this.events.known(missing.map(({ event }) => event.messageId))
-      missing = missing.filter(({ event }) => !known.has(event.messageId))
+    const faults = this.settings.unknownReferences === 'reject' ? await this.unknownReferences(rows, groups) : new Map<number, string>()
+    const good = faults.size === 0 ? rows : rows.filter(({ index }) => !faults.has(index))
+    const stored = await this.events.insert(good.map(({ event }) => event))
+    if (this.settings.unknownReferences === 'stub' && stored.size < good.length) {
+      // Most events name whom we know; only what was not stored is looked at again.
+      const others = good.filter(({ event }) => !stored.has(event.messageId))
+      const known = await this.events.known(others.map(({ event }) => event.messageId))
+      const missing = others.filter(({ event }) => !known.has(event.messageId)).map(({ event }) => event)
       if (missing.length > 0) {
-        if (this.settings.unknownReferences === 'reject')
-          for (const [index, fault] of await this.unknownReferences(missing)) faults.set(index, fault)
-        else {
-          await this.createStubs(missing.map(({ event }) => event))
-          for (const messageId of await this.events.insert(missing.map(({ event }) => event))) stored.add(messageId)
-        }
+        await this.createStubs(missing)
+        for (const messageId of await this.events.insert(missing)) stored.add(messageId)
       }
     }
     return rows.map(({ event: { messageId }, index }) => {
@@ -135,19 +148,32 @@ export class EventsService {
     if (products.length > 0) await this.catalogue.ensureStubs(products)
   }
 
-  /** In a shop that refuses strangers: which rows name one. Anonymous visitors are strangers by nature and are always taken in. */
-  private async unknownReferences(rows: readonly { event: CleanEvent; index: number }[]): Promise<Map<number, string>> {
-    const visitors = rows.filter(({ event }) => event.anonymousId !== null).map(({ event }) => event)
-    await this.events.createVisitors(visitors.map(({ user, anonymousId }) => ({ user, anonymousId: anonymousId as string })))
-    const users = await this.events.knownUsers(rows.map(({ event }) => event.user))
+  /**
+   * In a shop that refuses strangers: which rows name one, and those that stand or fall with them. Anonymous visitors are strangers by nature and are
+   * always taken in.
+   */
+  private async unknownReferences(
+    rows: readonly { event: CleanEvent; index: number }[],
+    groups?: readonly number[],
+  ): Promise<Map<number, string>> {
+    const users = await this.events.knownUsers([...new Set(rows.map(({ event }) => event.user))])
     const products = await this.catalogue.byExternalIds([...new Set(rows.flatMap(({ event }) => event.product ?? []))])
     const faults = new Map<number, string>()
     for (const { event, index } of rows) {
-      if (!users.has(event.user) && !event.user.startsWith(ANONYMOUS))
+      if (event.anonymousId === null && !users.has(event.user))
         faults.set(index, `userId names nobody: ${JSON.stringify(event.user.slice(0, 60))}`)
       else if (event.product !== null && !products.has(event.product))
         faults.set(index, `productId names no product: ${JSON.stringify(event.product.slice(0, 60))}`)
     }
+    if (groups) {
+      const faulty = new Map([...faults].map(([index, fault]) => [groups[index], fault]))
+      for (const { index } of rows) {
+        const fault = faulty.get(groups[index])
+        if (fault !== undefined && !faults.has(index)) faults.set(index, fault)
+      }
+    }
+    const visitors = rows.filter(({ event, index }) => event.anonymousId !== null && !faults.has(index)).map(({ event }) => event)
+    await this.events.createVisitors(visitors.map(({ user, anonymousId }) => ({ user, anonymousId: anonymousId as string })))
     return faults
   }
 

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Cell } from '../platform/bulk.js'
 import { cleanUser, type UserFacts } from '../users/user-rules.js'
 import {
@@ -33,8 +32,13 @@ export interface ImportKind {
   columns: readonly (readonly [name: string, type: string])[]
   /** Cells of one row; throws `RowFault` or `DomainError` with a sentence. */
   cells(record: ImportRecord, context: RowContext): Cell[]
-  /** Statements over the staging table `staged`, run in order in the batch's transaction; the last returns `merged` as a count. */
-  merge(options: { unknownReferences: 'stub' | 'reject' }): readonly string[]
+  /** Place among the cells of what makes a row the same as another one: the first of a file counts, the others are duplicates. */
+  firstOf?: number
+  /**
+   * Statements over the staging table `staged`, run in order in the batch's transaction; the rows that the last one wrote are those merged.
+   * Not `careful`, they may fail with a unique violation when another writer brings the same rows at the same moment.
+   */
+  merge(options: { unknownReferences: 'stub' | 'reject'; careful: boolean }): readonly string[]
   /** SQL that selects (line, reason) of staged rows that may not be merged. */
   refusals?(options: { unknownReferences: 'stub' | 'reject' }): string
 }
@@ -49,6 +53,7 @@ const STUB_PRODUCTS = `
 
 const events: ImportKind = {
   needs: [['userId', 'anonymousId'], ['type']],
+  firstOf: 0,
   columns: [
     ['message', 'text'],
     ['owner', 'text'],
@@ -64,11 +69,8 @@ const events: ImportKind = {
   ],
   cells: (record, { now, currency: accountCurrency, fileId, line }) => {
     // Two equal lines without an id are two events, and stay the same two when the file is sent again: the id is the file's and the line's.
-    const messageId = isAbsent(record.messageId) ? `import:${fileId}:${line}` : record.messageId
-    const event: CleanEvent = cleanEvent(
-      { ...record, messageId },
-      { now, currency: accountCurrency, fallbackId: () => `import:${fileId}:${line}` },
-    )
+    const fallbackId = () => `import:${fileId}:${line}`
+    const event: CleanEvent = cleanEvent(record, { now, currency: accountCurrency, fallbackId, contentIds: false })
     return [
       event.messageId,
       event.user,
@@ -89,18 +91,18 @@ const events: ImportKind = {
       : `SELECT s.line, CASE WHEN u.id IS NULL AND s.anon IS NULL THEN 'userId names nobody' ELSE 'productId names no product' END AS reason FROM staged s
          LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
          WHERE (u.id IS NULL AND s.anon IS NULL) OR (s.product IS NOT NULL AND p.id IS NULL)`,
-  merge: ({ unknownReferences }) => [
+  merge: ({ unknownReferences, careful }) => [
     ...(unknownReferences === 'stub'
       ? [STUB_USERS('s.owner', 's.anon IS NOT NULL'), STUB_PRODUCTS]
       : [STUB_USERS('CASE WHEN s.anon IS NOT NULL THEN s.owner END', 'true')]),
     `INSERT INTO "UserAlias" ("anonymousId", "userId") SELECT DISTINCT ON (s.anon) s.anon, u.id FROM staged s JOIN "User" u ON u."externalId" = s.owner WHERE s.anon IS NOT NULL ON CONFLICT DO NOTHING`,
-    `WITH merged AS (
-       INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
-       SELECT s.message, COALESCE(a."userId", u.id), p.id, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties
-       FROM staged s JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "UserAlias" a ON a."anonymousId" = s.anon LEFT JOIN "Product" p ON p."externalId" = s.product
-       WHERE s.product IS NULL OR p.id IS NOT NULL
-       ON CONFLICT ("messageId") DO NOTHING RETURNING 1)
-     SELECT count(*)::int AS merged FROM merged`,
+    // Looking first and inserting plainly is much cheaper than ON CONFLICT, which writes every row twice into the log. The look-up is a
+    // subquery, so that it goes by the index however large the table and however old its statistics.
+    `INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
+     SELECT s.message, COALESCE(a."userId", u.id), p.id, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties
+     FROM staged s JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "UserAlias" a ON a."anonymousId" = s.anon LEFT JOIN "Product" p ON p."externalId" = s.product
+     WHERE (s.product IS NULL OR p.id IS NOT NULL) AND (SELECT e.id FROM "Event" e WHERE e."messageId" = s.message) IS NULL
+     ${careful ? 'ON CONFLICT ("messageId") DO NOTHING' : ''}`,
   ],
 }
 
@@ -133,14 +135,12 @@ const users: ImportKind = {
     return [externalId, ...USER_COLUMNS.map(([name]) => (changes[name]?.value ?? null) as Cell), (changes.traits?.value ?? null) as Cell]
   },
   merge: () => [
-    `WITH merged AS (
-       INSERT INTO "User" ("externalId", ${USER_COLUMNS.map(([name]) => `"${name}"`).join(', ')}, traits)
-       SELECT DISTINCT ON (key) key, ${USER_COLUMNS.map(([name]) => (name === 'createdAt' ? 'COALESCE(s."createdAt", now())' : `s."${name}"`)).join(', ')}, COALESCE(s.traits, '{}') FROM staged s ORDER BY key, line DESC
-       ON CONFLICT ("externalId") DO UPDATE SET ${USER_COLUMNS.filter(([name]) => name !== 'createdAt')
-         .map(([name]) => `"${name}" = COALESCE(EXCLUDED."${name}", "User"."${name}")`)
-         .join(', ')},
-         traits = "User".traits || EXCLUDED.traits, version = "User".version + 1, "updatedAt" = now() RETURNING 1)
-     SELECT count(*)::int AS merged FROM merged`,
+    `INSERT INTO "User" ("externalId", ${USER_COLUMNS.map(([name]) => `"${name}"`).join(', ')}, traits)
+     SELECT DISTINCT ON (key) key, ${USER_COLUMNS.map(([name]) => (name === 'createdAt' ? 'COALESCE(s."createdAt", now())' : `s."${name}"`)).join(', ')}, COALESCE(s.traits, '{}') FROM staged s ORDER BY key, line DESC
+     ON CONFLICT ("externalId") DO UPDATE SET ${USER_COLUMNS.filter(([name]) => name !== 'createdAt')
+       .map(([name]) => `"${name}" = COALESCE(EXCLUDED."${name}", "User"."${name}")`)
+       .join(', ')},
+       traits = "User".traits || EXCLUDED.traits, version = "User".version + 1, "updatedAt" = now()`,
   ],
 }
 
@@ -180,15 +180,13 @@ const products: ImportKind = {
     ]
   },
   merge: () => [
-    `WITH merged AS (
-       INSERT INTO "Product" ("externalId", title, description, categories, brand, "priceMicros", "currencyCode", "marginShare", stock, attributes)
-       SELECT DISTINCT ON (key) key, title, description, COALESCE(categories, '{}'), brand, price, currency, margin, stock, COALESCE(attributes, '{}') FROM staged ORDER BY key, line DESC
-       ON CONFLICT ("externalId") DO UPDATE SET title = EXCLUDED.title, description = COALESCE(EXCLUDED.description, "Product".description),
-         categories = CASE WHEN EXCLUDED.categories = '{}' THEN "Product".categories ELSE EXCLUDED.categories END, brand = COALESCE(EXCLUDED.brand, "Product".brand),
-         "priceMicros" = COALESCE(EXCLUDED."priceMicros", "Product"."priceMicros"), "currencyCode" = COALESCE(EXCLUDED."currencyCode", "Product"."currencyCode"),
-         "marginShare" = COALESCE(EXCLUDED."marginShare", "Product"."marginShare"), stock = COALESCE(EXCLUDED.stock, "Product".stock), attributes = "Product".attributes || EXCLUDED.attributes,
-         stub = false, version = "Product".version + 1, "updatedAt" = now() RETURNING 1)
-     SELECT count(*)::int AS merged FROM merged`,
+    `INSERT INTO "Product" ("externalId", title, description, categories, brand, "priceMicros", "currencyCode", "marginShare", stock, attributes)
+     SELECT DISTINCT ON (key) key, title, description, COALESCE(categories, '{}'), brand, price, currency, margin, stock, COALESCE(attributes, '{}') FROM staged ORDER BY key, line DESC
+     ON CONFLICT ("externalId") DO UPDATE SET title = EXCLUDED.title, description = COALESCE(EXCLUDED.description, "Product".description),
+       categories = CASE WHEN EXCLUDED.categories = '{}' THEN "Product".categories ELSE EXCLUDED.categories END, brand = COALESCE(EXCLUDED.brand, "Product".brand),
+       "priceMicros" = COALESCE(EXCLUDED."priceMicros", "Product"."priceMicros"), "currencyCode" = COALESCE(EXCLUDED."currencyCode", "Product"."currencyCode"),
+       "marginShare" = COALESCE(EXCLUDED."marginShare", "Product"."marginShare"), stock = COALESCE(EXCLUDED.stock, "Product".stock), attributes = "Product".attributes || EXCLUDED.attributes,
+       stub = false, version = "Product".version + 1, "updatedAt" = now()`,
   ],
 }
 
@@ -221,11 +219,9 @@ const reviews: ImportKind = {
   merge: () => [
     STUB_USERS('s.owner'),
     STUB_PRODUCTS,
-    `WITH merged AS (
-       INSERT INTO "Review" (id, "externalId", "userId", "productId", text, rating, locale, "createdAt")
-       SELECT gen_random_uuid()::text, s.key, u.id, p.id, s.text, s.rating, s.locale, s.at FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
-       ON CONFLICT ("externalId") DO NOTHING RETURNING 1)
-     SELECT count(*)::int AS merged FROM merged`,
+    `INSERT INTO "Review" (id, "externalId", "userId", "productId", text, rating, locale, "createdAt")
+     SELECT gen_random_uuid()::text, s.key, u.id, p.id, s.text, s.rating, s.locale, s.at FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
+     ON CONFLICT ("externalId") DO NOTHING`,
   ],
 }
 
@@ -275,16 +271,14 @@ const adLog: ImportKind = {
   merge: () => [
     STUB_USERS('s.owner'),
     // The same impression again brings what was not known before: a click or a conversion that came late.
-    `WITH merged AS (
-       INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt", converted, "convertedAt", "costMicros", "conversionValueMicros", context)
+    `INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt", converted, "convertedAt", "costMicros", "conversionValueMicros", context)
        SELECT DISTINCT ON (s.message) s.message, a.id, u.id, s.at, s.clicked, s."clickedAt", s.converted, s."convertedAt", s.cost, s.value, s.context
        FROM staged s JOIN "Ad" a ON a."externalId" = s.ad LEFT JOIN "User" u ON u."externalId" = s.owner ORDER BY s.message, s.line DESC
        ON CONFLICT ("messageId") DO UPDATE SET clicked = "AdLogEntry".clicked OR EXCLUDED.clicked, "clickedAt" = LEAST("AdLogEntry"."clickedAt", EXCLUDED."clickedAt"),
          converted = "AdLogEntry".converted OR EXCLUDED.converted, "convertedAt" = LEAST("AdLogEntry"."convertedAt", EXCLUDED."convertedAt"),
          "costMicros" = GREATEST("AdLogEntry"."costMicros", EXCLUDED."costMicros"), "conversionValueMicros" = GREATEST("AdLogEntry"."conversionValueMicros", EXCLUDED."conversionValueMicros")
        WHERE "AdLogEntry"."decisionId" IS NULL AND (EXCLUDED.clicked AND NOT "AdLogEntry".clicked OR EXCLUDED.converted AND NOT "AdLogEntry".converted
-         OR EXCLUDED."costMicros" > "AdLogEntry"."costMicros" OR EXCLUDED."conversionValueMicros" > "AdLogEntry"."conversionValueMicros") RETURNING 1)
-     SELECT count(*)::int AS merged FROM merged`,
+         OR EXCLUDED."costMicros" > "AdLogEntry"."costMicros" OR EXCLUDED."conversionValueMicros" > "AdLogEntry"."conversionValueMicros")`,
   ],
 }
 
@@ -304,10 +298,6 @@ function namedContext(record: ImportRecord): Record<string, unknown> {
 }
 
 export const IMPORT_KINDS: Readonly<Record<string, ImportKind>> = { users, products, events, reviews, 'ad-log': adLog }
-
-export function contentHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 24)
-}
 
 function flag(value: unknown, field: string): boolean {
   if (isAbsent(value)) return false

@@ -1,11 +1,12 @@
-import { Readable } from 'node:stream'
+import { isUtf8 } from 'node:buffer'
+import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { parse } from 'csv-parse'
 import { InvalidInput } from '../platform/errors.js'
+import { repeatedKey } from '../platform/json-text.js'
 import type { ImportRecord } from './import-kinds.js'
 
 export interface FileRow {
-  /** Line in the file, from 1. */
+  /** Line in the file on which the row begins, from 1. */
   line: number
   raw: string
   /** The row, or why it is none. */
@@ -13,109 +14,269 @@ export interface FileRow {
   fault?: string
 }
 
-const LONGEST_LINE = 1024 * 1024
-const SHOWN_RAW = 20_000
+export type FileFormat = 'ndjson' | 'csv'
+
+export const LONGEST_LINE = 1024 * 1024
+const GUNZIP_CHUNK = 256 * 1024
+const NEWLINE = 10
+/** What the reject file adds to a row; they are no facts of it when it is sent again. */
+const NOTES = ['_line', '_reason']
+/** Stands for bytes that are no UTF-8 until the row is refused: a character that no text may hold, unlike U+FFFD, which one may. */
+const BROKEN = '\u{10FFFF}'
 
 /** The rows of an upload one after the other, from its bytes; memory stays at a few chunks. */
 export async function* rowsOf(
   bytes: AsyncIterable<Buffer>,
-  format: 'ndjson' | 'csv',
+  format: FileFormat,
   compression?: 'gzip',
   onHeader: (header: string) => void = () => {},
 ): AsyncGenerator<FileRow[]> {
-  const plain = compression === 'gzip' ? (Readable.from(bytes).pipe(createGunzip()) as AsyncIterable<Buffer>) : bytes
-  yield* format === 'csv' ? csvRows(plain, onHeader) : jsonRows(plain)
+  const texts = textsOf(compression === 'gzip' ? unpacked(bytes) : bytes)
+  yield* format === 'csv' ? csvRows(texts, onHeader) : jsonRows(texts)
 }
 
-async function* jsonRows(bytes: AsyncIterable<Buffer>): AsyncGenerator<FileRow[]> {
-  const decoder = new TextDecoder('utf-8', { fatal: false })
-  let carry = ''
-  let line = 0
-  const rowOf = (text: string): FileRow | undefined => {
-    line++
-    const raw = text.endsWith('\r') ? text.slice(0, -1) : text
-    if (raw.trim() === '') return undefined
-    if (raw.length > LONGEST_LINE)
-      return { line, raw: raw.slice(0, SHOWN_RAW), fault: `the line has ${raw.length} characters; ${LONGEST_LINE} are allowed` }
-    if (raw.includes('\uFFFD')) return { line, raw: raw.slice(0, SHOWN_RAW), fault: 'the line is not UTF-8' }
-    try {
-      const record = JSON.parse(raw)
-      if (typeof record !== 'object' || record === null || Array.isArray(record))
-        return { line, raw, fault: 'the line is not a JSON object' }
-      return { line, raw, record }
-    } catch (error) {
-      return { line, raw: raw.slice(0, SHOWN_RAW), fault: `the line is not JSON: ${(error as Error).message.slice(0, 120)}` }
-    }
+/** The bytes inside a gzip file; one that is damaged or breaks off is `InvalidInput`. */
+export async function* unpacked(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const gunzip = createGunzip({ chunkSize: GUNZIP_CHUNK })
+  pipeline(Readable.from(bytes), gunzip, () => {})
+  try {
+    for await (const chunk of gunzip) yield chunk as Buffer
+  } catch (error) {
+    const { code } = error as { code?: string }
+    if (!code?.startsWith('Z_')) throw error
+    throw new InvalidInput(`The file is not whole gzip: ${(error as Error).message}`, {}, ['body'])
+  }
+}
+
+/** The file as text in pieces of whole lines (the last may lack its end). Lines beyond the limit are cut just behind it. */
+async function* textsOf(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  let carry: Buffer[] = []
+  let carried = 0
+  let isFirst = true
+  const text = (block: Buffer) => {
+    const decoded = isUtf8(block) ? block.toString('utf8') : decodedByLine(block)
+    const plain = isFirst && decoded.startsWith('\uFEFF') ? decoded.slice(1) : decoded
+    isFirst = false
+    return plain
   }
   for await (const chunk of bytes) {
-    const lines = (carry + decoder.decode(chunk, { stream: true })).split('\n')
-    carry = lines.pop() as string
-    // A line without an end would fill the memory; what is beyond the limit is dropped, the row is rejected.
-    if (carry.length > 4 * LONGEST_LINE) carry = carry.slice(0, LONGEST_LINE + 1)
-    yield lines.flatMap(text => rowOf(text) ?? [])
-  }
-  const last = rowOf(carry + decoder.decode())
-  if (last) yield [last]
-}
-
-async function* csvRows(bytes: AsyncIterable<Buffer>, onHeader: (header: string) => void): AsyncGenerator<FileRow[]> {
-  const parser = parse({
-    bom: true,
-    info: true,
-    raw: true,
-    relax_column_count: true,
-    skip_empty_lines: true,
-    max_record_size: LONGEST_LINE,
-  })
-  const source = Readable.from(bytes)
-  source.on('error', error => parser.destroy(error))
-  source.pipe(parser)
-  let header: string[] | undefined
-  let rows: FileRow[] = []
-  try {
-    for await (const { record: cells, raw, info } of parser as AsyncIterable<{ record: string[]; raw: string; info: { lines: number } }>) {
-      if (!header) {
-        header = cells.map(name => name.trim())
-        onHeader(header.join(','))
-        continue
-      }
-      const line = info.lines
-      if (cells.length !== header.length)
-        rows.push({ line, raw: trimmed(raw), fault: `the row has ${cells.length} cells, the header ${header.length}` })
-      else if (raw.includes('\uFFFD')) rows.push({ line, raw: trimmed(raw), fault: 'the row is not UTF-8' })
-      else rows.push({ line, raw: trimmed(raw), record: Object.fromEntries(header.map((name, at) => [name, cells[at]])) })
-      if (rows.length >= 2_000) {
-        yield rows
-        rows = []
-      }
+    const end = chunk.lastIndexOf(NEWLINE) + 1
+    if (end === 0) {
+      // A line without an end would fill the memory; what is beyond the limit is dropped, and the row refused.
+      if (carried <= LONGEST_LINE) carry.push(chunk.subarray(0, LONGEST_LINE + 4 - carried))
+      carried += chunk.length
+      continue
     }
-  } catch (error) {
-    const { code, lines, message } = error as { code?: string; lines?: number; message: string }
-    if (!code?.startsWith('CSV_')) throw error
-    yield rows
-    throw new InvalidInput(`The file is not CSV from line ${lines} on: ${message.slice(0, 200)}`, { line: lines })
+    // One that was cut ends here; its first newline still belongs to it.
+    yield text(Buffer.concat([...carry, carried > LONGEST_LINE ? chunk.subarray(chunk.indexOf(NEWLINE), end) : chunk.subarray(0, end)]))
+    carry = end < chunk.length ? [chunk.subarray(end)] : []
+    carried = chunk.length - end
   }
-  yield rows
+  if (carried > 0) yield text(Buffer.concat(carry))
 }
 
-function trimmed(raw: string): string {
-  return raw.replace(/\r?\n$/, '').slice(0, SHOWN_RAW)
+/** Decodes lines that are UTF-8, and marks the others. */
+function decodedByLine(block: Buffer): string {
+  let text = ''
+  for (let from = 0; from < block.length; ) {
+    const end = block.indexOf(NEWLINE, from)
+    const line = block.subarray(from, end < 0 ? block.length : end + 1)
+    text += isUtf8(line) ? line.toString('utf8') : line.toString('utf8').replaceAll('\uFFFD', BROKEN)
+    from += line.length
+  }
+  return text
 }
 
-/** The names in the first line of a CSV, from its first bytes. */
+async function* jsonRows(texts: AsyncIterable<string>): AsyncGenerator<FileRow[]> {
+  let line = 0
+  for await (const text of texts) {
+    const lines = text.split('\n')
+    if (lines[lines.length - 1] === '') lines.pop()
+    yield lines.flatMap(each => jsonRow(each, ++line) ?? [])
+  }
+}
+
+function jsonRow(text: string, line: number): FileRow | undefined {
+  const raw = text.endsWith('\r') ? text.slice(0, -1) : text
+  if (raw.trim() === '') return undefined
+  const refused = unreadable(raw, line)
+  if (refused) return refused
+  try {
+    const record = JSON.parse(raw)
+    if (typeof record !== 'object' || record === null || Array.isArray(record)) return { line, raw, fault: 'the line is not a JSON object' }
+    const twice = repeatedKey(raw, record)
+    return twice === undefined ? { line, raw, record } : { line, raw, fault: `the name ${JSON.stringify(twice)} is given twice` }
+  } catch (error) {
+    return { line, raw, fault: `the line is not JSON: ${(error as Error).message.slice(0, 120)}` }
+  }
+}
+
+async function* csvRows(texts: AsyncIterable<string>, onHeader: (header: string) => void): AsyncGenerator<FileRow[]> {
+  let header: string[] | undefined
+  let isResend = false
+  const rowOf = (part: CsvPart): FileRow | undefined => {
+    if (part.cells && header === undefined) {
+      header = checkedNames(part.cells)
+      isResend = NOTES.every(name => header?.includes(name))
+      onHeader(csvLine(isResend ? header.filter(name => !NOTES.includes(name)) : header))
+      return undefined
+    }
+    return part.cells ? csvRow(part, part.cells, header as string[], isResend) : { ...part }
+  }
+  let line = 1
+  let open = ''
+  for await (const text of texts) {
+    const { parts, rest, nextLine } = csvParts(open + text, line, false)
+    open = rest
+    line = nextLine
+    yield parts.flatMap(part => rowOf(part) ?? [])
+  }
+  yield csvParts(open, line, true).parts.flatMap(part => rowOf(part) ?? [])
+}
+
+function csvRow({ line, raw }: CsvPart, cells: string[], header: readonly string[], isResend: boolean): FileRow {
+  const refused = unreadable(raw, line)
+  if (refused) return refused
+  // The notes of a reject file stand last, also behind a row with too many cells.
+  const own = () => (isResend ? csvLine(cells.slice(0, -NOTES.length)) : raw)
+  if (cells.length !== header.length) {
+    const notes = isResend ? NOTES.length : 0
+    return { line, raw: own(), fault: `the row has ${cells.length - notes} cells, the header ${header.length - notes}` }
+  }
+  const record: ImportRecord = {}
+  for (let at = 0; at < header.length; at++) record[header[at]] = cells[at]
+  return { line, raw: own(), record }
+}
+
+function unreadable(raw: string, line: number): FileRow | undefined {
+  if (raw.length > LONGEST_LINE)
+    return {
+      line,
+      raw: raw.slice(0, LONGEST_LINE),
+      fault: `the line has more than ${LONGEST_LINE} characters; what is beyond them was dropped`,
+    }
+  if (raw.includes(BROKEN)) return { line, raw: raw.replaceAll(BROKEN, '\uFFFD'), fault: 'the line is not UTF-8' }
+  return undefined
+}
+
+interface CsvPart {
+  line: number
+  raw: string
+  cells?: string[]
+  fault?: string
+}
+
+/**
+ * The records of RFC 4180 in a text: cells between commas, quoted ones may hold commas, newlines and doubled quotes. A quote inside an unquoted cell
+ * stands for itself. A quote that is not closed (or closed and followed by text) refuses its own line only, and reading goes on with the next one.
+ */
+function csvParts(text: string, firstLine: number, isLast: boolean): { parts: CsvPart[]; rest: string; nextLine: number } {
+  const parts: CsvPart[] = []
+  let line = firstLine
+  let at = 0
+  while (at < text.length) {
+    let end = text.indexOf('\n', at)
+    if (end < 0) {
+      if (!isLast) break
+      end = text.length
+    }
+    const physical = text.charCodeAt(end - 1) === 13 && end > at ? text.slice(at, end - 1) : text.slice(at, end)
+    if (!physical.includes('"')) {
+      if (physical.trim() !== '') parts.push({ line, raw: physical, cells: physical.split(',') })
+      at = end + 1
+      line++
+      continue
+    }
+    const record = quotedRecord(text, at)
+    if (record === 'open' && !isLast && text.length - at <= LONGEST_LINE) break
+    if (typeof record === 'string') {
+      const fault = record === 'open' ? 'a quote is opened and never closed' : 'a closing quote is followed by text'
+      parts.push({ line, raw: physical, fault })
+      at = end + 1
+      line++
+      continue
+    }
+    const raw = text.slice(at, record.end)
+    parts.push({ line, raw: raw.replace(/\r?\n$/, ''), cells: record.cells })
+    line += record.lines
+    at = record.end
+  }
+  return { parts, rest: at < text.length ? text.slice(at) : '', nextLine: line }
+}
+
+/** One record with quotes from `from`; `end` is behind its newline. */
+function quotedRecord(text: string, from: number): { cells: string[]; end: number; lines: number } | 'open' | 'followed' {
+  const cells: string[] = []
+  let lines = 1
+  let at = from
+  for (;;) {
+    if (text[at] === '"') {
+      let cell = ''
+      for (let start = at + 1; ; ) {
+        const quote = text.indexOf('"', start)
+        if (quote < 0) return 'open'
+        cell += text.slice(start, quote)
+        at = quote + 1
+        if (text[at] !== '"') break
+        cell += '"'
+        start = at + 1
+      }
+      for (let newline = cell.indexOf('\n'); newline >= 0; newline = cell.indexOf('\n', newline + 1)) lines++
+      cells.push(cell)
+      if (text[at] === '\r' && (text[at + 1] === '\n' || at + 1 === text.length)) at++
+      if (at < text.length && text[at] !== ',' && text[at] !== '\n') return 'followed'
+    } else {
+      const newline = text.indexOf('\n', at)
+      const stop = newline < 0 ? text.length : newline
+      const comma = text.indexOf(',', at)
+      const end = comma < 0 || comma > stop ? stop : comma
+      cells.push(end === stop && end > at && text[end - 1] === '\r' ? text.slice(at, end - 1) : text.slice(at, end))
+      at = end
+    }
+    if (text[at] !== ',') return { cells, end: Math.min(at + 1, text.length), lines }
+    at++
+  }
+}
+
+function csvLine(cells: readonly string[]): string {
+  return cells.map(cell => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(',')
+}
+
+function checkedNames(cells: readonly string[]): string[] {
+  const names = cells.map(name => name.trim())
+  const twice = names.find((name, at) => names.indexOf(name) < at)
+  if (twice !== undefined) throw new InvalidInput(`The header names ${JSON.stringify(twice.slice(0, 60))} twice`, {}, ['body'])
+  if (names.some(name => name.includes(BROKEN) || name.includes('\0'))) throw new InvalidInput('The header is not UTF-8 text', {}, ['body'])
+  return names
+}
+
+/** The names in the first line of a CSV, from its first bytes; undefined when there are none. */
 export function headerOf(first: Buffer): string[] | undefined {
-  const text = first.toString('utf8').replace(/^\uFEFF/, '')
-  const end = text.search(/\r?\n/)
-  const line = end < 0 ? text : text.slice(0, end)
-  return line.trim() === '' ? undefined : line.split(',').map(name => name.trim().replace(/^"|"$/g, ''))
+  const text = first
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
+    .replaceAll('\uFFFD', BROKEN)
+  const { parts } = csvParts(text, 1, true)
+  if (parts[0]?.fault) throw new InvalidInput(`In the header ${parts[0].fault}`, {}, ['body'])
+  return parts[0]?.cells && checkedNames(parts[0].cells)
 }
 
 /** One reject as a line of the file it came from, with its reason, to be fixed and sent again. */
-export function rejectLine(format: 'ndjson' | 'csv', { line, reason, raw }: { line: number; reason: string; raw: string }): string {
+export function rejectLine(format: FileFormat, { line, reason, raw }: { line: number; reason: string; raw: string }): string {
   if (format === 'csv') return `${raw},${line},"${reason.replaceAll('"', '""')}"\n`
+  const notes = `"_line":${line},"_reason":${JSON.stringify(reason)}`
+  // The line stays as it is, to the last digit; the notes of an earlier reject file give way.
+  const own = raw.trim().replace(/,?"_line":\d+,"_reason":"(?:[^"\\]|\\.)*"\}$/, '}')
+  if (!isObject(own)) return `{"_raw":${JSON.stringify(raw)},${notes}}\n`
+  return `${own.slice(0, -1)}${/^\{\s*\}$/.test(own) ? '' : ','}${notes}}\n`
+}
+
+function isObject(text: string): boolean {
+  if (!text.startsWith('{')) return false
   try {
-    return `${JSON.stringify({ ...JSON.parse(raw), _line: line, _reason: reason })}\n`
+    JSON.parse(text)
+    return true
   } catch {
-    return `${JSON.stringify({ _line: line, _reason: reason, _raw: raw })}\n`
+    return false
   }
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { type Cell, copyIn } from '../platform/bulk.js'
-import type { Database } from '../platform/database.js'
+import { codeOf, type Database } from '../platform/database.js'
 import type { ImportKind } from './import-kinds.js'
 
 export interface ImportRow {
@@ -40,11 +40,14 @@ export interface Reject {
 export interface Batch {
   rows: { line: number; cells: Cell[]; raw: string }[]
   rejects: Reject[]
+  /** Rows that repeat an earlier one of the same batch. */
+  duplicates: number
   /** Data rows of the file read when this batch is done. */
   readTo: number
 }
 
 const REJECTS_PER_PAGE = 5_000
+const UNIQUE_VIOLATION = '23505'
 
 /** Uploads as they came in, how far they are merged, and what was refused. */
 export class ImportRepository {
@@ -83,11 +86,12 @@ export class ImportRepository {
     await this.database.sql(`DELETE FROM "Import" WHERE id = $1 AND state = 'RECEIVING'`, [id])
   }
 
-  /** Uploads whose server died in the middle. */
+  /** Uploads whose server died in the middle, or before it had made the job of one; none of them was acknowledged. */
   async discardAbandoned(hours: number): Promise<number> {
     return (
       await this.database.sql(
-        `DELETE FROM "Import" WHERE state = 'RECEIVING' AND "createdAt" < now() - make_interval(hours => $1) RETURNING 1`,
+        `DELETE FROM "Import" i WHERE "createdAt" < now() - make_interval(hours => $1)
+         AND (state = 'RECEIVING' OR (state = 'WAITING' AND NOT EXISTS (SELECT 1 FROM "Job" j WHERE j.id = i."jobId"))) RETURNING 1`,
         [hours],
       )
     ).length
@@ -165,6 +169,21 @@ export class ImportRepository {
     readFrom: number,
     unknownReferences: 'stub' | 'reject',
   ): Promise<{ merged: number; rejected: number } | false> {
+    const attempt = (careful: boolean) => this.mergeOnce(client, id, kind, batch, readFrom, { unknownReferences, careful })
+    return attempt(false).catch(error => {
+      if (codeOf(error) !== UNIQUE_VIOLATION) throw error
+      return attempt(true)
+    })
+  }
+
+  private async mergeOnce(
+    client: pg.PoolClient,
+    id: string,
+    kind: ImportKind,
+    batch: Batch,
+    readFrom: number,
+    options: { unknownReferences: 'stub' | 'reject'; careful: boolean },
+  ): Promise<{ merged: number; rejected: number } | false> {
     await client.query('BEGIN')
     try {
       const { rowCount } = await client.query(`SELECT 1 FROM "Import" WHERE id = $1 AND "rowsRead" = $2 AND state = 'RUNNING' FOR UPDATE`, [
@@ -178,17 +197,16 @@ export class ImportRepository {
       const copy = copyIn(client, 'staged', ['line', ...kind.columns.map(([name]) => name)])
       for (const { line, cells } of batch.rows) await copy.row([line, ...cells])
       await copy.end()
-      const rejects = [...batch.rejects, ...(await this.refused(client, kind, batch, unknownReferences))]
+      const rejects = [...batch.rejects, ...(await this.refused(client, kind, batch, options.unknownReferences))]
       let merged = 0
-      for (const statement of batch.rows.length > 0 ? kind.merge({ unknownReferences }) : [])
-        merged = (await client.query(statement)).rows[0]?.merged ?? merged
+      for (const statement of batch.rows.length > 0 ? kind.merge(options) : []) merged = (await client.query(statement)).rowCount ?? 0
       if (rejects.length > 0) {
         await client.query(
           'INSERT INTO "ImportReject" ("importId", line, reason, raw) SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING',
           [id, rejects.map(({ line }) => line), rejects.map(({ reason }) => storable(reason)), rejects.map(({ raw }) => storable(raw))],
         )
       }
-      const duplicates = batch.rows.length + batch.rejects.length - rejects.length - merged
+      const duplicates = batch.duplicates + batch.rows.length + batch.rejects.length - rejects.length - merged
       await client.query(
         `UPDATE "Import" SET "rowsRead" = $2, "rowsMerged" = "rowsMerged" + $3, "rowsRejected" = "rowsRejected" + $4, "rowsDuplicate" = "rowsDuplicate" + $5 WHERE id = $1`,
         [id, batch.readTo, merged, rejects.length, Math.max(0, duplicates)],

@@ -9,19 +9,21 @@ import { v7 } from '../platform/uuid.js'
 import { faultOf } from './event-rules.js'
 import type { Settings } from './events.service.js'
 import type { Batch, ImportOptions, ImportRepository, ImportRow } from './import.repository.js'
-import { IMPORT_KINDS, type ImportKind, type ImportRecord } from './import-kinds.js'
-import { type FileRow, headerOf, rejectLine, rowsOf } from './import-rows.js'
+import { IMPORT_KINDS, type ImportKind, type ImportRecord, type RowContext } from './import-kinds.js'
+import { type FileFormat, type FileRow, headerOf, rejectLine, rowsOf, unpacked } from './import-rows.js'
 
 export interface Upload {
   kind: string
-  format: 'ndjson' | 'csv'
+  format: FileFormat
   options: ImportOptions
   by: string
 }
 
 const CHUNK_BYTES = 1024 * 1024
 const BATCH_ROWS = 25_000
-const IGNORED_COLUMNS = new Set(['_line', '_reason', '_raw'])
+/** A batch of long rows is shorter, so that memory is the same for all. */
+const BATCH_CHARACTERS = 16 * 1024 * 1024
+const LONGEST_HEADER = 256 * 1024
 
 /** Files of any length: stored as they come in, merged batch by batch by a job, exactly once. */
 export class ImportService {
@@ -42,12 +44,16 @@ export class ImportService {
       let bytes = 0
       let header: string | undefined
       const keep = async (data: Buffer) => {
+        if (seq === 0) checkStart(data, options.compression)
         if (seq === 0 && format === 'csv' && !options.compression) header = checkedHeader(kind, name, data, options)
         hash.update(data)
         bytes += data.length
         await this.imports.addChunk(id, seq++, data)
       }
-      for await (const data of chunked(body)) await keep(data)
+      const stored = stepwise(chunked(body), keep)
+      // A packed file is unpacked once while it comes in: what breaks off or has no good header is refused now, not after 202.
+      if (options.compression) header = await checkedGzip(kind, name, stored, format, options)
+      else for await (const _ of stored);
       if (bytes === 0) throw new InvalidInput('The file is empty', {}, ['body'])
       const jobId = v7()
       await this.imports.complete(id, { bytes, jobId, contentHash: hash.digest('hex').slice(0, 24), header })
@@ -71,6 +77,7 @@ export class ImportService {
       now: this.parts.now?.() ?? new Date(),
       currency: this.parts.settings.currency,
       fileId: row.options.contentHash ?? importId,
+      line: 0,
     }
     await this.imports.setState(importId, 'RUNNING')
     const startedAt = performance.now()
@@ -158,14 +165,14 @@ export class ImportService {
   private async *batches(
     row: ImportRow,
     kind: ImportKind,
-    context: { now: Date; currency: string; fileId: string },
+    context: RowContext,
     skip: number,
     totals: { bytes: number },
   ): AsyncGenerator<Batch> {
     const { mapping, zone, compression } = row.options
     const rename = renamer(mapping, zone)
     let read = 0
-    let batch: Batch = { rows: [], rejects: [], readTo: skip }
+    let batch = openBatch(skip)
     const counted = async function* (bytes: AsyncIterable<Buffer>) {
       for await (const chunk of bytes) {
         totals.bytes += chunk.length
@@ -179,29 +186,38 @@ export class ImportService {
         if (++read <= skip) continue
         this.add(batch, each, kind, rename, context)
         batch.readTo = read
-        if (batch.rows.length + batch.rejects.length < BATCH_ROWS) continue
+        if (batch.rows.length + batch.rejects.length + batch.duplicates < BATCH_ROWS && batch.characters < BATCH_CHARACTERS) continue
         yield batch
-        batch = { rows: [], rejects: [], readTo: read }
+        batch = openBatch(read)
       }
       // The job's lock and heart want the event loop between chunks.
       await new Promise(done => setImmediate(done))
     }
-    if (batch.rows.length + batch.rejects.length > 0) yield batch
+    if (batch.rows.length + batch.rejects.length + batch.duplicates > 0) yield batch
   }
 
   private add(
-    batch: Batch,
+    batch: OpenBatch,
     { line, raw, record, fault }: FileRow,
     kind: ImportKind,
     rename: (record: ImportRecord) => ImportRecord,
-    context: { now: Date; currency: string; fileId: string },
+    context: RowContext,
   ) {
+    batch.characters += raw.length
     if (!record) {
       batch.rejects.push({ line, raw, reason: fault ?? 'the row cannot be read' })
       return
     }
     try {
-      batch.rows.push({ line, raw, cells: kind.cells(rename(record), { ...context, line }) })
+      context.line = line
+      const cells = kind.cells(rename(record), context)
+      const first = kind.firstOf === undefined ? undefined : (cells[kind.firstOf] as string)
+      if (first !== undefined && batch.seen.has(first)) {
+        batch.duplicates++
+        return
+      }
+      if (first !== undefined) batch.seen.add(first)
+      batch.rows.push({ line, raw, cells })
     } catch (error) {
       batch.rejects.push({ line, raw, reason: faultOf(error) })
     }
@@ -214,34 +230,78 @@ export function kindNamed(name: string): ImportKind {
   return kind
 }
 
+/** A batch that is being filled. */
+interface OpenBatch extends Batch {
+  characters: number
+  seen: Set<string>
+}
+
+function openBatch(readTo: number): OpenBatch {
+  return { rows: [], rejects: [], duplicates: 0, readTo, characters: 0, seen: new Set() }
+}
+
+/** Files that cannot be what they are sent as. */
+function checkStart(first: Buffer, compression: 'gzip' | undefined) {
+  const [a, b] = first
+  if (!compression && a === 0x1f && b === 0x8b)
+    throw new InvalidInput('The file is gzip; send it with content-encoding: gzip', {}, ['body'])
+  if ((a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff))
+    throw new InvalidInput('The file is UTF-16; save and send it as UTF-8', {}, ['body'])
+}
+
+/** Reads a packed upload to its end; the header of a CSV is checked as soon as it is there. */
+async function checkedGzip(kind: ImportKind, name: string, bytes: AsyncIterable<Buffer>, format: FileFormat, options: ImportOptions) {
+  let start = Buffer.alloc(0)
+  let header: string | undefined
+  for await (const chunk of unpacked(bytes)) {
+    if (format !== 'csv' || header !== undefined) continue
+    start = Buffer.concat([start, chunk])
+    if (start.includes(10) || start.length > LONGEST_HEADER) header = checkedHeader(kind, name, start, options)
+  }
+  return format === 'csv' ? (header ?? checkedHeader(kind, name, start, options)) : undefined
+}
+
 /** The header line of a CSV, if it has what the kind needs. */
 function checkedHeader(kind: ImportKind, name: string, first: Buffer, { mapping = {} }: ImportOptions): string {
-  const header = headerOf(first)
+  const header = headerOf(first.subarray(0, LONGEST_HEADER))
   if (!header) throw new InvalidInput('The file has no header line', {}, ['body'])
-  const has = (column: string) => column in mapping || header.includes(column)
+  const has = (column: string) => Object.hasOwn(mapping, column) || header.includes(column)
   const missing = kind.needs.filter(group => !group.some(has))
   if (missing.length > 0)
     throw new InvalidInput(
-      `The header lacks ${missing.map(group => group.join(' or ')).join(', and ')} for ${name}; it has ${header.slice(0, 30).join(', ')}`,
-      { header: header.slice(0, 50) },
+      `The header lacks ${missing.map(group => group.join(' or ')).join(', and ')} for ${name}; it has ${header.slice(0, 30).join(', ').slice(0, 500)}`,
+      {},
       ['body'],
     )
+  const absent = Object.values(mapping).find(column => !column.startsWith('=') && !header.includes(column))
+  if (absent !== undefined)
+    throw new InvalidInput(`The mapping names the column ${JSON.stringify(absent.slice(0, 60))}, which the header lacks`, {}, ['mapping'])
   return header.join(',')
 }
 
 /** Columns under our names; "=PURCHASE" is a constant; a time without a zone gets the one that was given. */
 function renamer(mapping: Record<string, string> | undefined, zone: string | undefined): (record: ImportRecord) => ImportRecord {
+  if (!mapping && !zone) return record => record
   const pairs = Object.entries(mapping ?? {})
   return record => {
-    const renamed: ImportRecord = {}
-    for (const name of Object.keys(record)) if (!IGNORED_COLUMNS.has(name)) renamed[name] = record[name]
-    for (const [ours, theirs] of pairs) renamed[ours] = theirs.startsWith('=') ? theirs.slice(1) : record[theirs]
+    // A copy by spread keeps a field called __proto__ a field.
+    const renamed: ImportRecord = { ...record }
+    for (const [ours, theirs] of pairs)
+      renamed[ours] = theirs.startsWith('=') ? theirs.slice(1) : Object.hasOwn(record, theirs) ? record[theirs] : undefined
     for (const name of zone ? ['timestamp', 'createdAt'] : []) {
       const value = renamed[name]
       if (typeof value === 'string' && /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?$/.test(value))
         renamed[name] = value.replace(' ', 'T') + zone
     }
     return renamed
+  }
+}
+
+/** The same pieces, each after `work` has seen it. */
+async function* stepwise(pieces: AsyncIterable<Buffer>, work: (piece: Buffer) => Promise<void>): AsyncGenerator<Buffer> {
+  for await (const piece of pieces) {
+    await work(piece)
+    yield piece
   }
 }
 

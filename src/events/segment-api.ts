@@ -1,10 +1,12 @@
 import { gunzipSync } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Authenticator, requireScope, Scope } from '../graphql/auth.js'
-import { DomainError, InvalidInput, messageOf } from '../platform/errors.js'
+import { isUserFault } from '../graphql/payload.js'
+import { InvalidInput, messageOf } from '../platform/errors.js'
+import { parseJson } from '../platform/json-text.js'
 import { isNestedWithin } from '../platform/text-input.js'
 import type { UserFacts } from '../users/user-rules.js'
-import { optionalId, RowFault, timeOf } from './event-rules.js'
+import { isAbsent, optionalId, type RawEvent, RowFault, timeOf } from './event-rules.js'
 import type { EventsService } from './events.service.js'
 import { eventsOf, objectOf, type SegmentMessage, timestampOf } from './segment-events.js'
 
@@ -13,12 +15,15 @@ const BODY_LIMIT = 4 * 1024 * 1024
 const LONGEST_BATCH = 500 * 1024
 const LONGEST_MESSAGE = 32 * 1024
 const DEEPEST_MESSAGE = 64
+/** A faulty client repeats itself; the first ones tell what is wrong. */
+const MOST_FAULTS = 100
 const TYPES = ['identify', 'track', 'page', 'screen', 'group', 'alias'] as const
 type MessageType = (typeof TYPES)[number]
 
 /**
  * The Segment HTTP tracking API: POST /v1/identify, /v1/track, /v1/page, /v1/screen, /v1/group, /v1/alias, /v1/batch. The ingest key is the user name of
- * Basic authentication. 200 {"success": true} means that everything is committed; a faulty message is 400 and names its place.
+ * Basic authentication. 200 {"success": true} means that everything is committed. When a message is faulty, the answer is 400 and names its
+ * place; the other messages of the batch are stored.
  */
 export function segmentApi(
   events: EventsService,
@@ -41,7 +46,7 @@ export function segmentApi(
     }
     for (const type of TYPES) {
       server.post(`/v1/${type}`, { bodyLimit: BODY_LIMIT, onRequest: admitted }, (request, reply) =>
-        accept(reply, [{ ...objectOf(request.body), type }]),
+        accept(reply, [{ ...objectOf(request.body), type }], () => []),
       )
     }
     server.post('/v1/batch', { bodyLimit: BODY_LIMIT, onRequest: admitted }, (request, reply) => {
@@ -50,29 +55,59 @@ export function segmentApi(
       return accept(
         reply,
         batch.map(message => ({ sentAt, ...objectOf(message), context: { ...objectOf(context), ...objectOf(objectOf(message).context) } })),
+        index => ['batch', String(index)],
       )
     })
   }
 
-  async function accept(reply: FastifyReply, messages: SegmentMessage[]) {
+  /** Each message is stored whole or not at all, and a faulty one stops no other. */
+  async function accept(reply: FastifyReply, messages: SegmentMessage[], placeOf: (index: number) => string[]) {
     const receivedAt = now()
-    messages.forEach(check)
-    for (const [index, message] of messages.entries()) await placed(index, () => identity(message, receivedAt))
-    const rows = messages.flatMap((message, index) => eventsOf(message, receivedAt).map(row => ({ row, index })))
+    const faults = new Map<number, MessageFault>()
+    const attempt = async (index: number, work: () => unknown) => {
+      if (faults.has(index)) return
+      try {
+        await work()
+      } catch (error) {
+        if (!(error instanceof RowFault) && !(isUserFault(error) && !error.retryable)) throw error
+        const field = error instanceof RowFault ? [error.field] : (error.field ?? [])
+        faults.set(index, { index, error: messageOf(error), field: [...placeOf(index), ...field] })
+      }
+    }
+    const rows: { row: RawEvent; index: number }[] = []
+    for (const [index, message] of messages.entries()) {
+      await attempt(index, () => check(message))
+      await attempt(index, () => {
+        const own = eventsOf(message, receivedAt)
+        for (const row of own) events.check(row)
+        rows.push(...own.map(row => ({ row, index })))
+      })
+      await attempt(index, () => identity(message, receivedAt))
+    }
+    const good = rows.filter(({ index }) => !faults.has(index))
     const outcome = await events.track(
-      rows.map(({ row }) => row),
-      Number.POSITIVE_INFINITY,
+      good.map(({ row }) => row),
+      { most: Number.POSITIVE_INFINITY, groups: good.map(({ index }) => index) },
     )
-    const rejected = outcome.results.find(result => result.status === 'REJECTED')
-    if (rejected)
-      throw new InvalidInput(
-        `batch[${rows[rejected.index].index}]: ${rejected.error}`,
-        { accepted: outcome.accepted, rejected: outcome.rejected },
-        ['batch', String(rows[rejected.index].index)],
-      )
-    for (const message of messages) await review(message, receivedAt)
-    await onMessages(messages, receivedAt)
-    return reply.send({ success: true })
+    for (const { index, status, error } of outcome.results)
+      if (status === 'REJECTED') await attempt(good[index].index, () => Promise.reject(new InvalidInput(error as string)))
+    for (const [index, message] of messages.entries()) await attempt(index, () => review(message, receivedAt))
+    await onMessages(
+      messages.filter((_, index) => !faults.has(index)),
+      receivedAt,
+    )
+    if (faults.size === 0) return reply.send({ success: true })
+    const all = [...faults.values()].sort((a, b) => a.index - b.index)
+    const [{ error, field, index }] = all
+    const place = placeOf(index).length > 0 ? `batch[${index}]: ` : ''
+    return reply.code(400).send({
+      error: `${place}${error}`,
+      code: 'BAD_REQUEST',
+      field,
+      accepted: messages.length - faults.size,
+      rejected: all.slice(0, MOST_FAULTS),
+      requestId: reply.request.id,
+    })
   }
 
   /** What a message says about who is who. */
@@ -104,31 +139,23 @@ export function segmentApi(
   }
 }
 
-function check(message: SegmentMessage, index: number) {
-  const { type, userId, anonymousId } = message
-  const place = `batch[${index}]`
-  if (!TYPES.includes(type as MessageType))
-    throw new InvalidInput(`${place}: type must be one of ${TYPES.join(', ')}`, {}, ['batch', String(index), 'type'])
-  if (!userId && !anonymousId) throw new InvalidInput(`${place}: userId or anonymousId is needed`, {}, ['batch', String(index), 'userId'])
-  if (type === 'track' && (typeof message.event !== 'string' || message.event === ''))
-    throw new InvalidInput(`${place}: event, the name of what happened, is needed`, {}, ['batch', String(index), 'event'])
-  if (type === 'alias' && (!message.previousId || !userId))
-    throw new InvalidInput(`${place}: alias needs previousId and userId`, {}, ['batch', String(index)])
-  if (!isNestedWithin(message, DEEPEST_MESSAGE))
-    throw new InvalidInput(`${place}: a message has at most ${DEEPEST_MESSAGE} levels`, {}, ['batch', String(index)])
-  const length = Buffer.byteLength(JSON.stringify(message))
-  if (length > LONGEST_MESSAGE)
-    throw new InvalidInput(`${place}: a message has at most ${LONGEST_MESSAGE} bytes, this one has ${length}`, {}, ['batch', String(index)])
+interface MessageFault {
+  index: number
+  error: string
+  field: string[]
 }
 
-async function placed<T>(index: number, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof RowFault || error instanceof DomainError)
-      throw new InvalidInput(`batch[${index}]: ${messageOf(error)}`, {}, ['batch', String(index)])
-    throw error
-  }
+function check(message: SegmentMessage) {
+  const { type, userId, anonymousId } = message
+  if (!TYPES.includes(type as MessageType)) throw new InvalidInput(`type must be one of ${TYPES.join(', ')}`, {}, ['type'])
+  if (isAbsent(userId) && isAbsent(anonymousId)) throw new InvalidInput('userId or anonymousId is needed', {}, ['userId'])
+  if (type === 'track' && (typeof message.event !== 'string' || message.event === ''))
+    throw new InvalidInput('event, the name of what happened, is needed', {}, ['event'])
+  if (type === 'alias' && (isAbsent(message.previousId) || isAbsent(userId)))
+    throw new InvalidInput('alias needs previousId and userId', {}, ['previousId'])
+  if (!isNestedWithin(message, DEEPEST_MESSAGE)) throw new InvalidInput(`a message has at most ${DEEPEST_MESSAGE} levels`)
+  const length = Buffer.byteLength(JSON.stringify(message))
+  if (length > LONGEST_MESSAGE) throw new InvalidInput(`a message has at most ${LONGEST_MESSAGE} bytes, this one has ${length}`)
 }
 
 /** Segment's reserved traits as facts of a user; the others stay traits. What is malformed stays a trait too, so that one odd trait loses nothing. */
@@ -164,9 +191,5 @@ function bodyOf(request: FastifyRequest, body: Buffer): unknown {
   }
   if (bytes.length > LONGEST_BATCH)
     throw Object.assign(new Error(`A batch has at most ${LONGEST_BATCH} bytes, this one has ${bytes.length}`), { statusCode: 413 })
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-  } catch (error) {
-    throw new InvalidInput(error instanceof SyntaxError ? `The body is not JSON: ${error.message.slice(0, 200)}` : 'The body is not UTF-8')
-  }
+  return parseJson(bytes)
 }

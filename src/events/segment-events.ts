@@ -59,7 +59,7 @@ export function eventsOf(message: SegmentMessage, receivedAt: Date): RawEvent[] 
   const many = Object.hasOwn(MANY_PRODUCTS, name) ? MANY_PRODUCTS[name] : undefined
   const products = Array.isArray(properties.products) ? properties.products : []
   if (many && products.length > 0) {
-    const rest = { ...properties, products: undefined }
+    const { products: _, ...rest } = properties
     return products.map((product, index) => ({
       ...base,
       messageId: typeof message.messageId === 'string' ? `${message.messageId}:${index}` : undefined,

@@ -1,4 +1,4 @@
-import { Forbidden, Unauthenticated } from '../platform/errors.js'
+import { Forbidden, RateLimited, Unauthenticated } from '../platform/errors.js'
 
 /** What a key or token may do; stated in the description of every field that needs it. */
 export enum Scope {
@@ -70,4 +70,16 @@ export function requireScope(viewer: Viewer | undefined, scope: Scope): Viewer {
   if (!viewer) throw new Unauthenticated('This needs an API key or token: send it as Authorization: Bearer <key>')
   if (!viewer.scopes.has(scope)) throw new Forbidden(`This key lacks the scope ${scope}`, { scope })
   return viewer
+}
+
+/** The same authenticator, with every call counted against the caller's rate; throws `RateLimited` beyond it. */
+export function limitedBy(limiter: { take(key: string): number | Promise<number> }, authenticator: Authenticator): Authenticator {
+  return {
+    authenticate: async authorization => {
+      const viewer = await authenticator.authenticate(authorization)
+      const wait = viewer ? await limiter.take(viewer.id) : 0
+      if (wait > 0) throw new RateLimited(`Too many requests; try again in ${wait} s`, { retryAfterSeconds: wait })
+      return viewer
+    },
+  }
 }

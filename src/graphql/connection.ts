@@ -3,10 +3,12 @@ import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql'
 import { InvalidInput } from '../platform/errors.js'
 
 export const MAX_PAGE = 100
+const DEFAULT_PAGE = 20
 
 @ArgsType()
 export class PageArgs {
-  @Field(() => Int, { defaultValue: 20, description: 'How many, at most 100' })
+  // Nullable as in the contract: an explicit null means the default.
+  @Field(() => Int, { nullable: true, defaultValue: DEFAULT_PAGE, description: 'How many, at most 100' })
   first!: number
 
   @Field(() => String, { nullable: true, description: 'The cursor after which the page starts' })
@@ -82,7 +84,15 @@ interface PageOf<Row, Node> extends PageArgs {
 }
 
 /** The only pagination: keyset over (sort key, id), one row more than asked to know whether a next page exists. */
-export async function pageOf<Row, Node>({ first, after, fetch, cursorOf, nodeOf, count }: PageOf<Row, Node>): Promise<Connection<Node>> {
+export async function pageOf<Row, Node>({
+  first: asked,
+  after,
+  fetch,
+  cursorOf,
+  nodeOf,
+  count,
+}: PageOf<Row, Node>): Promise<Connection<Node>> {
+  const first = asked ?? DEFAULT_PAGE
   checkFirst(first)
   const rows = await fetch(after === undefined || after === null ? undefined : decodeCursor(after), first + 1)
   const page = rows.slice(0, first)

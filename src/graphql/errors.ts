@@ -1,5 +1,5 @@
 import { GraphQLError, type GraphQLFormattedError } from 'graphql'
-import { codeOf } from '../platform/database.js'
+import { codeOf, knownFault } from '../platform/database.js'
 import { DomainError, messageOf } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
 
@@ -33,7 +33,9 @@ const LONGEST_MESSAGE = 2_000
 
 /** Turns whatever was thrown into what a client may see; what it may not see goes to the log under the request's id. */
 export function formatError(formatted: GraphQLFormattedError, error: unknown, log: Log, requestId: string): GraphQLFormattedError {
-  const cause = causeOf(error)
+  const thrown = causeOf(error)
+  const cause = knownFault(thrown) ?? thrown
+  if (cause !== thrown) log.error('a request failed for want of a part', { requestId, path: formatted.path, error: messageOf(thrown) })
   const { locations, path } = formatted
   const message = formatted.message.slice(0, LONGEST_MESSAGE)
   if (cause instanceof DomainError) {

@@ -56,15 +56,29 @@ export function limitsRule(limits: Limits): ValidationRule {
 
     function check(operation: OperationDefinitionNode) {
       const { depth, aliases, directives, cost } = measure(operation.selectionSet, context.getSchema().getRootType(operation.operation))
-      const roots = operation.operation === 'mutation' ? operation.selectionSet.selections.length : 0
+      const roots = operation.operation === 'mutation' ? rootFields(operation.selectionSet) : 0
       refuse(depth > limits.depth, `The query is ${depth} levels deep; ${limits.depth} are allowed`)
       refuse(aliases > limits.aliases, `The query has ${aliases} aliases; ${limits.aliases} are allowed`)
       refuse(
         directives + (operation.directives?.length ?? 0) > limits.directives,
         `The query has more than ${limits.directives} directives`,
       )
-      refuse(roots > limits.mutations, `The request has ${roots} mutations; ${limits.mutations} are allowed`)
+      refuse(roots > limits.mutations, `The request has more than ${limits.mutations} mutations`)
       refuse(cost > limits.cost, `The query may ask for ${cost} fields; ${limits.cost} are allowed. Ask for fewer entries by "first"`)
+    }
+
+    /** Fields of the root, also those inside fragments; bounded, because fragments may repeat each other without end. */
+    function rootFields(selectionSet: SelectionSetNode, depth = 0): number {
+      if (depth > limits.depth) return 0
+      let count = 0
+      for (const selection of selectionSet.selections) {
+        if (count > limits.mutations) break
+        const inner =
+          selection.kind === Kind.FRAGMENT_SPREAD ? context.getFragment(selection.name.value)?.selectionSet : selection.selectionSet
+        if (selection.kind === Kind.FIELD) count++
+        else if (inner) count += rootFields(inner, depth + 1)
+      }
+      return count
     }
 
     function refuse(isOver: boolean, sentence: string) {

@@ -108,3 +108,36 @@ export function codeOf(error: unknown): string | undefined {
   const { code } = (error ?? {}) as { code?: unknown }
   return typeof code === 'string' ? code : undefined
 }
+
+/** SQLSTATE of faults that are nobody's input, and what a caller should know of them. Each of them rolled its statement back. */
+const FAULTS: Record<string, string> = {
+  '53100': 'The database has no space left on its disk; nothing of this was stored. Make room and send it again',
+  '53200': 'The database is out of memory; nothing of this was stored. Send it again',
+  '53300': 'The database takes no more connections; nothing of this was stored. Send it again',
+  '57P01': 'The database is shutting down; nothing of this was stored. Send it again',
+  '57P03': 'The database is starting; nothing of this was stored. Send it again',
+  ECONNREFUSED: 'The database cannot be reached; nothing of this was stored. Send it again',
+}
+
+/** A database error that a caller can do something about, as `Unavailable`; undefined for all others. */
+export function knownFault(error: unknown): Unavailable | undefined {
+  const state = sqlStateOf(error)
+  const sentence = state === undefined ? undefined : FAULTS[state]
+  return sentence === undefined ? undefined : new Unavailable(sentence)
+}
+
+/** Prisma keeps the driver's code inside. */
+function sqlStateOf(error: unknown, depth = 0): string | undefined {
+  const { code, cause, originalCode, meta } = (error ?? {}) as {
+    code?: unknown
+    cause?: unknown
+    originalCode?: unknown
+    meta?: { driverAdapterError?: unknown }
+  }
+  for (const each of [originalCode, code]) if (typeof each === 'string' && Object.hasOwn(FAULTS, each)) return each
+  if (depth > 4) return undefined
+  return (
+    (cause ? sqlStateOf(cause, depth + 1) : undefined) ??
+    (meta?.driverAdapterError ? sqlStateOf(meta.driverAdapterError, depth + 1) : undefined)
+  )
+}

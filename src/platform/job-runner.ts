@@ -1,18 +1,21 @@
-import { DomainError, InvalidInput, messageOf, NotFound, Unavailable } from './errors.js'
-import type { JobRow, JobStore, NewJob } from './job-store.js'
-import { type JobContext, type JobDefinition, SIGNALS, type SignalName } from './jobs.js'
+import { Conflict, DomainError, InvalidInput, messageOf, NotFound, Unavailable } from './errors.js'
+import type { JobRow, JobStore, NewJob, NewPart, Sendable } from './job-store.js'
+import { Cut, type JobContext, type JobDefinition, type JobPart, SIGNALS, type SignalName } from './jobs.js'
 import { type Log, withLogFields } from './log.js'
 import type { Metrics } from './metrics.js'
 import { LANES, type Parcel, type Queues } from './queue.js'
 import type { Signals } from './signals.js'
 
-type Definition = Pick<JobDefinition<never>, 'name' | 'lane' | 'payload' | 'trigger' | 'tries'>
+type Definition = Pick<JobDefinition<never>, 'name' | 'lane' | 'payload' | 'trigger' | 'tries' | 'partsMayFail'>
 
 const TRIES = 3
 const BACKOFF_MS = 2_000
 const HEARTBEAT_MS = 3_000
 const PROGRESS_EVERY_MS = 400
 const SWEEP_MS = 20_000
+/** A job that kills its workers this often is given up, before it has killed them all. */
+const MAX_CRASHES = 5
+const LARGEST_BULK = 500
 const CONCURRENCY = { quick: 4, heavy: 2 }
 
 /** The list of jobs, checked: a fault stops the start with a sentence that names the culprit and the cure. */
@@ -55,6 +58,13 @@ export class Jobs {
     payload: unknown,
     options: Omit<NewJob, 'name' | 'lane' | 'payload' | 'trigger'> & { trigger?: string } = {},
   ): Promise<JobRow> {
+    const row = await this.store.insert({ trigger: 'manual', ...options, ...this.checked(name, payload) })
+    await this.send(row, options.delayMs)
+    return row
+  }
+
+  /** Name, lane and parsed payload; throws `NotFound` or `InvalidInput` with the place. */
+  checked(name: string, payload: unknown): NewPart {
     const definition = this.definitions.get(name)
     if (!definition) throw new NotFound(`There is no job "${name}"`, { name })
     const parsed = definition.payload.safeParse(payload ?? {})
@@ -62,9 +72,7 @@ export class Jobs {
       throw new InvalidInput(
         `The payload of "${name}" is faulty: ${parsed.error.issues.map(issue => `${issue.path.join('.') || 'it'}: ${issue.message}`).join('; ')}`,
       )
-    const row = await this.store.insert({ trigger: 'manual', ...options, name, lane: definition.lane, payload: parsed.data })
-    await this.send(row, options.delayMs)
-    return row
+    return { name, lane: definition.lane, payload: parsed.data }
   }
 
   /** Like `enqueue`, but not when the same work waits already. */
@@ -81,21 +89,84 @@ export class Jobs {
     return this.store.get(id)
   }
 
+  /** Cancels a job and its parts. One that had ended before stays as it is. */
   async cancel(id: string): Promise<JobRow> {
-    const row = await this.store.cancel(id)
-    if (row) {
-      await this.signals.announce('job.updated', { jobId: id })
-      return row
+    const existing = await this.store.get(id)
+    if (!existing) throw new NotFound('No job has this id', {}, ['id'])
+    const touched = await this.store.cancel(id)
+    for (const row of touched) {
+      if (row.parts !== null) await this.lookAtParts(row.id, row.name)
+      await this.signals.announce('job.updated', { jobId: row.id })
+    }
+    if (touched.length > 0 && existing.parentId) await this.partEnded(existing.parentId)
+    return (await this.store.get(id)) ?? existing
+  }
+
+  /** Begins a job again that failed or was cancelled; parts that were completed are not done again. */
+  async retry(id: string): Promise<JobRow> {
+    const rows = await this.store.retry(id)
+    if (rows.length > 0) {
+      await this.sendAll(rows.filter(row => row.state === 'WAITING'))
+      return rows.find(row => row.id === id) as JobRow
     }
     const existing = await this.store.get(id)
     if (!existing) throw new NotFound('No job has this id', {}, ['id'])
-    return existing
+    const reason = existing.parentId
+      ? 'This is a part of another job; begin that one again'
+      : `A job that is ${existing.state} cannot begin again; it would have to be FAILED or CANCELLED`
+    throw new Conflict(reason, 'ILLEGAL_TRANSITION', { state: existing.state }, ['id'])
+  }
+
+  /** Records the parts of a job that `attempt` holds and sends them; false when a later attempt holds it, or it is to stop. */
+  async cut({ id, name, fence }: JobRow, parts: readonly JobPart[], message: string): Promise<boolean> {
+    const made = await this.store.cut(
+      id,
+      fence,
+      parts.map(part => this.checked(part.job, part.payload)),
+      message,
+    )
+    if (!made) return false
+    await this.sendAll(made)
+    if (made.length === 0) await this.lookAtParts(id, name)
+    return true
+  }
+
+  /** A part has ended: its parent may go on. */
+  async partEnded(parentId: string): Promise<void> {
+    const parent = await this.store.get(parentId)
+    if (parent) await this.lookAtParts(parent.id, parent.name)
+  }
+
+  /** Brings a job that is cut up to date with its parts, and the jobs above it. */
+  async lookAtParts(id: string, name: string): Promise<void> {
+    const mayFail = this.definitions.get(name)?.partsMayFail ?? false
+    const row = await this.store.lookAtParts(id, mayFail)
+    if (!row) return
+    await this.signals.announce('job.updated', { jobId: id })
+    if (row.state === 'WAITING') return this.send(row)
+    if (row.state === 'ACTIVE') {
+      if (row.failed === 0 || mayFail) return
+      const touched = await this.store.cancel(id, { partsOnly: true })
+      for (const part of touched) if (part.parts !== null) await this.lookAtParts(part.id, part.name)
+      if (touched.some(part => part.state === 'CANCELLED')) await this.lookAtParts(id, name)
+    } else if (row.parentId) await this.partEnded(row.parentId)
   }
 
   /** A queue that is away delays the job until the sweep; the row is safe. */
-  async send({ lane, name, id, fence }: Pick<JobRow, 'lane' | 'name' | 'id' | 'fence'>, delayMs = 0): Promise<void> {
+  async send({ lane, name, id, fence }: Sendable, delayMs = 0): Promise<void> {
     await this.queues.add(lane, name, `${id}_${fence}`, { jobId: id }, delayMs).catch(() => {})
     await this.signals.announce('job.updated', { jobId: id })
+  }
+
+  /** Like `send`, for parts and for the sweep, whose rows may be many. */
+  async sendAll(rows: readonly Sendable[]): Promise<void> {
+    for (const lane of LANES) {
+      const parcels = rows.flatMap(({ lane: of, name, id, fence }) =>
+        of === lane ? [{ name, id: `${id}_${fence}`, parcel: { jobId: id } }] : [],
+      )
+      for (let from = 0; from < parcels.length; from += LARGEST_BULK)
+        await this.queues.addAll(lane, parcels.slice(from, from + LARGEST_BULK)).catch(() => {})
+    }
   }
 }
 
@@ -129,8 +200,9 @@ export async function startRunner<Services>(parts: RunnerParts<Services>): Promi
   await upsertSchedules(definitions, queues)
   const unsubscribe = subscribe(definitions, jobs, signals, log)
   const sweep = async () => {
+    for (const { id, name } of await store.cutAndDone()) await jobs.lookAtParts(id, name)
     const rows = await store.forgotten()
-    for (const row of rows) await jobs.send(row)
+    await jobs.sendAll(rows)
     return rows.length
   }
   const timer = setInterval(() => sweep().catch(error => log.warn('the sweep failed', { error: messageOf(error) })), SWEEP_MS)
@@ -156,7 +228,7 @@ async function attempt<Services>(
   draining: AbortSignal,
 ): Promise<void> {
   const startedAt = performance.now()
-  const { id, name, fence } = row
+  const { id, name, fence, parentId } = row
   const stopping = new AbortController()
   const stop = (verdict: 'go on' | 'cancel' | 'lost') => {
     if (verdict === 'cancel') stopping.abort(new Cancelled())
@@ -164,23 +236,46 @@ async function attempt<Services>(
   }
   const onDrain = () => stopping.abort(draining.reason)
   draining.addEventListener('abort', onDrain, { once: true })
-  const heart = setInterval(() => store.beat(id, fence).then(stop, () => {}), HEARTBEAT_MS)
+  let isBeating = false
+  const beat = async () => {
+    if (isBeating) return
+    isBeating = true
+    await store.beat(id, fence).then(stop, () => {})
+    isBeating = false
+  }
+  const heart = setInterval(() => void beat(), HEARTBEAT_MS)
   const outcome = await work().catch(fail)
   clearInterval(heart)
   draining.removeEventListener('abort', onDrain)
   metrics?.job(name, outcome, (performance.now() - startedAt) / 1000)
   await signals.announce('job.updated', { jobId: id })
+  if (parentId && ENDS.has(outcome))
+    await jobs.partEnded(parentId).catch(error => log.warn('a job waits for the sweep', { error: messageOf(error) }))
 
   async function work(): Promise<string> {
     const definition = definitions.get(name)
     if (!definition) throw new InvalidInput(`This worker knows no job "${name}"`)
+    if (row.crashes >= MAX_CRASHES)
+      throw new InvalidInput(`Given up: ${row.crashes} workers died while they ran it${row.error ? `. Before that: ${row.error}` : ''}`)
     const payload = definition.payload.parse(row.payload) as never
-    const answer = await definition.run(services, payload, contextOf())
+    const answer = row.parts === null ? await definition.run(services, payload, contextOf()) : await merge(definition, payload)
     stopping.signal.throwIfAborted()
+    if (answer instanceof Cut) {
+      if (!definition.merge) throw new InvalidInput(`The job "${name}" cuts itself but has no merge; give it one in jobs/${name}.ts`)
+      if (!(await jobs.cut(row, answer.parts, answer.message))) await beat()
+      stopping.signal.throwIfAborted()
+      log.info('job cut', { parts: answer.parts.length, milliseconds: Math.round(performance.now() - startedAt) })
+      return 'cut'
+    }
     const { message, result } = typeof answer === 'string' ? { message: answer, result: undefined } : answer
     const kept = await store.settle(id, fence, { state: 'COMPLETED', message, result })
     log.info('job done', { message, milliseconds: Math.round(performance.now() - startedAt) })
     return kept ? 'completed' : 'lost'
+  }
+
+  async function merge({ merge }: JobDefinition<Services>, payload: never) {
+    if (!merge) throw new InvalidInput(`The job "${name}" was cut but has no merge any more; give it one in jobs/${name}.ts`)
+    return merge(services, payload, await store.outcomes(id), contextOf())
   }
 
   function contextOf(): JobContext {
@@ -188,7 +283,13 @@ async function attempt<Services>(
     return {
       jobId: id,
       attempt: row.attempts,
+      fence,
+      before: row.result,
       signal: stopping.signal,
+      hold: async sql => {
+        if (!(await store.isHeld(sql, id, fence))) stop('lost')
+        stopping.signal.throwIfAborted()
+      },
       progress: async (share, message, result) => {
         stopping.signal.throwIfAborted()
         if (performance.now() - last < PROGRESS_EVERY_MS && share < 1) return
@@ -230,6 +331,8 @@ async function attempt<Services>(
     return 'failed'
   }
 }
+
+const ENDS = new Set(['completed', 'failed', 'cancelled'])
 
 class Cancelled extends Error {}
 class Lost extends Error {}

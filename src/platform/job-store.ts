@@ -1,6 +1,6 @@
 import type { Database } from './database.js'
 import type { JobState } from './generated/prisma/enums.js'
-import type { Lane } from './jobs.js'
+import type { Lane, PartOutcome } from './jobs.js'
 import { v7 as uuid } from './uuid.js'
 
 export interface JobRow {
@@ -15,7 +15,13 @@ export interface JobRow {
   error: string | null
   attempts: number
   fence: number
+  /** How often a worker died while it ran this. */
+  crashes: number
   cancelRequested: boolean
+  /** Set once the job has cut itself: the number of its parts. */
+  parts: number | null
+  parentId: string | null
+  part: number | null
   trigger: string
   createdBy: string | null
   createdAt: Date
@@ -35,10 +41,30 @@ export interface NewJob {
   delayMs?: number
 }
 
+/** A part that is about to be recorded. */
+export interface NewPart {
+  name: string
+  lane: Lane
+  payload: unknown
+}
+
+/** What is needed to send a row on its way. */
+export type Sendable = Pick<JobRow, 'lane' | 'name' | 'id' | 'fence'>
+
+const OPEN = `('WAITING', 'DELAYED', 'ACTIVE')`
+/** A job that waits for its parts: nobody works on it, so it has no heartbeat. */
+const IS_CUT = `state = 'ACTIVE' AND "heartbeatAt" IS NULL`
 /** A worker that has not given a sign of life for this long is taken for dead. */
-const DEAD_AFTER = '45 seconds'
+const DEAD_AFTER = '30 seconds'
 /** A row that waits this long may have been forgotten by the queue. */
 const FORGOTTEN_AFTER = '15 seconds'
+
+/** The parts of a job, or all jobs that are not themselves parts. */
+export interface JobFilter {
+  state?: JobState | null
+  parentId?: string | null
+}
+const MATCHES = `($1::"JobState" IS NULL OR state = $1) AND ($2::text IS NULL AND "parentId" IS NULL OR "parentId" = $2)`
 
 /** The rows of `Job`, each changed by single conditional statements; a number `fence` tells attempts apart. */
 export class JobStore {
@@ -71,26 +97,26 @@ export class JobStore {
   }
 
   /** Newest first, after (createdAt, id). */
-  async page(state: JobState | null | undefined, after: { createdAt: string; id: string } | undefined, limit: number): Promise<JobRow[]> {
+  async page({ state, parentId }: JobFilter, after: { createdAt: string; id: string } | undefined, limit: number): Promise<JobRow[]> {
     return this.database.sql<JobRow>(
-      `SELECT * FROM "Job" WHERE ($1::"JobState" IS NULL OR state = $1) AND ($2::timestamptz IS NULL OR ("createdAt", id) < ($2, $3))
-       ORDER BY "createdAt" DESC, id DESC LIMIT $4`,
-      [state ?? null, after?.createdAt ?? null, after?.id ?? null, limit],
+      `SELECT * FROM "Job" WHERE ${MATCHES} AND ($3::timestamptz IS NULL OR ("createdAt", id) < ($3, $4))
+       ORDER BY "createdAt" DESC, id DESC LIMIT $5`,
+      [state ?? null, parentId ?? null, after?.createdAt ?? null, after?.id ?? null, limit],
     )
   }
 
-  async count(state?: JobState | null): Promise<number> {
-    const [row] = await this.database.sql<{ n: number }>(
-      'SELECT count(*)::int AS n FROM "Job" WHERE $1::"JobState" IS NULL OR state = $1',
-      [state ?? null],
-    )
+  async count({ state, parentId }: JobFilter = {}): Promise<number> {
+    const [row] = await this.database.sql<{ n: number }>(`SELECT count(*)::int AS n FROM "Job" WHERE ${MATCHES}`, [
+      state ?? null,
+      parentId ?? null,
+    ])
     return row.n
   }
 
   /** Takes the job for one attempt; undefined when it is taken, done or cancelled. A dead worker's job may be taken. */
   async claim(id: string): Promise<JobRow | undefined> {
     const [row] = await this.database.sql<JobRow>(
-      `UPDATE "Job" SET state = 'ACTIVE', fence = fence + 1, attempts = attempts + 1, "startedAt" = COALESCE("startedAt", now()), "heartbeatAt" = now(), error = NULL
+      `UPDATE "Job" SET state = 'ACTIVE', fence = fence + 1, attempts = attempts + (state <> 'ACTIVE')::int, crashes = crashes + (state = 'ACTIVE')::int, "startedAt" = COALESCE("startedAt", now()), "heartbeatAt" = now(), error = NULL
        WHERE id = $1 AND (state IN ('WAITING', 'DELAYED') OR (state = 'ACTIVE' AND "heartbeatAt" < now() - interval '${DEAD_AFTER}'))
        RETURNING *`,
       [id],
@@ -150,18 +176,108 @@ export class JobStore {
     return rows.length > 0
   }
 
-  /** A waiting job is cancelled at once, a running one is asked to stop; undefined when it had ended before. */
-  async cancel(id: string): Promise<JobRow | undefined> {
-    const [row] = await this.database.sql<JobRow>(
-      `UPDATE "Job" SET "cancelRequested" = true, state = CASE WHEN state = 'ACTIVE' THEN state ELSE 'CANCELLED' END, "finishedAt" = CASE WHEN state = 'ACTIVE' THEN NULL ELSE now() END
-       WHERE id = $1 AND state IN ('WAITING', 'DELAYED', 'ACTIVE') RETURNING *`,
+  /** Whether this attempt still holds the job; locks its row until the transaction of `sql` ends. */
+  async isHeld(sql: (text: string, params: unknown[]) => Promise<{ length: number }>, id: string, fence: number): Promise<boolean> {
+    return (await sql(`SELECT 1 FROM "Job" WHERE id = $1 AND fence = $2 AND state = 'ACTIVE' FOR SHARE`, [id, fence])).length > 0
+  }
+
+  /** In one statement the parts come to be and their parent lets go; undefined when a later attempt holds the parent, or it is to stop. */
+  async cut(id: string, fence: number, parts: readonly NewPart[], message: string): Promise<Sendable[] | undefined> {
+    const rows = parts.map((part, place) => ({ ...part, id: uuid(), part: place, payload: part.payload ?? {} }))
+    const [{ held, made }] = await this.database.sql<{ held: boolean; made: Sendable[] | null }>(
+      `WITH parent AS (
+         UPDATE "Job" SET parts = $3, "heartbeatAt" = NULL, fence = fence + 1, attempts = 0, progress = 0, message = $4
+         WHERE id = $1 AND fence = $2 AND state = 'ACTIVE' AND parts IS NULL AND NOT "cancelRequested" RETURNING id, trigger, "createdBy"
+       ), made AS (
+         INSERT INTO "Job" (id, name, lane, state, payload, trigger, "createdBy", "heartbeatAt", "parentId", part)
+         SELECT new.id, new.name, new.lane, 'WAITING', new.payload, parent.trigger, parent."createdBy", now(), parent.id, new.part
+         FROM parent, jsonb_to_recordset($5::jsonb) AS new (id text, name text, lane text, payload jsonb, part int)
+         RETURNING id, name, lane, fence, part
+       ) SELECT EXISTS (SELECT 1 FROM parent) AS held, (SELECT json_agg(made ORDER BY part) FROM made) AS made`,
+      [id, fence, rows.length, message, JSON.stringify(rows)],
+    )
+    return held ? (made ?? []) : undefined
+  }
+
+  /** How the parts of a job ended, in their order. */
+  async outcomes(id: string): Promise<PartOutcome[]> {
+    return this.database.sql<PartOutcome>(
+      `SELECT id AS "jobId", part, payload, state, message, result, error FROM "Job" WHERE "parentId" = $1 ORDER BY part`,
       [id],
+    )
+  }
+
+  /**
+   * Lets a job that is cut see how far its parts are. When none is left it waits for its merge, or ends with them. Whichever part ends last sees
+   * all others ended, because each looks after its own end is committed. Undefined when the job is not cut, or not any more.
+   */
+  async lookAtParts(id: string, mayFail: boolean): Promise<(JobRow & { failed: number }) | undefined> {
+    const [row] = await this.database.sql<JobRow & { failed: number }>(
+      `UPDATE "Job" AS job SET
+         progress = GREATEST(job.progress, COALESCE(seen.share, 0)),
+         message = CASE WHEN seen.open > 0 THEN seen.ended || ' of ' || job.parts || ' parts are done' ELSE seen.verdict END,
+         state = CASE WHEN seen.open > 0 THEN job.state WHEN job."cancelRequested" THEN 'CANCELLED' WHEN seen.failed > 0 AND NOT $2 THEN 'FAILED' ELSE 'WAITING' END,
+         error = CASE WHEN seen.open = 0 AND NOT $2 THEN seen.fault END,
+         "heartbeatAt" = CASE WHEN seen.open = 0 THEN now() END,
+         "finishedAt" = CASE WHEN seen.open = 0 AND (job."cancelRequested" OR seen.failed > 0 AND NOT $2) THEN now() END
+       FROM (
+         SELECT count(*) FILTER (WHERE state IN ${OPEN})::int AS open, count(*) FILTER (WHERE state NOT IN ${OPEN})::int AS ended,
+           count(*) FILTER (WHERE state IN ('FAILED', 'CANCELLED'))::int AS failed, avg(CASE WHEN state IN ${OPEN} THEN progress ELSE 1 END) AS share,
+           count(*) FILTER (WHERE state = 'COMPLETED') || ' of ' || count(*) || ' parts were completed' AS verdict,
+           (array_agg('Part ' || part + 1 || ' (' || name || '): ' || COALESCE(error, 'it was cancelled') ORDER BY state = 'CANCELLED', "finishedAt", part)
+             FILTER (WHERE state IN ('FAILED', 'CANCELLED')))[1] AS fault
+         FROM "Job" WHERE "parentId" = $1
+       ) AS seen
+       WHERE job.id = $1 AND ${IS_CUT} RETURNING job.*, seen.failed`,
+      [id, mayFail],
     )
     return row
   }
 
+  /** Jobs whose last part ended while nobody could say so. */
+  async cutAndDone(limit = 1000): Promise<Pick<JobRow, 'id' | 'name'>[]> {
+    return this.database.sql(
+      `SELECT id, name FROM "Job" AS job WHERE ${IS_CUT} AND NOT EXISTS (SELECT 1 FROM "Job" WHERE "parentId" = job.id AND state IN ${OPEN}) LIMIT $1`,
+      [limit],
+    )
+  }
+
+  /**
+   * A waiting job is cancelled at once, a running one is asked to stop, and so are all their parts (only those with `partsOnly`). Returns the rows
+   * that were touched, the deepest first.
+   */
+  async cancel(id: string, { partsOnly = false } = {}): Promise<JobRow[]> {
+    return this.database.sql<JobRow>(
+      `WITH RECURSIVE tree AS (
+         SELECT id, 0 AS depth FROM "Job" WHERE id = $1
+         UNION ALL SELECT job.id, depth + 1 FROM "Job" AS job JOIN tree ON job."parentId" = tree.id
+       ), touched AS (
+         UPDATE "Job" AS job SET "cancelRequested" = true, state = CASE WHEN state = 'ACTIVE' THEN state ELSE 'CANCELLED' END,
+           "finishedAt" = CASE WHEN state = 'ACTIVE' THEN NULL ELSE now() END
+         FROM tree WHERE job.id = tree.id AND state IN ${OPEN} AND ($2 = false OR depth > 0) RETURNING job.*, depth
+       ) SELECT * FROM touched ORDER BY depth DESC`,
+      [id, partsOnly],
+    )
+  }
+
+  /** Lets a job that failed or was cancelled begin again; of one that was cut, only what is not completed. Empty when it is neither, or a part of another. */
+  async retry(id: string): Promise<JobRow[]> {
+    return this.database.sql<JobRow>(
+      `WITH RECURSIVE tree AS (
+         SELECT id FROM "Job" WHERE id = $1 AND state IN ('FAILED', 'CANCELLED') AND "parentId" IS NULL
+         UNION ALL SELECT job.id FROM "Job" AS job JOIN tree ON job."parentId" = tree.id AND job.state IN ('FAILED', 'CANCELLED')
+       ), again AS (
+         SELECT tree.id, EXISTS (SELECT 1 FROM "Job" AS part WHERE part."parentId" = tree.id AND part.state <> 'COMPLETED') AS "isCut" FROM tree
+       )
+       UPDATE "Job" AS job SET state = CASE WHEN "isCut" THEN 'ACTIVE'::"JobState" ELSE 'WAITING' END, "heartbeatAt" = CASE WHEN "isCut" THEN NULL ELSE now() END,
+         attempts = 0, crashes = 0, "cancelRequested" = false, error = NULL, "finishedAt" = NULL, message = 'Begins again', fence = fence + 1
+       FROM again WHERE job.id = again.id RETURNING job.*`,
+      [id],
+    )
+  }
+
   /** Rows that wait though their time has come, and those of dead workers. */
-  async forgotten(limit = 1000): Promise<Pick<JobRow, 'id' | 'name' | 'lane' | 'fence'>[]> {
+  async forgotten(limit = 1000): Promise<Sendable[]> {
     return this.database.sql(
       `SELECT id, name, lane, fence FROM "Job"
        WHERE (state IN ('WAITING', 'DELAYED') AND COALESCE("heartbeatAt", "createdAt") < now() - interval '${FORGOTTEN_AFTER}')
@@ -175,7 +291,8 @@ export class JobStore {
   async orphanAll(): Promise<number> {
     return (
       await this.database.sql(
-        `UPDATE "Job" SET state = 'WAITING', fence = fence + 1, attempts = attempts - 1, "heartbeatAt" = now() - interval '1 hour' WHERE state = 'ACTIVE' RETURNING 1`,
+        `UPDATE "Job" SET state = 'WAITING', fence = fence + 1, attempts = attempts - 1, crashes = crashes + 1, "heartbeatAt" = now() - interval '1 hour'
+         WHERE state = 'ACTIVE' AND "heartbeatAt" IS NOT NULL RETURNING 1`,
       )
     ).length
   }
@@ -183,7 +300,8 @@ export class JobStore {
   /** Forgets ended jobs; failed ones stay three times as long. */
   async forgetOlderThan(days: number): Promise<number> {
     const rows = await this.database.sql(
-      `DELETE FROM "Job" WHERE (state IN ('COMPLETED', 'CANCELLED') AND "finishedAt" < now() - make_interval(days => $1)) OR (state = 'FAILED' AND "finishedAt" < now() - make_interval(days => 3 * $1)) RETURNING 1`,
+      `DELETE FROM "Job" AS job WHERE ((state IN ('COMPLETED', 'CANCELLED') AND "finishedAt" < now() - make_interval(days => $1)) OR (state = 'FAILED' AND "finishedAt" < now() - make_interval(days => 3 * $1)))
+         AND NOT EXISTS (SELECT 1 FROM "Job" AS parent WHERE parent.id = job."parentId" AND parent.state IN ${OPEN}) RETURNING 1`,
       [days],
     )
     return rows.length

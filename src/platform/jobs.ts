@@ -42,10 +42,49 @@ export interface JobContext {
   readonly jobId: string
   /** 1 for the first try. */
   readonly attempt: number
+  /** Grows with every attempt. An effect outside the row that carries it (or is checked by `hold`) cannot be undone by an attempt that was overtaken. */
+  readonly fence: number
+  /** What the last `progress(…, result)` left, also one of an earlier attempt: where to go on. */
+  readonly before: Record<string, unknown> | null
   /** Aborted when the job is cancelled or the process drains. */
   readonly signal: AbortSignal
   /** Records progress in [0, 1] and a sentence; throws when the job was cancelled or its fence was taken by a later attempt. */
   progress(share: number, message?: string, result?: Record<string, unknown>): Promise<void>
+  /** Inside a transaction: lets it go on only if this attempt still holds the job, and lets no later attempt start before it ends. */
+  hold(sql: (text: string, params: unknown[]) => Promise<{ length: number }>): Promise<void>
+}
+
+/** A piece of work that any worker may take. It may run twice and must then leave the same. */
+export interface JobPart {
+  /** Name of the job that does it. */
+  job: string
+  payload: unknown
+}
+
+/** How a part ended; `part` is its place in the list it was cut from. */
+export interface PartOutcome {
+  jobId: string
+  part: number
+  payload: unknown
+  state: 'COMPLETED' | 'FAILED' | 'CANCELLED'
+  message: string | null
+  result: Record<string, unknown> | null
+  error: string | null
+}
+
+export type JobAnswer = string | { message: string; result?: Record<string, unknown> }
+
+/** What `run` returns when the work is to be done in parts. */
+export class Cut {
+  constructor(
+    readonly parts: readonly JobPart[],
+    readonly message: string,
+  ) {}
+}
+
+/** Cuts a job: `return cut(shards.map(shard => ({ job: 'score-shard', payload: shard })), 'Cut into 64 shards')`. `merge` follows when no part is left. */
+export function cut(parts: readonly JobPart[], message = `Cut into ${parts.length} parts`): Cut {
+  return new Cut(parts, message)
 }
 
 export interface JobDefinition<Services, Payload = unknown> {
@@ -55,8 +94,12 @@ export interface JobDefinition<Services, Payload = unknown> {
   trigger?: Trigger[]
   /** Tries in all; 3 unless said. Only `Unavailable` and unknown errors are tried again. */
   tries?: number
-  /** Returns the sentence the console shows, or the sentence with a result. */
-  run(services: Services, payload: Payload, context: JobContext): Promise<string | { message: string; result: Record<string, unknown> }>
+  /** Returns the sentence the console shows, the sentence with a result, or `cut(…)`. */
+  run(services: Services, payload: Payload, context: JobContext): Promise<JobAnswer | Cut>
+  /** Needed by a job that cuts itself: runs once all parts have ended, in their order, and is tried again like `run`. */
+  merge?(services: Services, payload: Payload, parts: PartOutcome[], context: JobContext): Promise<JobAnswer>
+  /** Whether `merge` copes with parts that failed. If not, the first one that fails for good cancels the others and fails the job. */
+  partsMayFail?: boolean
 }
 
 export function defineJob<Services, Payload>(definition: JobDefinition<Services, Payload>): JobDefinition<Services, Payload> {

@@ -13,6 +13,8 @@ export interface Queues {
   readonly backend: 'postgresql' | 'redis'
   /** Adding an id that is in the queue already does nothing. */
   add(lane: Lane, name: string, id: string, parcel: Parcel, delayMs?: number): Promise<void>
+  /** Like `add`, for many at once. */
+  addAll(lane: Lane, parcels: readonly { name: string; id: string; parcel: Parcel }[]): Promise<void>
   schedule(lane: Lane, name: string, cron: string): Promise<void>
   /** Names that have a schedule in this lane. */
   schedules(lane: Lane): Promise<string[]>
@@ -60,6 +62,9 @@ export async function openQueues({ databaseUrl, redisUrl, log }: { databaseUrl: 
     backend: redisUrl ? 'redis' : 'postgresql',
     add: async (lane, name, id, parcel, delayMs = 0) => {
       await queueOf(lane).add(name, parcel, { jobId: id, ...(delayMs > 0 ? { delay: delayMs } : {}) })
+    },
+    addAll: async (lane, parcels) => {
+      await queueOf(lane).addBulk(parcels.map(({ name, id, parcel }) => ({ name, data: parcel, opts: { jobId: id } })))
     },
     schedule: async (lane, name, cron) => {
       await queueOf(lane).upsertJobScheduler(name, { pattern: cron, tz: 'UTC' }, { name, data: { due: name } satisfies Parcel })

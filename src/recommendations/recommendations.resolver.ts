@@ -28,7 +28,7 @@ export class UserRecommendationsResolver {
   recommendations(
     @Root() user: UserType,
     @Arg('placement', () => String, { nullable: true }) placement: string | null,
-    @Arg('first', () => Int, { defaultValue: 10 }) first: number,
+    @Arg('first', () => Int, { nullable: true, defaultValue: 10 }) first: number | null,
   ) {
     return this.service.recommend({ userKey: user.key, placement, first })
   }
@@ -40,7 +40,7 @@ export class ProductSimilarResolver {
 
   @Authorized(Scope.RECOMMENDATIONS_READ)
   @FieldResolver(() => [Recommendation], { description: 'Products that go together with this one. Scope: recommendations:read.' })
-  similar(@Root() product: ProductType, @Arg('first', () => Int, { defaultValue: 10 }) first: number) {
+  similar(@Root() product: ProductType, @Arg('first', () => Int, { nullable: true, defaultValue: 10 }) first: number | null) {
     return this.service.similar(product, first)
   }
 }

@@ -9,6 +9,9 @@ export enum RecommendationAlgorithm {
   CONTENT = 'CONTENT',
   IALS = 'IALS',
   EASE = 'EASE',
+  RP3BETA = 'RP3BETA',
+  TRENDING = 'TRENDING',
+  REPEAT = 'REPEAT',
   HYBRID = 'HYBRID',
 }
 registerEnumType(RecommendationAlgorithm, { name: 'RecommendationAlgorithm', description: 'AUTO takes the live model' })
@@ -78,17 +81,21 @@ export class RecommendationsArgs {
   @Field(() => String, { nullable: true, description: 'Where it is shown; kept with the decision' })
   placement?: string | null
 
-  @Field(() => Int, { defaultValue: 10, description: 'How many, 0 to 100' })
-  first!: number
+  @Field(() => Int, { nullable: true, defaultValue: 10, description: 'How many, 0 to 100' })
+  first?: number | null
 
-  @Field(() => RecommendationAlgorithm, { defaultValue: RecommendationAlgorithm.AUTO })
-  algorithm!: RecommendationAlgorithm
+  @Field(() => RecommendationAlgorithm, { nullable: true, defaultValue: RecommendationAlgorithm.AUTO })
+  algorithm?: RecommendationAlgorithm | null
 
-  @Field(() => Boolean, { defaultValue: true, description: 'Leaves out what the user viewed, bought or rated' })
-  excludeSeen!: boolean
+  @Field(() => Boolean, { nullable: true, defaultValue: true, description: 'Leaves out what the user viewed, bought or rated' })
+  excludeSeen?: boolean | null
 
-  @Field(() => Float, { defaultValue: 0, description: '0: by score alone; 1: as varied as can be (maximal marginal relevance)' })
-  diversity!: number
+  @Field(() => Float, {
+    nullable: true,
+    defaultValue: 0,
+    description: '0: by score alone; 1: as varied as can be (maximal marginal relevance)',
+  })
+  diversity?: number | null
 
   @Field(() => ProductWhere, { nullable: true })
   where?: ProductWhere | null

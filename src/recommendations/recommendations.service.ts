@@ -19,10 +19,10 @@ export interface RecommendationRequest {
   /** Internal id of the user. */
   userKey?: number
   placement?: string | null
-  first: number
-  algorithm?: RecommendationAlgorithm
-  excludeSeen?: boolean
-  diversity?: number
+  first?: number | null
+  algorithm?: RecommendationAlgorithm | null
+  excludeSeen?: boolean | null
+  diversity?: number | null
   where?: ProductFilter | null
 }
 
@@ -47,6 +47,7 @@ type Histories = (model: Live) => History
 
 const TASK = 'RECOMMENDATION'
 const EMPTY: History = { items: new Int32Array(0), values: new Float32Array(0), times: new Float64Array(0) }
+const DEFAULT_FIRST = 10
 const REASONS = 3
 const EXAMPLES_OF_DROPPED = 20
 const ROUNDING = 1e-6
@@ -68,7 +69,9 @@ export class RecommendationsService {
   ) {}
 
   async recommend(request: RecommendationRequest): Promise<RecommendationList> {
-    const { first, algorithm = RecommendationAlgorithm.AUTO, excludeSeen = true, diversity = 0, where } = request
+    const { where } = request
+    const [first, diversity, excludeSeen] = [request.first ?? DEFAULT_FIRST, request.diversity ?? 0, request.excludeSeen ?? true]
+    const algorithm = request.algorithm ?? RecommendationAlgorithm.AUTO
     checkFirst(first)
     if (!(diversity >= 0 && diversity <= 1)) throw new InvalidInput('diversity must be between 0 and 1', {}, ['diversity'])
     const filter = where ? cleanProductFilter(where) : undefined
@@ -96,7 +99,8 @@ export class RecommendationsService {
   }
 
   /** Products that go together with this one, from the live model; what is out of stock is left out. */
-  async similar(product: ProductType, first: number): Promise<Recommendation[]> {
+  async similar(product: ProductType, asked?: number | null): Promise<Recommendation[]> {
+    const first = asked ?? DEFAULT_FIRST
     checkFirst(first)
     const model = this.models.live<Recommender>(TASK) ?? this.models.named<Recommender>(TASK, 'item-cf')
     const index = model?.indexOf.get(product.key)
@@ -288,7 +292,7 @@ export class RecommendationsService {
     const items = ids
       .flatMap(id => products.get(id) ?? [])
       .filter(product => product.stock !== 0 && passes(product))
-      .slice(0, request.first)
+      .slice(0, request.first ?? DEFAULT_FIRST)
       .map((product, at) => ({
         product,
         score: 0,
@@ -366,6 +370,7 @@ function reasonOf({ kind, weight }: Evidence, products: ProductType[]): Reason {
     popularity: 'Popular with everybody of late',
     content: `Like ${titles}`,
     factor: `Goes with ${titles}`,
+    repeat: 'Bought again and again by this user',
   }
   return { kind, text: texts[kind], weight, products }
 }

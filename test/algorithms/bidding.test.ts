@@ -190,6 +190,17 @@ test('pacing lowers what a person set, and never raises it', () => {
   }
 })
 
+test('a floor that is no whole number is met from above, and what is worth less than it gets no bid', () => {
+  const bidder = bidderOf('MANUAL_CPC')
+  const at = (floorMicros: number, auction: Opportunity['auction'] = 'FIRST_PRICE') =>
+    decide(bidder, seen({ floorMicros, auction, winCurve: curve, remainingMicros: 1e9 }))
+  expect(at(65.5).bidMicros).toBeGreaterThanOrEqual(66)
+  expect(at(69.5).bidMicros).toBe(70)
+  expect(at(70.5)).toMatchObject({ bidMicros: 0, reason: 'BELOW_FLOOR', worthMicros: 70 })
+  expect(at(65.5, 'SECOND_PRICE').bidMicros).toBe(70)
+  expect(decide(bidder, seen({ pCtr: 0, floorMicros: 5 }))).toMatchObject({ bidMicros: 0, reason: 'NO_VALUE' })
+})
+
 test('limits of a click hold for the impression', () => {
   const bidder = bidderOf('MAXIMIZE_CLICKS', { cpcBidCeilingMicros: 20_000, cpcBidFloorMicros: 10_000 })
   const at = (multiplier: number) => bidOf(bidder, seen({ multiplier, remainingMicros: 1e9 }))

@@ -3,10 +3,26 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
 import { bidding, ledger } from './bidding.js'
+import { bulkImport } from './bulk-import.js'
+import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
 import { serving } from './serving.js'
+import { boosting, ftrl, kMeansBenchmark } from './tabular.js'
+import { track } from './track.js'
 
-export const benchmarks: readonly Benchmark[] = [seedMethod, serving, bidding, ledger]
+export const benchmarks: readonly Benchmark[] = [
+  seedMethod,
+  serving,
+  bulkImport,
+  track,
+  ftrl,
+  boosting,
+  kMeansBenchmark,
+  recommendTraining,
+  recommendGrowth,
+  bidding,
+  ledger,
+]
 
 const FILE = 'docs/benchmarks.md'
 const args = process.argv.slice(2)

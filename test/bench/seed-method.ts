@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { createRandom } from '../../src/algorithms/math/random.js'
 import { cosinePredictions } from '../../src/algorithms/recommend/all-predictions.js'
 import { type Benchmark, median, type Row } from './bench.js'
@@ -103,6 +102,6 @@ function referenceRun(python: string): { seconds: number; rmse_fold1: number } {
 }
 
 export function pythonWith(modules: string): string | undefined {
-  const candidates = [join(homedir(), '.venv/bin/python'), '../.venv/bin/python', '/tmp/refvenv/bin/python', 'python3']
+  const candidates = [process.env.BELLWETHER_BENCH_PYTHON, resolve('../.venv/bin/python'), 'python3'].filter(python => python !== undefined)
   return candidates.find(python => spawnSync(python, ['-c', `import ${modules}`], { stdio: 'ignore' }).status === 0)
 }

@@ -53,6 +53,8 @@ export interface Replay {
 }
 
 const SLOTS = 100
+const UNLIMITED = Number.POSITIVE_INFINITY
+const { abs } = Math
 
 /**
  * Replays auctions one by one in constant memory. The bid wins if it reaches the market price, and pays the price (second-price) or itself
@@ -85,7 +87,7 @@ export function createReplay(bidder: Bidder, options: ReplayOptions): Replay {
       opportunity.remainingAuctions = episode - at
       if (!(pCtr >= 0 && pCtr <= 1)) throw new BadOpportunity('pCtr', pCtr)
       if (!(pCvr >= 0 && pCvr <= 1)) throw new BadOpportunity('pCvr', pCvr)
-      if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) throw new BadOpportunity('valueMicros', value)
+      if (!(value >= 0 && value < UNLIMITED)) throw new BadOpportunity('valueMicros', value)
       // A price above what is left cannot be won, whatever the bid.
       const bid = price <= opportunity.remainingMicros ? uncheckedBidOf(bidder, opportunity) : 0
       const isWon = bid >= price && bid > 0
@@ -115,7 +117,7 @@ export function createReplay(bidder: Bidder, options: ReplayOptions): Replay {
       }
       for (; slot < SLOTS && at * SLOTS >= (slot + 1) * episode; slot++) {
         shares[slot] = budgetMicros > 0 ? spent / budgetMicros : 1
-        errors += Math.abs(shares[slot] - (slot + 1) / SLOTS)
+        errors += abs(shares[slot] - (slot + 1) / SLOTS)
         slots++
       }
       if (at === episode) {

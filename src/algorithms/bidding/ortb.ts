@@ -41,10 +41,13 @@ export const ortb: Strategy = {
   },
 }
 
+const { asinh, min, sinh, sqrt } = Math
+const MOST = Number.MAX_SAFE_INTEGER
+
 function bidAt(form: number, c: number, worth: number): number {
-  const w = Math.min(worth, Number.MAX_SAFE_INTEGER)
+  const w = min(worth, MOST)
   // √(cw + c²) − c without the loss of digits for small w.
-  if (form === 1) return w / (Math.sqrt(w / c + 1) + 1)
+  if (form === 1) return w / (sqrt(w / c + 1) + 1)
   // The two cube roots are e^(±asinh(w/c)/3).
-  return 2 * c * Math.sinh(Math.asinh(w / c) / 3)
+  return 2 * c * sinh(asinh(w / c) / 3)
 }

@@ -50,9 +50,12 @@ export function curveOfPrices(prices: ArrayLike<number>): WinCurveModel {
   return winCurve.fit({ bids: known, won: new Uint8Array(known.length).fill(1), minToWin: known }, { prior: 0 }, NO_RANDOM)
 }
 
-/** Least squares of ORTB's win curve, b/(c+b) or b²/(c²+b²), to the learned one at 300 evenly spaced bids; c in the curve's unit. */
-export function fitOrtb(curve: WinCurve, form: number): number {
-  const bids = Float64Array.from({ length: 300 }, (_, at) => ((at + 1) / 300) * curve.highestMicros)
+/**
+ * Least squares of ORTB's win curve, b/(c+b) or b²/(c²+b²), to the learned one at 300 evenly spaced bids up to one that wins 99 % of what can be
+ * won (a single dear price must not stretch the scale); c in the curve's unit, 0 of an empty curve.
+ */
+export function fitOrtb(curve: WinCurve, form: number, highest = reaching(curve, 0.99 * curve.chance(curve.highestMicros))): number {
+  const bids = Float64Array.from({ length: 300 }, (_, at) => ((at + 1) / 300) * highest)
   const chances = bids.map(bid => curve.chance(bid))
   const loss = (c: number) => {
     let sum = 0
@@ -62,7 +65,7 @@ export function fitOrtb(curve: WinCurve, form: number): number {
     }
     return sum
   }
-  let [low, high] = [Math.log(curve.highestMicros) - 12, Math.log(curve.highestMicros) + 3]
+  let [low, high] = [Math.log(highest) - 12, Math.log(highest) + 3]
   if (!Number.isFinite(low)) return 0
   // The loss has one valley along log c; a coarse look finds it, golden sections its bottom.
   const steps = Array.from({ length: 61 }, (_, at) => low + ((high - low) * at) / 60)
@@ -74,6 +77,17 @@ export function fitOrtb(curve: WinCurve, form: number): number {
     else low = a
   }
   return Math.exp((low + high) / 2)
+}
+
+/** The least bid of that chance, by halving. */
+function reaching(curve: WinCurve, chance: number): number {
+  let [low, high] = [0, curve.highestMicros]
+  for (let round = 0; round < 50; round++) {
+    const middle = (low + high) / 2
+    if (curve.chance(middle) < chance) low = middle
+    else high = middle
+  }
+  return high
 }
 
 /** P(price ≤ points[k]) = chances[k], a step function: between two points the chance is that of the lower one, so a bid is never overrated. */

@@ -139,6 +139,11 @@ export class BadOpportunity extends Error {
   }
 }
 
+// Bound once: these stand in the innermost loop of every replay.
+const { ceil, floor, max, min } = Math
+const UNLIMITED = Number.POSITIVE_INFINITY
+const MOST = Number.MAX_SAFE_INTEGER
+
 const RULES: Partial<Record<keyof Opportunity, string>> = {
   pCtr: 'it must be a probability in [0, 1]',
   pCvr: 'it must be a probability in [0, 1]',
@@ -185,7 +190,13 @@ export function uncheckedBidOf(bidder: Bidder, opportunity: Opportunity): number
   const worth = quoteOf(bidder, opportunity)
   const most = mostOf(opportunity)
   if (worth < floorMicros || most < floorMicros) return 0
-  return Math.floor(Math.min(shadedOf(bidder, opportunity, worth), most))
+  const highest = min(floor(worth), most)
+  const shaded = shadedOf(bidder, opportunity, worth)
+  // A shaded bid is rounded up, lest it miss the price it aims at.
+  const bid = min(shaded < worth ? ceil(shaded) : highest, highest)
+  if (bid >= floorMicros) return bid
+  const raised = ceil(floorMicros)
+  return raised <= highest ? raised : 0
 }
 
 /** The bid with its reasons. Throws `BadOpportunity`. */
@@ -230,16 +241,16 @@ function quoteOf(bidder: Bidder, opportunity: Opportunity): number {
   const { pCtr } = opportunity
   const quote = bidder.quote(opportunity)
   // An infinite ceiling times a pCtr of 0 is NaN.
-  const ceiling = bidder.cpcCeilingMicros === Number.POSITIVE_INFINITY ? quote : Math.min(quote, bidder.cpcCeilingMicros * pCtr)
-  return Math.min(Math.max(ceiling, bidder.cpcFloorMicros * pCtr), Number.MAX_SAFE_INTEGER)
+  const ceiling = bidder.cpcCeilingMicros === UNLIMITED ? quote : min(quote, bidder.cpcCeilingMicros * pCtr)
+  return min(max(ceiling, bidder.cpcFloorMicros * pCtr), MOST)
 }
 
 function shadedOf(bidder: Bidder, { auction, winCurve, floorMicros }: Opportunity, worth: number): number {
-  return bidder.shades && auction === 'FIRST_PRICE' && winCurve ? Math.min(worth, winCurve.shade(worth, floorMicros)) : worth
+  return bidder.shades && auction === 'FIRST_PRICE' && winCurve ? min(worth, winCurve.shade(worth, floorMicros)) : worth
 }
 
 function mostOf({ ceilingMicros, remainingMicros }: Opportunity): number {
-  return Math.floor(Math.min(ceilingMicros, remainingMicros))
+  return floor(min(ceilingMicros, remainingMicros))
 }
 
 function reasonOf(opportunity: Opportunity, worth: number): NoBidReason {
@@ -247,8 +258,7 @@ function reasonOf(opportunity: Opportunity, worth: number): NoBidReason {
   if (multiplier === 0) return 'PACED_OUT'
   if (remainingMicros < 1 || remainingMicros < floorMicros) return 'BUDGET_EXHAUSTED'
   if (ceilingMicros < floorMicros) return 'CEILING_BELOW_FLOOR'
-  if (worth < 1 && floorMicros <= worth) return 'NO_VALUE'
-  return worth < floorMicros ? 'BELOW_FLOOR' : 'NO_VALUE'
+  return worth > 0 && Math.floor(worth) < floorMicros ? 'BELOW_FLOOR' : 'NO_VALUE'
 }
 
 function limitsText({ cpcCeilingMicros, cpcFloorMicros }: Bidder): string {

@@ -32,27 +32,30 @@ interface FmKernels {
  * Factorisation machine of second order (Rendle 2010) on one-hot rows: b + Σ w_i + Σ_{i<j} ⟨v_i, v_j⟩, logistic loss, by Adagrad (Duchi et al. 2011) in
  * shuffled epochs. Numbers enter by the code of their quantile; words seen fewer than `minimumCount` times share one column a field.
  */
-export const factorisationMachine = classifier({
-  name: 'factorisation-machine',
-  defaults: { factors: 8, epochs: 4, rate: 0.02, reg: 1e-3, regFactors: 0.3, codes: 16, minimumCount: 2 },
-  fit: (examples, params, random) => {
-    const cuts = quantileCuts(examples, numberOf(params, 'codes'))
-    const vocabulary = vocabularyOf(examples, cuts, numberOf(params, 'minimumCount'))
-    return scorerOf({ ...taught(examples, vocabulary, params, random), cuts, vocabulary })
+export const factorisationMachine = classifier(
+  {
+    name: 'factorisation-machine',
+    defaults: { factors: 8, epochs: 3, rate: 0.03, reg: 1e-3, regFactors: 0.3, codes: 16, minimumCount: 2 },
+    fit: (examples, params, random) => {
+      const cuts = quantileCuts(examples, numberOf(params, 'codes'))
+      const vocabulary = vocabularyOf(examples, cuts, numberOf(params, 'minimumCount'))
+      return scorerOf({ ...taught(examples, vocabulary, params, random), cuts, vocabulary })
+    },
+    load: (artifact, fields) => {
+      const { meta, arrays } = unpack(FORMAT, artifact)
+      const cuts = fields.numbers.map((_, at) => arrays[`cuts${at}`] as Float64Array)
+      return scorerOf({
+        bias: Number(meta.bias),
+        weights: arrays.weights as Float32Array,
+        factors: arrays.factors as Float32Array,
+        factorCount: Number(meta.factorCount),
+        cuts,
+        vocabulary: vocabularyFrom(arrays.tokens as Uint32Array, fields as Fields, cuts),
+      })
+    },
   },
-  load: (artifact, fields) => {
-    const { meta, arrays } = unpack(FORMAT, artifact)
-    const cuts = fields.numbers.map((_, at) => arrays[`cuts${at}`] as Float64Array)
-    return scorerOf({
-      bias: Number(meta.bias),
-      weights: arrays.weights as Float32Array,
-      factors: arrays.factors as Float32Array,
-      factorCount: Number(meta.factorCount),
-      cuts,
-      vocabulary: vocabularyFrom(arrays.tokens as Uint32Array, fields as Fields, cuts),
-    })
-  },
-})
+  'platt',
+)
 
 interface Weights {
   bias: number

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type AuctionLog, type ReplayOptions, type ReplayReport, replay } from '../../algorithms/bidding/auction.js'
 import { createBidder, strategyOf } from '../../algorithms/bidding/index.js'
 import { type Controller, dual, none, type PacingOptions, pid } from '../../algorithms/bidding/pacing.js'
+import { fitOrtb } from '../../algorithms/bidding/shading.js'
 import { marketOf } from '../../algorithms/bidding/simulate.js'
 import type { AuctionType, Bidder, Market, StrategySettings } from '../../algorithms/bidding/strategy.js'
 import { createRandom } from '../../algorithms/math/random.js'
@@ -109,7 +110,7 @@ const budgetMethods: readonly Method<Halves>[] = [
   { name: 'lin', run: input => tuned(input, range(2, 300, 2), base => ['lin', { baseBidMicros: base }]) },
   { name: 'ss-mdp', run: input => tuned(input, [1], () => ['ss-mdp', horizonOf(input)]) },
   { name: 'rlb', run: input => tuned(input, [1], () => ['rlb', horizonOf(input)]) },
-  { name: 'ortb', run: input => tuned(input, CLICK_VALUES, value => ['ORTB', { clickValueMicros: value }]) },
+  { name: 'ortb', run: ortbTuned },
   { name: 'ortb-dual', run: input => paced(input, 'ORTB', dual) },
   { name: 'maximize-clicks', run: input => paced(input, 'MAXIMIZE_CLICKS', dual) },
   { name: 'maximize-clicks-pid', run: input => paced(input, 'MAXIMIZE_CLICKS', pid) },
@@ -147,6 +148,13 @@ function tuned(input: Halves, grid: readonly number[], choose: (value: number) =
   })
   const budgetMicros = costOf(log, half, log.prices.length) / fraction
   return metricsOf(replay(log, make(best), optionsOf(input, budgetMicros), half), budgetMicros)
+}
+
+/** c as the reference fits it: whole, over the bids from 1 to the highest. */
+function ortbTuned(input: Halves) {
+  const curve = input.market.winCurve
+  const c = curve ? Math.max(1, Math.round(fitOrtb(curve, 1, EPISODE.highestBid))) : undefined
+  return tuned(input, CLICK_VALUES, value => ['ORTB', { clickValueMicros: value, c }])
 }
 
 /** The multiplier to start with is tuned on the first half; the controller takes it from there. */

@@ -245,6 +245,9 @@ export type RecommendationAlgorithm =
   | 'IALS'
   | 'ITEM_CF'
   | 'POPULARITY'
+  | 'REPEAT'
+  | 'RP3BETA'
+  | 'TRENDING'
   | 'USER_CF';
 
 export type SimulationOver =

@@ -1,0 +1,140 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { expect, test } from '@jest/globals'
+import { type FieldDefinitionNode, type InputValueDefinitionNode, Kind, parse, print, type TypeDefinitionNode } from 'graphql'
+
+// The contract is handed to the project from outside; what it promises has to stand in schema.graphql, word for word.
+const FILE = '../shared/contract.graphql'
+const contractTest = existsSync(FILE) ? test : test.skip
+if (!existsSync(FILE)) process.stderr.write(`${FILE} is not there: the check of the contract is skipped\n`)
+
+/** What is still to come. A part that builds one of these takes its line away. */
+const STILL_MISSING: readonly string[] = [
+  'EstimateState',
+  'Score',
+  'User.profile',
+  'Profile',
+  'Rfm',
+  'Cluster',
+  'Affinity',
+  'Segment',
+  'SegmentStatus',
+  'Audience',
+  'AudienceSource',
+  'Exclusion',
+  'Product.sentiment',
+  'Product.forecast',
+  'Campaign',
+  'CampaignStatus',
+  'CampaignBudget',
+  'BudgetPeriod',
+  'DeliveryMethod',
+  'BiddingStrategyType',
+  'BiddingStrategy',
+  'AdGroup',
+  'Ad',
+  'Performance',
+  'Pacing',
+  'PacingState',
+  'BidDecision',
+  'Bid',
+  'NoBid',
+  'SentimentLabel',
+  'Review',
+  'Sentiment',
+  'Intent',
+  'AspectSentiment',
+  'SentimentSummary',
+  'AspectSummary',
+  'OpinionPoint',
+  'OpinionAlert',
+  'FaqResult',
+  'FaqAnswer',
+  'FaqClarification',
+  'FaqHandOff',
+  'FaqEntry',
+  'FaqStatus',
+  'Forecast',
+  'ForecastPoint',
+  'Backtest',
+  'ErasureRequest',
+  'Query.segments',
+  'Query.segmentExplainMembership',
+  'Query.audiences',
+  'Query.campaign',
+  'Query.campaigns',
+  'Query.biddingStrategies',
+  'Query.reviews',
+  'Query.textAnalyse',
+  'Query.opinionTimeline',
+  'Query.opinionAlerts',
+  'Query.faqAnswer',
+  'Query.faqEntries',
+  'Query.privacyExport',
+  'Query.erasureRequest',
+  'Mutation.reviewSubmit',
+  'Mutation.segmentCreate',
+  'Mutation.segmentUpdate',
+  'Mutation.audienceCreate',
+  'Mutation.audienceExport',
+  'Mutation.campaignCreate',
+  'Mutation.campaignUpdate',
+  'Mutation.campaignEnable',
+  'Mutation.campaignPause',
+  'Mutation.campaignEnd',
+  'Mutation.campaignBudgetSet',
+  'Mutation.biddingStrategyCreate',
+  'Mutation.biddingStrategyUpdate',
+  'Mutation.adGroupCreate',
+  'Mutation.adCreate',
+  'Mutation.adGroupBidSet',
+  'Mutation.bidDecide',
+  'Mutation.auctionOutcomeRecord',
+  'Mutation.faqEntryCreate',
+  'Mutation.faqEntryApprove',
+  'Mutation.faqFeedback',
+  'Mutation.userUnmerge',
+  'Mutation.consentSet',
+  'Mutation.erasureCreate',
+]
+
+contractTest('everything the contract promises stands in the schema with the same type, but for what is still to come', () => {
+  const promised = partsOf(readFileSync(FILE, 'utf8'))
+  const emitted = partsOf(readFileSync('schema.graphql', 'utf8'))
+  const isExpected = (part: string) => STILL_MISSING.some(missing => part === missing || part.startsWith(`${missing}.`))
+  const faults = [...promised].flatMap(([part, type]) => {
+    if (emitted.get(part) === type || isExpected(part)) return []
+    return [emitted.has(part) ? `${part} is ${emitted.get(part)}, but ${type} was promised` : `${part}: ${type} is missing`]
+  })
+  expect(faults).toEqual([])
+})
+
+contractTest('what was built does not stand in the list of what is still to come', () => {
+  const promised = partsOf(readFileSync(FILE, 'utf8'))
+  const emitted = partsOf(readFileSync('schema.graphql', 'utf8'))
+  expect(STILL_MISSING.filter(part => emitted.has(part))).toEqual([])
+  expect(STILL_MISSING.filter(part => !promised.has(part))).toEqual([])
+})
+
+/** `Type`, `Type.field`, `Type.field.argument` and `Enum.VALUE`, each with its type as text. */
+function partsOf(text: string): Map<string, string> {
+  const parts = new Map<string, string>()
+  for (const definition of parse(text).definitions as TypeDefinitionNode[]) {
+    const type = definition.name.value
+    parts.set(type, definition.kind)
+    if (definition.kind === Kind.ENUM_TYPE_DEFINITION)
+      for (const value of definition.values ?? []) parts.set(`${type}.${value.name.value}`, 'value')
+    if ('interfaces' in definition)
+      for (const { name } of definition.interfaces ?? []) parts.set(`${type}.implements ${name.value}`, 'interface')
+    if (!('fields' in definition)) continue
+    for (const field of (definition.fields ?? []) as readonly (FieldDefinitionNode | InputValueDefinitionNode)[]) {
+      parts.set(`${type}.${field.name.value}`, print(field.type))
+      if (!('arguments' in field)) continue
+      for (const argument of field.arguments ?? []) parts.set(`${type}.${field.name.value}.${argument.name.value}`, typed(argument))
+    }
+  }
+  return parts
+}
+
+function typed({ type, defaultValue }: InputValueDefinitionNode): string {
+  return defaultValue ? `${print(type)} = ${print(defaultValue)}` : print(type)
+}
