@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
+import { bidding, ledger } from './bidding.js'
 import { bulkImport } from './bulk-import.js'
 import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
@@ -25,6 +26,8 @@ export const benchmarks: readonly Benchmark[] = [
   sentimentTraining,
   retrievalSpeed,
   segmentsBenchmark,
+  bidding,
+  ledger,
 ]
 
 const FILE = 'docs/benchmarks.md'
