@@ -7,8 +7,8 @@ test('no kill of the server and no crowd spends more than the budget, and nothin
     databaseUrl: await createTestDatabaseUrl(),
     root: process.cwd(),
     clients: 24,
-    bids: 1_500,
-    kills: 3,
+    bids: 900,
+    kills: 2,
     seed: 5,
   })
   expect(report).toMatchObject({ breaches: 0, wrongLedgers: 0, lost: 0, kills: 2 })
