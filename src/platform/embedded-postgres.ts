@@ -85,6 +85,7 @@ export async function startEmbeddedPostgres({
   return {
     url: connect(running.port) + database,
     adopted: left !== undefined,
+    dataDir,
     stop: async () => {
       running = (await keeper?.()) ?? running
       await stopServer(running.pid, dataDir)
@@ -314,8 +315,9 @@ function secretOf(home: string): string {
 async function initialise({ initdb }: Binaries, dataDir: string, password: string, account: Account, log: Log) {
   if (existsSync(join(dataDir, 'PG_VERSION'))) return
   const parent = dirname(dataDir)
-  for (const name of readdirSync(parent)) if (name.startsWith('initialising-')) rmSync(join(parent, name), { recursive: true, force: true })
-  const draft = join(parent, `initialising-${process.pid}`)
+  // Other homes may keep their data in the same parent: only what an interrupted start of this one left is in the way.
+  const draft = join(parent, `initialising-${basename(dataDir)}`)
+  rmSync(draft, { recursive: true, force: true })
   const passwordFile = join(draft, 'password')
   const cluster = join(draft, 'cluster')
   for (const folder of [draft, cluster]) {
