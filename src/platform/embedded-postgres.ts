@@ -8,7 +8,6 @@ import {
   existsSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -19,7 +18,7 @@ import {
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { userInfo } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { Unavailable } from './errors.js'
@@ -30,6 +29,8 @@ export interface EmbeddedPostgres {
   url: string
   /** True when a server left behind by a killed process was taken over. */
   adopted: boolean
+  /** Where the data lies: under the home, or for root under /var/lib/bellwether when the lent account could not reach the home. */
+  dataDir: string
   stop(): Promise<void>
 }
 
