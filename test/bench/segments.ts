@@ -1,6 +1,5 @@
 // 100,000 profiles × 50 segments: what one event costs, a full evaluation, and reading while one is under way.
 import { rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { openDatabase } from '../../src/platform/database.js'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.js'
 import { silentLog } from '../../src/platform/log.js'
