@@ -49,7 +49,6 @@ const STILL_MISSING: readonly string[] = [
   'Mutation.faqEntryCreate',
   'Mutation.faqEntryApprove',
   'Mutation.faqFeedback',
-  'Mutation.consentSet',
   'Mutation.erasureCreate',
 ]
 
