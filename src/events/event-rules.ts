@@ -156,8 +156,8 @@ export function timeOf(value: unknown, now: Date, field = 'timestamp'): Date {
 
 /** JavaScript takes 30 February for 1 March. */
 function isInItsMonth(iso: string): boolean {
-  const [year, month, day] = [iso.slice(0, 4), iso.slice(5, 7), iso.slice(8, 10)].map(Number)
-  return day <= 28 || day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
+  const day = Number(iso.slice(8, 10))
+  return day <= 28 || day <= new Date(Date.UTC(Number(iso.slice(0, 4)), Number(iso.slice(5, 7)), 0)).getUTCDate()
 }
 
 export function currencyOf(value: unknown): string {

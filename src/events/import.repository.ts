@@ -1,8 +1,6 @@
-import type pg from 'pg'
-import { type Cell, copyIn } from '../platform/bulk.js'
-import { codeOf, type Database } from '../platform/database.js'
-import type { ImportKind } from './import-kinds.js'
-import { ReferenceCache, type Resolved } from './import-references.js'
+import type { Cell } from '../platform/bulk.js'
+import type { Database } from '../platform/database.js'
+import { ImportMerge, type MergeFacts } from './import-merge.js'
 
 export interface ImportRow {
   id: string
@@ -47,18 +45,7 @@ export interface Batch {
   readTo: number
 }
 
-/** One connection with the kind's staging table, and what it has learned so far. */
-export interface StagingSession {
-  client: pg.PoolClient
-  kind: ImportKind
-  unknownReferences: 'stub' | 'reject'
-  references: ReferenceCache
-  /** Rows were there already: later batches look first. */
-  careful: boolean
-}
-
 const REJECTS_PER_PAGE = 5_000
-const UNIQUE_VIOLATION = '23505'
 
 /** Uploads as they came in, how far they are merged, and what was refused. */
 export class ImportRepository {
@@ -153,109 +140,18 @@ export class ImportRepository {
     }
   }
 
-  withStaging<T>(kind: ImportKind, unknownReferences: 'stub' | 'reject', work: (session: StagingSession) => Promise<T>): Promise<T> {
-    return this.database.withClient(async client => {
-      await client.query('SET statement_timeout = 0')
-      await client.query('DROP TABLE IF EXISTS staged')
-      await client.query(
-        `CREATE TEMP TABLE staged (line bigint, ${kind.columns.map(([name, type]) => `"${name}" ${type}`).join(', ')}) ON COMMIT DELETE ROWS`,
-      )
-      try {
-        return await work({ client, kind, unknownReferences, references: new ReferenceCache(), careful: false })
-      } finally {
-        await client.query('DROP TABLE IF EXISTS staged; RESET statement_timeout').catch(() => {})
-      }
-    })
-  }
-
-  /**
-   * Merges one batch: staging, rows, rejects and the checkpoint in one transaction. Returns false when another attempt has gone past this batch already.
-   */
-  async merge(session: StagingSession, id: string, batch: Batch, readFrom: number): Promise<{ merged: number; rejected: number } | false> {
-    try {
-      return await this.mergeOnce(session, id, batch, readFrom)
-    } catch (error) {
-      if (codeOf(error) !== UNIQUE_VIOLATION || session.careful) throw error
-      session.careful = true
-      return this.mergeOnce(session, id, batch, readFrom)
-    }
-  }
-
-  private async mergeOnce(
-    session: StagingSession,
-    id: string,
-    batch: Batch,
-    readFrom: number,
-  ): Promise<{ merged: number; rejected: number } | false> {
-    const { client, kind, careful } = session
-    await client.query('BEGIN')
-    try {
-      const { rowCount } = await client.query(`SELECT 1 FROM "Import" WHERE id = $1 AND "rowsRead" = $2 AND state = 'RUNNING' FOR UPDATE`, [
-        id,
-        readFrom,
-      ])
-      if (!rowCount) {
-        await client.query('ROLLBACK')
-        return false
-      }
-      const { rows, nameless } = await this.resolved(session, batch)
-      const copy = copyIn(client, 'staged', ['line', ...kind.columns.map(([name]) => name)])
-      for (const { line, cells } of rows) await copy.row([line, ...cells])
-      await copy.end()
-      const rejects = [...batch.rejects, ...nameless, ...(await this.refused(client, kind, batch))]
-      let merged = 0
-      for (const statement of rows.length > 0 ? kind.merge({ careful }) : []) merged = (await client.query(statement)).rowCount ?? 0
-      if (rejects.length > 0) {
-        await client.query(
-          'INSERT INTO "ImportReject" ("importId", line, reason, raw) SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING',
-          [id, rejects.map(({ line }) => line), rejects.map(({ reason }) => storable(reason)), rejects.map(({ raw }) => storable(raw))],
-        )
-      }
-      const duplicates = batch.duplicates + batch.rows.length + batch.rejects.length - rejects.length - merged
-      await client.query(
-        `UPDATE "Import" SET "rowsRead" = $2, "rowsMerged" = "rowsMerged" + $3, "rowsRejected" = "rowsRejected" + $4, "rowsDuplicate" = "rowsDuplicate" + $5 WHERE id = $1`,
-        [id, batch.readTo, merged, rejects.length, Math.max(0, duplicates)],
-      )
-      await client.query('COMMIT')
-      return { merged, rejected: rejects.length }
-    } catch (error) {
-      session.references.forget()
-      await client.query('ROLLBACK').catch(() => {})
-      throw error
-    }
-  }
-
-  /** The rows with ids for names; those whose names mean nobody are refused. */
-  private async resolved({ client, kind, unknownReferences, references }: StagingSession, { rows }: Batch) {
-    const { references: names } = kind
-    if (!names) return { rows, nameless: [] }
-    const found = await references.resolve(
-      client,
-      rows.map(({ cells }) => names.of(cells)),
-      unknownReferences,
+  /** Runs `work` with what merges the batches of an import, on two connections of its own. */
+  withMerge<T>(facts: MergeFacts, work: (merge: ImportMerge) => Promise<T>): Promise<T> {
+    return this.database.withClient(first =>
+      this.database.withClient(async second => {
+        const merge = new ImportMerge(facts, [first, second])
+        await merge.open()
+        try {
+          return await work(merge)
+        } finally {
+          await merge.close()
+        }
+      }),
     )
-    const faultOf = ({ userId, productId }: Resolved) =>
-      userId === undefined ? 'userId names nobody' : productId === undefined ? 'productId names no product' : undefined
-    const nameless: Reject[] = []
-    const kept: { line: number; cells: Cell[] }[] = []
-    rows.forEach(({ line, raw, cells }, at) => {
-      const reason = faultOf(found[at])
-      if (reason) nameless.push({ line, raw, reason })
-      else kept.push({ line, cells: names.staged(cells, found[at]) })
-    })
-    return { rows: kept, nameless }
   }
-
-  private async refused(client: pg.PoolClient, { refusals }: ImportKind, batch: Batch): Promise<Reject[]> {
-    if (!refusals) return []
-    const { rows } = await client.query<{ line: string; reason: string }>(refusals)
-    const raws = new Map(batch.rows.map(({ line, raw }) => [line, raw]))
-    if (rows.length > 0) await client.query('DELETE FROM staged WHERE line = ANY($1)', [rows.map(({ line }) => line)])
-    return rows.map(({ line, reason }) => ({ line: Number(line), reason, raw: raws.get(Number(line)) ?? '' }))
-  }
-}
-
-/** Rejected rows are kept as they are, but for what PostgreSQL's text cannot hold. */
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '�')
 }

@@ -82,31 +82,27 @@ export class ImportService {
     await this.imports.setState(importId, 'RUNNING')
     const startedAt = performance.now()
     try {
-      await this.imports.withStaging(kind, this.parts.settings.unknownReferences, async session => {
-        let committed = Number(row.rowsRead)
-        let merging: Promise<void> = Promise.resolve()
+      const facts = { importId, kind, unknownReferences: this.parts.settings.unknownReferences }
+      await this.imports.withMerge(facts, async merge => {
+        let readTo = Number(row.rowsRead)
         const totals = { bytes: 0 }
-        for await (const batch of this.batches(row, kind, context, committed, totals)) {
-          // While PostgreSQL merges one batch, the next one is read and checked.
-          await merging
-          signal.throwIfAborted()
-          const from = committed
-          committed = batch.readTo
-          merging = this.imports.merge(session, importId, batch, from).then(async outcome => {
-            if (outcome === false) throw new Error('Another attempt took this import over')
-            const seconds = (performance.now() - startedAt) / 1000
-            const rate = Math.round((batch.readTo - Number(row.rowsRead)) / Math.max(seconds, 0.001))
-            const share = Number(row.bytes) > 0 ? Math.min(1, totals.bytes / Number(row.bytes)) : 0
-            const eta = share > 0 ? Math.round((seconds / share) * (1 - share)) : null
-            await progress(share, `${batch.readTo} rows read, ${rate} rows/s${eta === null ? '' : `, ${eta} s to go`}`, {
-              rowsRead: batch.readTo,
-              rowsPerSecond: rate,
-              etaSeconds: eta,
-            })
+        const report = async (batch: Batch) => {
+          const seconds = (performance.now() - startedAt) / 1000
+          const rate = Math.round((batch.readTo - Number(row.rowsRead)) / Math.max(seconds, 0.001))
+          const share = Number(row.bytes) > 0 ? Math.min(1, totals.bytes / Number(row.bytes)) : 0
+          const eta = share > 0 ? Math.round((seconds / share) * (1 - share)) : null
+          await progress(share, `${batch.readTo} rows read, ${rate} rows/s${eta === null ? '' : `, ${eta} s to go`}`, {
+            rowsRead: batch.readTo,
+            rowsPerSecond: rate,
+            etaSeconds: eta,
           })
-          merging.catch(() => {})
         }
-        await merging
+        for await (const batch of this.batches(row, kind, context, readTo, totals)) {
+          signal.throwIfAborted()
+          await merge.add(batch, readTo, report)
+          readTo = batch.readTo
+        }
+        await merge.end()
       })
     } catch (error) {
       if (signal.aborted && signal.reason?.constructor?.name === 'Cancelled') await this.imports.setState(importId, 'CANCELLED')

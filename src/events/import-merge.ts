@@ -1,0 +1,160 @@
+import type pg from 'pg'
+import { type Cell, copyIn } from '../platform/bulk.js'
+import { codeOf } from '../platform/database.js'
+import type { Batch, Reject } from './import.repository.js'
+import type { ImportKind } from './import-kinds.js'
+import { ReferenceCache, type Resolved } from './import-references.js'
+
+export interface MergeFacts {
+  importId: string
+  kind: ImportKind
+  unknownReferences: 'stub' | 'reject'
+}
+
+/** A batch in the staging table of a connection, its transaction open. */
+interface Staged {
+  client: pg.PoolClient
+  batch: Batch
+  rows: number
+  nameless: Reject[]
+}
+
+const UNIQUE_VIOLATION = '23505'
+
+/**
+ * Merges the batches of an import in their order, each with its rejects and the checkpoint in one transaction. While PostgreSQL merges one batch on one
+ * connection, the next one is staged on the other.
+ */
+export class ImportMerge {
+  private readonly references = new ReferenceCache()
+  /** Rows were there already: later batches look first. */
+  private careful = false
+  private turn = 0
+  private rollbacks = 0
+  private merging: Promise<void> = Promise.resolve()
+
+  constructor(
+    private readonly facts: MergeFacts,
+    private readonly connections: readonly [pg.PoolClient, pg.PoolClient],
+  ) {}
+
+  async open(): Promise<void> {
+    const columns = this.facts.kind.columns.map(([name, type]) => `"${name}" ${type}`).join(', ')
+    for (const client of this.connections) {
+      await client.query('SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0')
+      await client.query('DROP TABLE IF EXISTS staged')
+      await client.query(`CREATE TEMP TABLE staged (line bigint, ${columns}) ON COMMIT DELETE ROWS`)
+    }
+  }
+
+  /** Stages a batch and, when the one before it is committed, begins to merge it; `merged` is told when it is. Throws what the one before failed with. */
+  async add(batch: Batch, readFrom: number, merged: (batch: Batch) => Promise<void>): Promise<void> {
+    const client = this.connections[this.turn++ % 2]
+    const before = this.rollbacks
+    let staged = await this.stage(client, batch)
+    await this.merging
+    // Ids that were made in a transaction that was undone are nobody's.
+    if (this.rollbacks !== before) {
+      await client.query('ROLLBACK')
+      staged = await this.stage(client, batch)
+    }
+    this.merging = this.merge(staged, readFrom).then(() => merged(batch))
+    this.merging.catch(() => {})
+  }
+
+  /** Resolves when the last batch is committed. */
+  end(): Promise<void> {
+    return this.merging
+  }
+
+  async close(): Promise<void> {
+    await this.merging.catch(() => {})
+    for (const client of this.connections) {
+      await client.query('ROLLBACK').catch(() => {})
+      await client.query('DROP TABLE IF EXISTS staged; RESET statement_timeout; RESET idle_in_transaction_session_timeout').catch(() => {})
+    }
+  }
+
+  private async stage(client: pg.PoolClient, batch: Batch): Promise<Staged> {
+    await client.query('BEGIN')
+    const { rows, nameless } = await this.resolved(client, batch)
+    const copy = copyIn(client, 'staged', ['line', ...this.facts.kind.columns.map(([name]) => name)])
+    for (const { line, cells } of rows) await copy.row([line, ...cells])
+    await copy.end()
+    return { client, batch, rows: rows.length, nameless }
+  }
+
+  private async merge(staged: Staged, readFrom: number): Promise<void> {
+    const { client, batch } = staged
+    try {
+      await this.mergeStaged(staged, readFrom)
+    } catch (error) {
+      this.rollbacks++
+      this.references.forget()
+      await client.query('ROLLBACK').catch(() => {})
+      if (codeOf(error) !== UNIQUE_VIOLATION || this.careful) throw error
+      this.careful = true
+      await this.mergeStaged(await this.stage(client, batch), readFrom)
+    }
+  }
+
+  /** Refuses when another attempt has gone past this batch already. */
+  private async mergeStaged({ client, batch, rows, nameless }: Staged, readFrom: number): Promise<void> {
+    const { importId, kind } = this.facts
+    const { rowCount } = await client.query(`SELECT 1 FROM "Import" WHERE id = $1 AND "rowsRead" = $2 AND state = 'RUNNING' FOR UPDATE`, [
+      importId,
+      readFrom,
+    ])
+    if (!rowCount) throw new Error('Another attempt took this import over')
+    const rejects = [...batch.rejects, ...nameless, ...(await this.refused(client, batch))]
+    let merged = 0
+    for (const statement of rows > 0 ? kind.merge({ careful: this.careful }) : []) merged = (await client.query(statement)).rowCount ?? 0
+    if (rejects.length > 0) {
+      await client.query(
+        'INSERT INTO "ImportReject" ("importId", line, reason, raw) SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING',
+        [importId, rejects.map(({ line }) => line), rejects.map(({ reason }) => storable(reason)), rejects.map(({ raw }) => storable(raw))],
+      )
+    }
+    const duplicates = batch.duplicates + batch.rows.length + batch.rejects.length - rejects.length - merged
+    await client.query(
+      `UPDATE "Import" SET "rowsRead" = $2, "rowsMerged" = "rowsMerged" + $3, "rowsRejected" = "rowsRejected" + $4, "rowsDuplicate" = "rowsDuplicate" + $5 WHERE id = $1`,
+      [importId, batch.readTo, merged, rejects.length, Math.max(0, duplicates)],
+    )
+    await client.query('COMMIT')
+  }
+
+  /** The rows with ids for names; those whose names mean nobody are refused. */
+  private async resolved(client: pg.PoolClient, { rows }: Batch) {
+    const { references: names } = this.facts.kind
+    if (!names) return { rows, nameless: [] }
+    const found = await this.references.resolve(
+      client,
+      rows.map(({ cells }) => names.of(cells)),
+      this.facts.unknownReferences,
+    )
+    const faultOf = ({ userId, productId }: Resolved) =>
+      userId === undefined ? 'userId names nobody' : productId === undefined ? 'productId names no product' : undefined
+    const nameless: Reject[] = []
+    const kept: { line: number; cells: Cell[] }[] = []
+    rows.forEach(({ line, raw, cells }, at) => {
+      const reason = faultOf(found[at])
+      if (reason) nameless.push({ line, raw, reason })
+      else kept.push({ line, cells: names.staged(cells, found[at]) })
+    })
+    return { rows: kept, nameless }
+  }
+
+  private async refused(client: pg.PoolClient, batch: Batch): Promise<Reject[]> {
+    const { refusals } = this.facts.kind
+    if (!refusals) return []
+    const { rows } = await client.query<{ line: string; reason: string }>(refusals)
+    const raws = new Map(batch.rows.map(({ line, raw }) => [line, raw]))
+    if (rows.length > 0) await client.query('DELETE FROM staged WHERE line = ANY($1)', [rows.map(({ line }) => line)])
+    return rows.map(({ line, reason }) => ({ line: Number(line), reason, raw: raws.get(Number(line)) ?? '' }))
+  }
+}
+
+/** Rejected rows are kept as they are, but for what PostgreSQL's text cannot hold. */
+function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '�')
+}
