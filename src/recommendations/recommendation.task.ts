@@ -16,7 +16,7 @@ export function recommendationTask(repository: RecommendationsRepository): Task<
     load: async now => {
       const { users, products, values, times } = await repository.interactions(WINDOW_DAYS, now)
       // After the events, so that every product they name is among them.
-      const keys = await repository.productIds()
+      const { keys, content } = await repository.products()
       const items = indexed(products, keys)
       const { indexes, count } = dense(users)
       const data: Interactions = {
@@ -27,6 +27,7 @@ export function recommendationTask(repository: RecommendationsRepository): Task<
         values,
         times,
         kind: 'implicit',
+        content,
         now: times.length > 0 ? times[times.length - 1] : now.getTime(),
       }
       return { data, rows: items.length, from: dateAt(times, 0), to: dateAt(times, times.length - 1), keys }

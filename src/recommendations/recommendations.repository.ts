@@ -1,3 +1,4 @@
+import type { Content } from '../algorithms/recommend/content.js'
 import { createBatcher } from '../platform/batcher.js'
 import { copyNumbers } from '../platform/bulk.js'
 import type { Database } from '../platform/database.js'
@@ -47,6 +48,23 @@ const VISITORS = (column: string, type: string) => `
         WHERE "userId" = u.id AND "productId" IS NOT NULL AND type IN ${TELLING_TYPES_SQL} ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
       GROUP BY 1 ORDER BY 3, 1) touched
   ) h ON true`
+
+interface ProductRow {
+  id: number
+  title: string
+  description: string | null
+  categories: string[]
+  brand: string | null
+  /** Units of currency. */
+  price: number | null
+  attributes: unknown
+}
+
+const PRODUCTS_AT_ONCE = 10_000
+/** A description's first sentences say what the product is; the whole may be a manual. */
+const PRODUCTS = `SELECT id, title, left(description, 2000) AS description, categories, brand, ("priceMicros" / 1e6)::float8 AS price, attributes
+  FROM "Product" WHERE id > $1 ORDER BY id LIMIT $2`
+const MOST_FACTS = 12
 
 export class RecommendationsRepository {
   /** A visitor by external id, or null; look-ups of one turn share one statement. */
@@ -98,11 +116,31 @@ export class RecommendationsRepository {
     }
   }
 
-  /** Internal ids of all products, ascending. */
-  async productIds(): Promise<Int32Array> {
-    const ids = growing(Int32Array)
-    await this.database.withClient(client => copyNumbers(client, 'SELECT id FROM "Product" ORDER BY id', 1, ([id]) => ids.push(id)))
-    return ids.array()
+  /** Internal ids of all products, ascending, and what is known of each. */
+  async products(): Promise<{ keys: Int32Array; content: Content }> {
+    const keys: number[] = []
+    const content = {
+      titles: [] as string[],
+      descriptions: [] as (string | null)[],
+      categories: [] as string[][],
+      brands: [] as (string | null)[],
+    }
+    const prices: number[] = []
+    const attributes: string[][] = []
+    for (let last = 0, rows: ProductRow[] = []; ; last = rows[rows.length - 1].id) {
+      rows = await this.database.sql<ProductRow>(PRODUCTS, [last, PRODUCTS_AT_ONCE], 'product-content')
+      for (const row of rows) {
+        keys.push(row.id)
+        content.titles.push(row.title)
+        content.descriptions.push(row.description)
+        content.categories.push(row.categories)
+        content.brands.push(row.brand)
+        prices.push(row.price ?? Number.NaN)
+        attributes.push(factsOf(row.attributes))
+      }
+      if (rows.length < PRODUCTS_AT_ONCE) break
+    }
+    return { keys: Int32Array.from(keys), content: { ...content, prices: Float64Array.from(prices), attributes } }
   }
 
   /** What is shown while not even a baseline is there: the newest products. */
@@ -121,6 +159,15 @@ function visitorOf({ id, granted, at, source, products, hundredths, seconds }: V
     weights: Float32Array.from(numbersOf(hundredths), each => each / 100),
     times: Float64Array.from(numbersOf(seconds), each => each * 1000),
   }
+}
+
+/** { colour: "red" } → ["colour=red"]; what is no text, number or boolean is left out. */
+function factsOf(attributes: unknown): string[] {
+  if (typeof attributes !== 'object' || attributes === null) return []
+  return Object.entries(attributes)
+    .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
+    .slice(0, MOST_FACTS)
+    .map(([name, value]) => `${name}=${String(value).slice(0, 80)}`)
 }
 
 /** "{1,2,3}" → [1, 2, 3] */

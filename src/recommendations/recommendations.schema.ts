@@ -9,6 +9,9 @@ export enum RecommendationAlgorithm {
   CONTENT = 'CONTENT',
   IALS = 'IALS',
   EASE = 'EASE',
+  RP3BETA = 'RP3BETA',
+  TRENDING = 'TRENDING',
+  REPEAT = 'REPEAT',
   HYBRID = 'HYBRID',
 }
 registerEnumType(RecommendationAlgorithm, { name: 'RecommendationAlgorithm', description: 'AUTO takes the live model' })

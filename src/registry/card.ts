@@ -16,7 +16,10 @@ type Facts = Pick<
   | 'dataFrom'
   | 'dataTo'
   | 'seconds'
->
+> & {
+  /** What the training wants to tell: what a search tried, how parts are weighed. */
+  notes?: readonly string[]
+}
 
 /** The model card (Mitchell et al. 2019), generated from the run, in Markdown. */
 export function modelCard({
@@ -34,6 +37,7 @@ export function modelCard({
   dataFrom,
   dataTo,
   seconds,
+  notes = [],
 }: Facts): string {
   const day = (date: Date | null) => date?.toISOString().slice(0, 10) ?? 'unknown'
   const number = (value: number | undefined) => (value === undefined ? '–' : Number(value.toPrecision(4)).toString())
@@ -58,7 +62,7 @@ Seed ${seed}; ${
       .map(([name, value]) => `${name} ${value}`)
       .join(', ') || 'no parameters'
   }.
-
+${notes.map(note => `- ${note}\n`).join('')}
 ## Limits
 It knows what happened until ${day(dataTo)}, and later events of a visitor as they come in. It was measured on past behaviour, which past recommendations have shaped.
 `

@@ -31,8 +31,8 @@ export interface Task<Data = unknown, Model extends Learned = Learned> {
 
 /** What a family's index.ts exports for the trainer; everything is structured-cloneable. */
 export interface FamilyFunctions<Data> {
-  /** Fits on the earlier part of the data and measures on the later one. */
-  fitAndEvaluate(request: FitRequest<Data>): { metrics: Metrics }
+  /** Fits on the earlier part of the data and measures on the later one; a search says which parameters it chose, and what it tried. */
+  fitAndEvaluate(request: FitRequest<Data>): { metrics: Metrics; params?: FitRequest<Data>['params']; notes?: string[] }
   /** Fits on all data. */
   fitAll(request: FitRequest<Data>): { artifact: Uint8Array }
 }
@@ -42,4 +42,6 @@ export interface FitRequest<Data> {
   params: Record<string, number | string | boolean>
   seed: number
   data: Data
+  /** Names of parameters that nobody set and a search may choose; families that have nothing to search ignore it. */
+  search?: readonly string[]
 }

@@ -130,11 +130,11 @@ export class Trainer {
     const chosen = others.filter(({ name }) => !done.has(name) && (!request.algorithm || name === request.algorithm))
     if (chosen.length === 0) return []
     const live = await this.parts.models.live(task.name)
-    const measure = (algorithm: string, params: FitRequest<object>['params']) =>
-      this.fit<{ metrics: Metrics }>(
+    const measure = (algorithm: string, params: FitRequest<object>['params'], search: readonly string[] = []) =>
+      this.fit<{ metrics: Metrics; params?: FitRequest<object>['params']; notes?: string[] }>(
         task,
         'fitAndEvaluate',
-        { algorithm, params, seed: this.parts.seed, data: loaded.data },
+        { algorithm, params, seed: this.parts.seed, data: loaded.data, search },
         request.signal,
       )
     const baselineRun = measure(baseline.name, { ...baseline.defaults })
@@ -142,9 +142,11 @@ export class Trainer {
     let finished = 0
     const rows = await Promise.all(
       chosen.map(async algorithm => {
-        const params = { ...algorithm.defaults, ...request.params }
-        const [measured, baseline, live] = await Promise.all([measure(algorithm.name, params), baselineRun, liveRun])
-        const { metrics } = measured.result
+        const given = { ...algorithm.defaults, ...request.params }
+        const free = Object.keys(given).filter(name => !Object.hasOwn(request.params ?? {}, name))
+        const [measured, baseline, live] = await Promise.all([measure(algorithm.name, given, free), baselineRun, liveRun])
+        const { metrics, notes } = measured.result
+        const params = { ...given, ...measured.result.params }
         const final = await this.fit<{ artifact: Uint8Array }>(
           task,
           'fitAll',
@@ -182,7 +184,7 @@ export class Trainer {
           status,
           jobId: request.jobId ?? null,
           artifact,
-          cardOf: version => modelCard({ ...facts, version }),
+          cardOf: version => modelCard({ ...facts, version, notes }),
         })
         this.parts.log.info('model trained', {
           task: task.name,

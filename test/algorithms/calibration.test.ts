@@ -58,7 +58,7 @@ test('metrics of the protocol, as common.py has them', () => {
   expect(macroF1(y, decided)).toBeCloseTo(0.7587216699801194, 14)
 })
 
-test('macro 0.7587216699801194 counts a class that is only predicted, or only true, as 0', () => {
+test('macro F1 counts a class that is only predicted, or only true, as 0', () => {
   expect(macroF1([0, 0, 1, 2], [0, 1, 1, 1])).toBeCloseTo((2 / 3 + 2 / 4 + 0) / 3)
   expect(classScores([0, 0, 1], [0, 1, 1])[0]).toEqual({ label: 0, precision: 1, recall: 0.5, f1: 2 / 3, support: 2 })
 })

@@ -3,11 +3,23 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
 import { bulkImport } from './bulk-import.js'
+import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
 import { serving } from './serving.js'
+import { boosting, ftrl, kMeansBenchmark } from './tabular.js'
 import { track } from './track.js'
 
-export const benchmarks: readonly Benchmark[] = [seedMethod, serving, bulkImport, track]
+export const benchmarks: readonly Benchmark[] = [
+  seedMethod,
+  serving,
+  bulkImport,
+  track,
+  ftrl,
+  boosting,
+  kMeansBenchmark,
+  recommendTraining,
+  recommendGrowth,
+]
 
 const FILE = 'docs/benchmarks.md'
 const args = process.argv.slice(2)

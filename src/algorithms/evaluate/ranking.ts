@@ -1,3 +1,4 @@
+import { createRandom } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
 
 export interface RankingMetrics {
@@ -65,6 +66,20 @@ export interface RankingReport extends RankingMetrics {
   gini: number
   /** Mean of −log₂ (share of users who had the item), over the lists. */
   novelty: number
+  /** Mean of 1 − likeness over the pairs of a list, over the lists; absent where nothing is known of the items. */
+  intraListDiversity?: number
+  /** 95 % intervals by bootstrap over users; absent where there is no user. */
+  ndcgAt10Low?: number
+  ndcgAt10High?: number
+  recallAt10Low?: number
+  recallAt10High?: number
+}
+
+export interface RankingOptions {
+  /** How alike two items are, in [0, 1]. */
+  alike?: (a: number, b: number) => number
+  /** Bootstrap resamples; 0 for none. */
+  resamples?: number
 }
 
 /** Means over users with at least one relevant item; full ranking, ties by item index ascending. `popularity` counts training users per item. */
@@ -73,12 +88,16 @@ export function evaluateRanking(
   popularity: ArrayLike<number>,
   trainingUsers: number,
   tests: Iterable<RankingTest>,
+  { alike, resamples = 0 }: RankingOptions = {},
 ): RankingReport {
   const sums = Object.fromEntries(NAMES.map(name => [name, 0])) as unknown as RankingMetrics
   const shown = new Float64Array(itemCount)
   let users = 0
   let novelty = 0
   let places = 0
+  let diversity = 0
+  let lists = 0
+  const perUser = { ndcgAt10: [] as number[], recallAt10: [] as number[] }
   for (const { scores, skip, relevant } of tests) {
     if (relevant.size === 0) continue
     const list = topIndexes(scores, K, skip)
@@ -89,6 +108,12 @@ export function evaluateRanking(
       novelty -= Math.log2(Math.max(1, popularity[item]) / Math.max(1, trainingUsers))
       places++
     }
+    if (alike && list.length > 1) {
+      diversity += 1 - meanLikeness(list, alike)
+      lists++
+    }
+    perUser.ndcgAt10.push(metrics.ndcgAt10)
+    perUser.recallAt10.push(metrics.recallAt10)
     users++
   }
   const means = Object.fromEntries(NAMES.map(name => [name, users > 0 ? sums[name] / users : 0])) as unknown as RankingMetrics
@@ -98,7 +123,34 @@ export function evaluateRanking(
     coverage: itemCount > 0 ? shown.filter(count => count > 0).length / itemCount : 0,
     gini: gini(shown),
     novelty: places > 0 ? novelty / places : 0,
+    ...(lists > 0 ? { intraListDiversity: diversity / lists } : {}),
+    ...(resamples > 0 && users > 0 ? intervals(perUser, resamples) : {}),
   }
+}
+
+function meanLikeness(list: Int32Array, alike: (a: number, b: number) => number): number {
+  let sum = 0
+  for (let a = 0; a < list.length; a++) for (let b = a + 1; b < list.length; b++) sum += alike(list[a], list[b])
+  return sum / ((list.length * (list.length - 1)) / 2)
+}
+
+const BOOTSTRAP_SEED = 20251124
+
+function intervals({ ndcgAt10, recallAt10 }: { ndcgAt10: number[]; recallAt10: number[] }, resamples: number) {
+  const [ndcgAt10Low, ndcgAt10High] = bootstrap(ndcgAt10, resamples)
+  const [recallAt10Low, recallAt10High] = bootstrap(recallAt10, resamples)
+  return { ndcgAt10Low, ndcgAt10High, recallAt10Low, recallAt10High }
+}
+
+/** 95 % percentile interval of the mean by resampling with a fixed seed (Efron 1979). `values` is not empty. */
+export function bootstrap(values: readonly number[], resamples: number): [low: number, high: number] {
+  const random = createRandom(BOOTSTRAP_SEED)
+  const means = Float64Array.from({ length: resamples }, () => {
+    let sum = 0
+    for (let at = 0; at < values.length; at++) sum += values[random.below(values.length)]
+    return sum / values.length
+  }).sort()
+  return [means[Math.floor(0.025 * (resamples - 1))], means[Math.ceil(0.975 * (resamples - 1))]]
 }
 
 export function gini(counts: Float64Array): number {

@@ -58,13 +58,17 @@ const modules = new Map<KernelName, WebAssembly.Module>()
 
 /** The functions of kernels/<name>.ts, compiled from AssemblyScript to SIMD WebAssembly, over the memory of `arena`. */
 export function loadKernels<Functions>(name: KernelName, arena: Arena): Functions {
+  const refuse = () => {
+    throw new Error(`The kernel ${name} failed an assertion`)
+  }
+  return new WebAssembly.Instance(kernelModule(name), { env: { memory: arena.memory, abort: refuse } }).exports as Functions
+}
+
+export function kernelModule(name: KernelName): WebAssembly.Module {
   let module = modules.get(name)
   if (!module) {
     module = new WebAssembly.Module(Buffer.from(kernels[name], 'base64'))
     modules.set(name, module)
   }
-  const refuse = () => {
-    throw new Error(`The kernel ${name} failed an assertion`)
-  }
-  return new WebAssembly.Instance(module, { env: { memory: arena.memory, abort: refuse } }).exports as Functions
+  return module
 }

@@ -1,16 +1,9 @@
-const RADIX = 65_536
-const PASSES = 4
+const RADIX = 256
+const DIGITS = 8
 
 /** Indexes of `values` in ascending order, equal ones by index (stable), NaN last, −0 as 0. Radix sort: O(n), no comparisons. */
 export function ascending(values: ArrayLike<number>): Int32Array {
   const count = values.length
-  if (count < 4_096) {
-    const rank = (value: number) => (Number.isNaN(value) ? Number.POSITIVE_INFINITY : value)
-    const isLast = (index: number) => Number(Number.isNaN(values[index]))
-    return Int32Array.from({ length: count }, (_, index) => index).sort(
-      (a, b) => isLast(a) - isLast(b) || (rank(values[a]) === rank(values[b]) ? a - b : rank(values[a]) - rank(values[b])),
-    )
-  }
   // The bits of a double, sign flipped, order as the numbers do when read as an unsigned integer (all bits flipped where negative).
   const numbers = new Float64Array(count)
   for (let index = 0; index < count; index++) numbers[index] = Number.isNaN(values[index]) ? Number.NaN : values[index] + 0
@@ -20,15 +13,15 @@ export function ascending(values: ArrayLike<number>): Int32Array {
     words[at] = isNegative ? ~words[at] : words[at]
     words[at + 1] = isNegative ? ~words[at + 1] : words[at + 1] | 0x80000000
   }
-  const digits = new Uint16Array(numbers.buffer)
+  const digits = new Uint8Array(numbers.buffer)
   let order = Int32Array.from({ length: count }, (_, index) => index)
   let next = new Int32Array(count)
-  for (let pass = 0; pass < PASSES; pass++) {
+  for (let digit = 0; digit < DIGITS; digit++) {
     const starts = new Int32Array(RADIX + 1)
-    for (let index = 0; index < count; index++) starts[digits[PASSES * index + pass] + 1]++
-    if (starts[digits[pass] + 1] === count) continue
-    for (let digit = 0; digit < RADIX; digit++) starts[digit + 1] += starts[digit]
-    for (let at = 0; at < count; at++) next[starts[digits[PASSES * order[at] + pass]]++] = order[at]
+    for (let at = digit; at < digits.length; at += DIGITS) starts[digits[at] + 1]++
+    if (count > 0 && starts[digits[digit] + 1] === count) continue
+    for (let value = 0; value < RADIX; value++) starts[value + 1] += starts[value]
+    for (let at = 0; at < count; at++) next[starts[digits[DIGITS * order[at] + digit]]++] = order[at]
     ;[order, next] = [next, order]
   }
   return order

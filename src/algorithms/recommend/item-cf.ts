@@ -2,9 +2,10 @@ import { type Params, parameter } from '../algorithm.js'
 import { pack, unpack } from '../artifact.js'
 import { topIndexes } from '../math/select.js'
 import { rowMeans, type SparseMatrix, transpose } from '../math/sparse.js'
-import { preferences, rowReader } from './preference.js'
+import { mostTelling, preferences, rowReader } from './preference.js'
+import { topProducts } from './products.js'
 import type { Evidence, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
-import { createSimilarity, type SimilaritySettings } from './similarity.js'
+import { createSimilarity, rowNorms, type SimilaritySettings } from './similarity.js'
 
 const FORMAT = 'item-cf/1'
 
@@ -25,13 +26,15 @@ interface State {
 
 /**
  * Item–item neighbours (Sarwar et al. 2001). Implicit: cosine, the `neighbours` nearest of each item, score_j = Σ_{i ∈ history} w_i · sim(i, j).
+ * Of a user with more than `history` items the strongest count, which bounds the work to `history` · entries.
  * Explicit: Pearson over the users who rated both, r̂_ui = r̄_i + Σ sim(i, j)(r_uj − r̄_j) / Σ |sim(i, j)| over the `neighbours` nearest that u rated.
  */
 export const itemCf: RecommendAlgorithm = {
   name: 'item-cf',
-  defaults: { neighbours: 100, similarity: 'auto', minimumOverlap: 1, shrinkage: 0, significance: 0, stored: 2_000 },
+  defaults: { neighbours: 100, similarity: 'auto', minimumOverlap: 1, shrinkage: 0, significance: 0, stored: 2_000, history: 1_000 },
+  search: { shrinkage: [0, 5, 20], neighbours: [50, 100, 200] },
   fit: (data, params) => {
-    const byUser = preferences(data)
+    const byUser = mostTelling(preferences(data), parameter(params, itemCf.defaults, 'history'))
     const byItem = transpose(byUser)
     const settings = settingsOf(params, itemCf.defaults, data.kind)
     const neighbours = parameter(params, itemCf.defaults, 'neighbours')
@@ -76,7 +79,15 @@ export function settingsOf(params: Params, defaults: Params, kind: Interactions[
   }
 }
 
+/** By the kernel where similarity is a product of rows (cosine), else pair by pair. */
 function nearestItems(byItem: SparseMatrix, byUser: SparseMatrix, settings: SimilaritySettings, kept: number): SparseMatrix {
+  if (settings.measure === 'pearson') return nearestItemsPlain(byItem, byUser, settings, kept)
+  const norms = rowNorms(byItem)
+  return topProducts(byItem, byUser, { keep: kept, cosine: { rows: norms, columns: norms, ...settings } })
+}
+
+/** The plain version of the same, that tests compare the kernel to. */
+export function nearestItemsPlain(byItem: SparseMatrix, byUser: SparseMatrix, settings: SimilaritySettings, kept: number): SparseMatrix {
   const items = byItem.rows
   const similaritiesTo = createSimilarity(byItem, byUser, settings)
   const row = new Float64Array(items)

@@ -25,6 +25,11 @@ export const popularity: RecommendAlgorithm = {
 }
 
 function fromScores(scores: Float64Array): Recommender {
+  return popularityRecommender(scores, () => pack(FORMAT, { meta: {}, arrays: { scores } }))
+}
+
+/** Answers everybody with the same scores, none below 0. */
+export function popularityRecommender(scores: Float64Array, save: () => Uint8Array): Recommender {
   return {
     itemCount: scores.length,
     score: (_history, out) => out.set(scores),
@@ -36,6 +41,6 @@ function fromScores(scores: Float64Array): Recommender {
         .slice(0, count)
       return { items, scores: Float32Array.from(items, each => scores[each]) }
     },
-    save: () => pack(FORMAT, { meta: {}, arrays: { scores } }),
+    save,
   }
 }

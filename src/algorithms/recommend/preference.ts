@@ -1,3 +1,4 @@
+import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, sparseFrom } from '../math/sparse.js'
 import type { History, Interactions } from './recommender.js'
 
@@ -5,6 +6,12 @@ import type { History, Interactions } from './recommender.js'
 export function preferences({ userCount, itemCount, users, items, values, kind }: Interactions): SparseMatrix {
   const matrix = sparseFrom(userCount, itemCount, { rows: users, columns: items, values }, kind === 'explicit' ? 'last' : 'sum')
   return kind === 'explicit' ? matrix : positive(matrix)
+}
+
+/** Users × items of what was liked, for algorithms that rank and know no scale: of ratings, each counts as one vote. */
+export function positives(data: Interactions): SparseMatrix {
+  const matrix = preferences(data)
+  return data.kind === 'explicit' ? { ...matrix, values: matrix.values.map(() => 1) } : matrix
 }
 
 /** A history as one row of such a matrix: each item once, ascending; items out of range are left out. */
@@ -37,6 +44,15 @@ export function rowReader(itemCount: number, kind: Interactions['kind']) {
   }
 }
 
+/** The same for algorithms taught by `positives`: where they were taught ratings, each item of the history is one vote. */
+export function voteReader(itemCount: number, votes: boolean) {
+  const read = rowReader(itemCount, votes ? 'explicit' : 'implicit')
+  return (history: History) => {
+    const row = read(history)
+    return votes ? { items: row.items, values: row.values.map(() => 1) } : row
+  }
+}
+
 /** log₂(1 + w): a second purchase says less than the first; a weight of 1 stays 1. */
 function damped(weight: number): number {
   return Math.log2(1 + weight)
@@ -52,6 +68,29 @@ function positive({ rows, columnCount, offsets, columns, values }: SparseMatrix)
       if (!(values[at] > 0)) continue
       keptColumns[length] = columns[at]
       keptValues[length++] = damped(values[at])
+    }
+    keptOffsets[row + 1] = length
+  }
+  return { rows, columnCount, offsets: keptOffsets, columns: keptColumns.slice(0, length), values: keptValues.slice(0, length) }
+}
+
+/** Rows with more than `most` entries keep those of largest value (of equals the first), so that work on pairs of a row's entries stays bounded. */
+export function mostTelling(matrix: SparseMatrix, most: number): SparseMatrix {
+  const { rows, columnCount, offsets, columns, values } = matrix
+  let isBounded = true
+  for (let row = 0; row < rows && isBounded; row++) isBounded = offsets[row + 1] - offsets[row] <= most
+  if (isBounded) return matrix
+  const keptOffsets = new Int32Array(rows + 1)
+  const keptColumns = new Int32Array(columns.length)
+  const keptValues = new Float64Array(columns.length)
+  let length = 0
+  for (let row = 0; row < rows; row++) {
+    const [from, to] = [offsets[row], offsets[row + 1]]
+    const chosen = to - from > most ? topIndexes(values.subarray(from, to), most).sort() : undefined
+    for (let at = 0; at < Math.min(most, to - from); at++) {
+      const place = from + (chosen ? chosen[at] : at)
+      keptColumns[length] = columns[place]
+      keptValues[length++] = values[place]
     }
     keptOffsets[row + 1] = length
   }

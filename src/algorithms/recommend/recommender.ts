@@ -1,4 +1,5 @@
 import type { Algorithm, Learned } from '../algorithm.js'
+import type { Content } from './content.js'
 
 /** Interactions in coordinate form, one entry an event or rating, in time order where times are known. */
 export interface Interactions {
@@ -15,6 +16,8 @@ export interface Interactions {
   kind: 'explicit' | 'implicit'
   /** The moment of training, milliseconds since the epoch. */
   now: number
+  /** What the items are, by item index, where that is known; content-based algorithms do nothing without it. */
+  content?: Content
 }
 
 /** What one user did, newest last; item indexes of the model. Also a user the model never saw. */
@@ -26,13 +29,17 @@ export interface History {
 
 /** One piece of evidence for an item: its exact part of the score. The parts of an explanation sum to the score. */
 export interface Evidence {
-  kind: 'popularity' | 'neighbour-item' | 'neighbour-user' | 'content' | 'factor'
+  kind: 'popularity' | 'neighbour-item' | 'neighbour-user' | 'content' | 'factor' | 'repeat'
   /** Items of the history (or bought by the neighbour) that carry the evidence. */
   items: number[]
   /** Contribution to the score. */
   weight: number
   /** How alike, in [−1, 1], where the kind has such a number. */
   similarity?: number
+  /** Words and attributes that both have, strongest first; of evidence by content. */
+  terms?: string[]
+  /** The algorithm whose evidence this is; of a hybrid. */
+  by?: string
 }
 
 export interface Similar {
@@ -51,6 +58,24 @@ export interface Recommender extends Learned {
   explain(history: History, item: number, limit?: number): Evidence[]
   /** The `count` items most similar to `item`, best first, without itself. */
   similar(item: number, count: number): Similar
+  /**
+   * Scores for `history` of items that came after the training, by what they are; on the scale of `score`, so the two can be merged.
+   * Absent where the algorithm knows only behaviour.
+   */
+  scoreNew?(history: History, content: Content): Float64Array
+  /** How alike two items are by what they are, in [0, 1]; of algorithms that know it. */
+  alike?(a: number, b: number): number
+  /** Weights of the parts of a hybrid, by amount of history: what a person may read of how it decides. */
+  readonly blend?: readonly BlendLevel[]
 }
 
-export type RecommendAlgorithm = Algorithm<Interactions, Recommender>
+/** What a hybrid does for histories of at least `from` items, until the next level. */
+export interface BlendLevel {
+  from: number
+  weights: Readonly<Record<string, number>>
+}
+
+export interface RecommendAlgorithm extends Algorithm<Interactions, Recommender> {
+  /** Values worth trying for some parameters; the trainer chooses on a validation split (see `tune.ts`). */
+  readonly search?: Readonly<Record<string, readonly (number | string | boolean)[]>>
+}

@@ -11,6 +11,9 @@ export interface SimilaritySettings {
   significance: number
 }
 
+/** Of equal cosines the one that more speaks for is a little larger. */
+const TIE = 1e-6
+
 /**
  * Similarities of one sparse vector to every row of a matrix, by walking the matrix's columns (inverted lists): O(entries of the columns touched).
  * Pearson: S = (NΣxy − ΣxΣy) / √((NΣx² − (Σx)²)(NΣy² − (Σy)²)), sums over common entries; 0 where the denominator is 0.
@@ -64,7 +67,7 @@ export function createSimilarity(rows: SparseMatrix, columns: SparseMatrix, sett
         if (isPearson) {
           const spread = (n * sumXX[row] - sumX[row] ** 2) * (n * sumYY[row] - sumY[row] ** 2)
           if (spread > 1e-12) similarity = (n * sumXY[row] - sumX[row] * sumY[row]) / Math.sqrt(spread)
-        } else if (norm > 0 && norms[row] > 0) similarity = sumXY[row] / (norm * norms[row])
+        } else if (norm > 0 && norms[row] > 0) similarity = sumXY[row] / (norm * norms[row] + TIE)
         if (shrinkage > 0) similarity *= n / (n + shrinkage)
         if (significance > 0) similarity *= Math.min(n, significance) / significance
       }

@@ -3,16 +3,18 @@ import { pack, unpack } from '../artifact.js'
 import { topIndexes } from '../math/select.js'
 import { rowMeans, type SparseMatrix, transpose } from '../math/sparse.js'
 import { settingsOf } from './item-cf.js'
-import { preferences, rowReader } from './preference.js'
+import { mostTelling, preferences, rowReader } from './preference.js'
+import { productThresholds } from './products.js'
 import type { Evidence, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
 import { createSimilarity, rowNorms, type SimilaritySettings } from './similarity.js'
 
-const FORMAT = 'user-cf/1'
+const FORMAT = 'user-cf/2'
 
 interface State {
   kind: Interactions['kind']
   neighbours: number
   reverse: boolean
+  raters: number
   settings: SimilaritySettings
   globalMean: number
   byUser: SparseMatrix
@@ -28,19 +30,22 @@ interface Row {
 /**
  * User–user neighbours (Resnick et al. 1994). Explicit: Pearson over the items both rated, r̂_ui = r̄_u + Σ sim(u, v)(r_vi − r̄_v) / Σ |sim(u, v)| over the
  * `neighbours` nearest who rated i, positive similarities only. Implicit: cosine, score_i = Σ_v sim(u, v) · w_vi over the users v who have u
- * among their nearest (`reverse`), or over u's own nearest. A visitor the model never saw is compared with everybody by inverted lists.
+ * among their nearest (`reverse`), or over u's own nearest. Of an item with more than `raters` users those it says most about are compared, which bounds the work.
+ * A visitor the model never saw is compared with everybody by inverted lists.
  */
 export const userCf: RecommendAlgorithm = {
   name: 'user-cf',
-  defaults: { neighbours: 100, similarity: 'auto', minimumOverlap: 1, shrinkage: 0, significance: 0, reverse: true },
+  defaults: { neighbours: 100, similarity: 'auto', minimumOverlap: 1, shrinkage: 0, significance: 0, reverse: true, raters: 2_000 },
+  search: { neighbours: [50, 100, 200] },
   fit: (data, params) => {
     const byUser = preferences(data)
     const settings = settingsOf(params, userCf.defaults, data.kind)
     const neighbours = parameter(params, userCf.defaults, 'neighbours')
     const reverse = Boolean(params.reverse ?? userCf.defaults.reverse) && data.kind === 'implicit'
     const globalMean = byUser.values.length > 0 ? byUser.values.reduce((sum, value) => sum + value, 0) / byUser.values.length : 0
-    const thresholds = reverse ? nearestThresholds(byUser, settings, neighbours) : new Float64Array(0)
-    return recommenderOf({ kind: data.kind, neighbours, reverse, settings, globalMean, byUser, thresholds })
+    const raters = Math.max(1, parameter(params, userCf.defaults, 'raters'))
+    const thresholds = reverse ? nearestThresholds(byUser, settings, neighbours, raters) : new Float64Array(0)
+    return recommenderOf({ kind: data.kind, neighbours, reverse, raters, settings, globalMean, byUser, thresholds })
   },
   load: artifact => {
     const { meta, arrays } = unpack(FORMAT, artifact)
@@ -52,13 +57,18 @@ export const userCf: RecommendAlgorithm = {
       columns: arrays.columns as Int32Array,
       values: arrays.values as Float64Array,
     }
-    const { kind, neighbours, reverse, settings, globalMean } = meta as unknown as State
-    return recommenderOf({ kind, neighbours, reverse, settings, globalMean, byUser, thresholds: arrays.thresholds as Float64Array })
+    const { kind, neighbours, reverse, raters, settings, globalMean } = meta as unknown as State
+    return recommenderOf({ kind, neighbours, reverse, raters, settings, globalMean, byUser, thresholds: arrays.thresholds as Float64Array })
   },
 }
 
-function nearestThresholds(byUser: SparseMatrix, settings: SimilaritySettings, neighbours: number): Float64Array {
-  const similaritiesTo = createSimilarity(byUser, transpose(byUser), settings)
+function nearestThresholds(byUser: SparseMatrix, settings: SimilaritySettings, neighbours: number, raters: number): Float64Array {
+  const byItem = mostTelling(transpose(byUser), raters)
+  if (settings.measure === 'cosine') {
+    const norms = rowNorms(byUser)
+    return productThresholds(byUser, byItem, { keep: neighbours, cosine: { rows: norms, columns: norms, ...settings } })
+  }
+  const similaritiesTo = createSimilarity(byUser, byItem, settings)
   const row = new Float64Array(byUser.rows)
   return Float64Array.from({ length: byUser.rows }, (_, user) => {
     const touched = similaritiesTo(byUser.columns, byUser.values, row, byUser.offsets[user], byUser.offsets[user + 1])
@@ -71,11 +81,11 @@ function nearestThresholds(byUser: SparseMatrix, settings: SimilaritySettings, n
 }
 
 function recommenderOf(state: State): Recommender {
-  const { kind, neighbours, reverse, settings, globalMean, byUser, thresholds } = state
+  const { kind, neighbours, reverse, raters, settings, globalMean, byUser, thresholds } = state
   const itemCount = byUser.columnCount
   const byItem = transpose(byUser)
   const means = rowMeans(byUser, globalMean)
-  const similaritiesTo = createSimilarity(byUser, byItem, settings)
+  const similaritiesTo = createSimilarity(byUser, mostTelling(byItem, raters), settings)
   const similarities = new Float64Array(byUser.rows)
   let itemNorms: Float64Array | undefined
 
@@ -193,7 +203,7 @@ function recommenderOf(state: State): Recommender {
     },
     save: () =>
       pack(FORMAT, {
-        meta: { kind, neighbours, reverse, settings: { ...settings }, globalMean, itemCount },
+        meta: { kind, neighbours, reverse, raters, settings: { ...settings }, globalMean, itemCount },
         arrays: { offsets: byUser.offsets, columns: byUser.columns, values: byUser.values, thresholds },
       }),
   }

@@ -46,7 +46,7 @@ export const topN: Protocol = {
     learn.values = learn.values.map(() => 1)
     yield* measured(
       'top-n',
-      topNMethods,
+      topNMethods({ search: true }),
       { train: learn, relevant: setsOf(test, words), ...(negatives ? { negatives: listsOf(negatives, words) } : {}) },
       methods,
     )

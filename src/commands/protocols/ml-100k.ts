@@ -1,8 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fnv1a } from '../../algorithms/math/random.js'
+import type { Content } from '../../algorithms/recommend/content.js'
+import { chosen } from '../../algorithms/recommend/hold-out.js'
 import type { Interactions } from '../../algorithms/recommend/recommender.js'
 import { measured, type Protocol, ProtocolError } from './protocol.js'
-import { type RatingFold, ratingMethods, topNMethods } from './recommend.js'
+import { meanOverSplits, type RatingFold, ratingMethods, type TopN, topNMethods } from './recommend.js'
 
 const USERS = 943
 const ITEMS = 1682
@@ -16,15 +19,24 @@ export const ml100k: Protocol = {
   run: function* ({ data = DEFAULT, methods }) {
     // One name means one thing: the weighted neighbours of rating prediction are called so here.
     const predictors = ratingMethods.map(each =>
-      each.name === 'user-cf' || each.name === 'item-cf' ? { ...each, name: `${each.name}-significance` } : each,
+      each.name === 'user-cf' || each.name === 'item-cf'
+        ? { ...each, name: `${each.name}-significance` }
+        : each.name === 'hybrid'
+          ? { ...each, name: 'rating-hybrid' }
+          : each,
     )
-    const all = [...predictors, ...topNMethods].map(each => each.name)
+    const rankers = topNMethods({ settings: { ials: { factors: 128 }, hybrid: { 'ials.factors': 128 } } })
+    const all = [...predictors, ...rankers].map(each => each.name)
     const unknown = methods?.filter(name => !all.includes(name)) ?? []
     if (unknown.length > 0)
       throw new ProtocolError(`ml-100k has no method ${unknown.join(', ')}; there are ${[...new Set(all)].join(', ')}`)
     const only = (names: readonly { name: string }[]) => methods?.filter(name => names.some(each => each.name === name))
     yield* measured('ml-100k', predictors, foldsOf(numbersIn(data, 'u.data', 4)), only(predictors), 'rating')
-    yield* measured('ml-100k', topNMethods, topNOf(data), only(topNMethods), 'top-n')
+    yield* measured('ml-100k', rankers, topNOf(data), only(rankers), 'top-n')
+    const described = rankers.filter(({ name }) => DESCRIBED.includes(name))
+    const folds = describedFolds(data)
+    yield* measured('ml-100k', meanOverSplits(described), folds.map(warm), only(described), 'top-n-folds')
+    yield* measured('ml-100k', meanOverSplits(described), folds.map(cold), only(described), 'cold-start')
   },
 }
 
@@ -46,7 +58,7 @@ function foldsOf(rows: number[][]): RatingFold[] {
   })
 }
 
-function topNOf(data: string) {
+function topNOf(data: string): TopN {
   const train = interactions(
     numbersIn(data, 'mcrec.train.rating', 3).map(([user, item]) => [user, item, 1, 0]),
     'implicit',
@@ -55,6 +67,65 @@ function topNOf(data: string) {
     numbersIn(data, 'mcrec.test.rating', 2).map(([user, ...items]) => [user - 1, new Set(items.map(item => item - 1))]),
   )
   return { train, relevant }
+}
+
+/** Methods that are compared where it is known what the films are. */
+const DESCRIBED = ['popularity', 'item-cf', 'content', 'ease', 'hybrid']
+
+interface DescribedFold {
+  train: Interactions
+  test: Interactions
+}
+
+/** The official folds, every rating a positive, with what the films are; the ids of MCRec's split are others, so it cannot have that. */
+function describedFolds(data: string): DescribedFold[] {
+  const content = contentOf(data)
+  return foldsOf(numbersIn(data, 'u.data', 4)).map(({ train, test }) => {
+    const votes = train.values.map(() => 1)
+    return {
+      train: { ...train, values: votes, kind: 'implicit', content, times: new Float64Array(votes.length) },
+      test: { ...train, users: test.users, items: test.items, values: new Float32Array(test.items.length).fill(1) },
+    }
+  })
+}
+
+function warm({ train, test }: DescribedFold): TopN {
+  return { train, relevant: setsOf(test, () => true) }
+}
+
+/** A tenth of the films, by the hash of their number, is held out of training entirely and ranked among itself. */
+function cold({ train, test }: DescribedFold): TopN {
+  const candidates = Uint8Array.from({ length: ITEMS }, (_, item) => (fnv1a(String(item + 1)) % 10 === 0 ? 1 : 0))
+  const places = Array.from(train.items.keys())
+  return {
+    train: chosen(
+      train,
+      places.filter(at => !candidates[train.items[at]]),
+    ),
+    relevant: setsOf(test, item => candidates[item] === 1),
+    candidates,
+  }
+}
+
+function setsOf({ users, items }: Interactions, passes: (item: number) => boolean): Map<number, Set<number>> {
+  const sets = new Map<number, Set<number>>()
+  for (let at = 0; at < items.length; at++) if (passes(items[at])) sets.set(users[at], (sets.get(users[at]) ?? new Set()).add(items[at]))
+  return sets
+}
+
+/** Titles, genres as categories, and the half-decade as an attribute. */
+function contentOf(data: string): Content {
+  const titles = Array.from({ length: ITEMS }, () => '')
+  const categories = Array.from({ length: ITEMS }, () => [] as string[])
+  const attributes = Array.from({ length: ITEMS }, () => [] as string[])
+  for (const line of readFileSync(existing(data, 'ml-100k.item'), 'utf8').trimEnd().split('\n').slice(1)) {
+    const [number, title, year, genres] = line.split('\t')
+    const item = Number(number) - 1
+    titles[item] = title
+    categories[item] = genres.trim().split(' ')
+    attributes[item] = [`years=${Math.floor((Number(year) || 1990) / 5)}`]
+  }
+  return { titles, categories, attributes }
 }
 
 function interactions(rows: number[][], kind: Interactions['kind']): Interactions {
@@ -71,8 +142,7 @@ function interactions(rows: number[][], kind: Interactions['kind']): Interaction
 }
 
 function numbersIn(folder: string, name: string, least: number): number[][] {
-  const file = join(folder, name)
-  if (!existsSync(file)) throw new ProtocolError(`The data is absent: there is no ${file}. Give its folder by --data`)
+  const file = existing(folder, name)
   const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
   return lines.map((line, at) => {
     const numbers = line.trim().split(/\s+/).map(Number)
@@ -84,4 +154,10 @@ function numbersIn(folder: string, name: string, least: number): number[][] {
     if (isFaulty) throw new ProtocolError(`${file} line ${at + 1} is not what MovieLens 100K holds: ${line.slice(0, 80)}`)
     return numbers
   })
+}
+
+function existing(folder: string, name: string): string {
+  const file = join(folder, name)
+  if (!existsSync(file)) throw new ProtocolError(`The data is absent: there is no ${file}. Give its folder by --data`)
+  return file
 }

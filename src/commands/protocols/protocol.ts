@@ -1,3 +1,5 @@
+import type { Params } from '../../algorithms/algorithm.js'
+
 /** One method's measurement; metric names are those of docs/benchmarks.md. */
 export interface MethodResult {
   protocol: string
@@ -7,6 +9,8 @@ export interface MethodResult {
   metrics: Record<string, number>
   seconds: number
   peakMegabytes: number
+  /** What is to be found, on online-retail: "new" items or "all". */
+  slot?: string
 }
 
 export interface ProtocolOptions {
@@ -14,6 +18,10 @@ export interface ProtocolOptions {
   data?: string
   /** Only these methods. */
   methods?: readonly string[]
+  /** Column to be predicted, where the data is the caller's. */
+  target?: string
+  /** Parameters by method, over the defaults. */
+  params?: Readonly<Record<string, Params>>
 }
 
 /** A way to measure models, named on the command line. */
@@ -28,6 +36,7 @@ export class ProtocolError extends Error {}
 
 export interface Method<Input> {
   name: string
+  /** Metrics; `searchSeconds` among them, the choice of parameters, is not counted as training. */
   run(input: Input): Record<string, number>
 }
 
@@ -46,7 +55,7 @@ export function* measured<Input>(
     if (wanted && !wanted.includes(name)) continue
     const startedAt = performance.now()
     const metrics = run(input)
-    const seconds = (performance.now() - startedAt) / 1000
+    const seconds = (performance.now() - startedAt) / 1000 - (metrics.searchSeconds ?? 0)
     yield { protocol, part, method: name, metrics, seconds, peakMegabytes: Math.round(process.resourceUsage().maxRSS / 1024) }
   }
 }

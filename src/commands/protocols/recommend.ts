@@ -3,8 +3,11 @@ import { evaluateRanking, type RankingTest } from '../../algorithms/evaluate/ran
 import { ratingMetrics } from '../../algorithms/evaluate/rating.js'
 import { createRandom } from '../../algorithms/math/random.js'
 import { fitBiases } from '../../algorithms/recommend/biases.js'
-import { algorithms } from '../../algorithms/recommend/index.js'
+import { historiesOf } from '../../algorithms/recommend/hold-out.js'
+import { algorithms, likeness } from '../../algorithms/recommend/index.js'
+import { fitBlend, fitFactors, fitNeighbours, type Predict } from '../../algorithms/recommend/rating.js'
 import type { History, Interactions, Recommender } from '../../algorithms/recommend/recommender.js'
+import { tune } from '../../algorithms/recommend/tune.js'
 import type { Method } from './protocol.js'
 
 export interface RatingFold {
@@ -19,6 +22,10 @@ export interface TopN {
   relevant: ReadonlyMap<number, ReadonlySet<number>>
   /** Items each user's relevant ones are ranked against; all unless given. */
   negatives?: ReadonlyMap<number, readonly number[]>
+  /** 1 for items that may be ranked; all unless given. */
+  candidates?: Uint8Array
+  /** What the user had may be ranked too. */
+  repeats?: boolean
 }
 
 const SEED = 20251124
@@ -41,44 +48,95 @@ export const ratingMethods: readonly Method<readonly RatingFold[]>[] = [
   { name: 'user-cf', run: folds => meanOver(folds, fold => predictor(fold, 'user-cf', { neighbours: 40, significance: 50 })) },
   { name: 'item-cf-pearson', run: folds => meanOver(folds, fold => predictor(fold, 'item-cf', { neighbours: 40 })) },
   { name: 'item-cf', run: folds => meanOver(folds, fold => predictor(fold, 'item-cf', { neighbours: 40, significance: 50 })) },
+  { name: 'user-msd', run: folds => meanOver(folds, ({ train }) => fitNeighbours(train, { ...NEAREST, of: 'users', similarity: 'msd' })) },
+  { name: 'user-baseline', run: folds => meanOver(folds, ({ train }) => fitNeighbours(train, { ...NEAREST, of: 'users' })) },
+  { name: 'item-baseline', run: folds => meanOver(folds, ({ train }) => fitNeighbours(train, { ...NEAREST, of: 'items' })) },
+  { name: 'svd', run: folds => meanOver(folds, ({ train }) => factors(train)) },
+  {
+    name: 'hybrid',
+    run: folds =>
+      meanOver(folds, ({ train }) => {
+        const parts = [
+          (data: Interactions) => fitNeighbours(data, { ...NEAREST, of: 'users' }),
+          (data: Interactions) => fitNeighbours(data, { ...NEAREST, of: 'items' }),
+          factors,
+        ]
+        return fitBlend(train, parts, createRandom(SEED).fork('blend')).predict
+      }),
+  },
 ]
 
-/** Top-n recommendation by every recommender there is. */
-export const topNMethods: readonly Method<TopN>[] = algorithms.map(algorithm => ({
-  name: algorithm.name,
-  run: ({ train, relevant, negatives }) => {
-    const model = algorithm.fit(train, {}, createRandom(SEED).fork(algorithm.name))
-    const counts = new Float64Array(train.itemCount)
-    for (const item of train.items) counts[item]++
-    const report = evaluateRanking(train.itemCount, counts, train.userCount, rankings(model, train, relevant, negatives))
-    const { gini, novelty, coverage, users, ...metrics } = report
-    return { ...metrics, coverage, gini, novelty, users }
-  },
-}))
+const NEAREST = { similarity: 'pearson-baseline', neighbours: 40, shrinkage: 100 } as const
 
-function* rankings(
-  model: Recommender,
-  train: Interactions,
-  relevant: TopN['relevant'],
-  negatives: TopN['negatives'],
-): Generator<RankingTest> {
+function factors(data: Interactions): Predict {
+  return fitFactors(data, { factors: 50, epochs: 30, rate: 0.01, reg: 0.1 }, createRandom(SEED).fork('svd'))
+}
+
+export interface TopNOptions {
+  /** Parameters by algorithm; what is not given is the default, or searched for. */
+  settings?: Readonly<Record<string, Params>>
+  /** Chooses the other parameters on a validation split of the training data. */
+  search?: boolean
+}
+
+const RESAMPLES = 1_000
+
+/** Top-n recommendation by every recommender there is. */
+export function topNMethods({ settings = {}, search = false }: TopNOptions = {}): readonly Method<TopN>[] {
+  return algorithms.map(algorithm => ({
+    name: algorithm.name,
+    run: input => {
+      const random = createRandom(SEED).fork(algorithm.name)
+      const startedAt = performance.now()
+      const given = settings[algorithm.name] ?? {}
+      const params = search ? tune(algorithm, input.train, given, createRandom(SEED)).params : given
+      const searchSeconds = (performance.now() - startedAt) / 1000
+      return { ...topNReport(algorithm.fit(input.train, params, random), input), ...(search ? { searchSeconds } : {}) }
+    },
+  }))
+}
+
+function topNReport(model: Recommender, input: TopN): Record<string, number> {
+  const { train } = input
+  const counts = new Float64Array(train.itemCount)
+  for (const item of train.items) counts[item]++
+  const options = { alike: likeness(train), resamples: RESAMPLES }
+  const report = evaluateRanking(train.itemCount, counts, train.userCount, rankings(model, input), options)
+  const { gini, novelty, coverage, users, intraListDiversity, ndcgAt10Low, ndcgAt10High, recallAt10Low, recallAt10High, ...metrics } =
+    report
+  const extra = { intraListDiversity, ndcgAt10Low, ndcgAt10High, recallAt10Low, recallAt10High }
+  const present = Object.fromEntries(Object.entries(extra).filter(([, value]) => value !== undefined)) as Record<string, number>
+  return { ...metrics, coverage, gini, novelty, ...present, users }
+}
+
+/** Means over several splits of one data set. */
+export function meanOverSplits(methods: readonly Method<TopN>[]): Method<readonly TopN[]>[] {
+  return methods.map(({ name, run }) => ({
+    name,
+    run: splits => {
+      const reports = splits.map(run)
+      return Object.fromEntries(Object.keys(reports[0]).map(metric => [metric, meanOf(reports.map(report => report[metric]))]))
+    },
+  }))
+}
+
+function* rankings(model: Recommender, { train, relevant, negatives, candidates, repeats }: TopN): Generator<RankingTest> {
   const histories = historiesOf(train)
   const scores = new Float64Array(train.itemCount)
   const skip = new Uint8Array(train.itemCount)
   for (const [user, items] of relevant) {
     const history = histories[user] ?? EMPTY
     model.score(history, scores)
-    const candidates = negatives?.get(user)
-    skip.fill(candidates ? 1 : 0)
-    if (candidates) for (const item of [...candidates, ...items]) skip[item] = 0
-    else for (const item of history.items) skip[item] = 1
+    const others = negatives?.get(user)
+    if (candidates) skip.set(candidates.map(each => 1 - each))
+    else skip.fill(others ? 1 : 0)
+    if (others) for (const item of [...others, ...items]) skip[item] = 0
+    else if (!repeats) for (const item of history.items) skip[item] = 1
     yield { scores, skip, relevant: items }
   }
 }
 
 const EMPTY: History = { items: new Int32Array(0), values: new Float32Array(0), times: new Float64Array(0) }
-
-type Predict = (user: number, item: number) => number
 
 function constant(value: number): Predict {
   return () => value
@@ -103,16 +161,6 @@ function predictor({ train }: RatingFold, name: string, params: Params): Predict
   const model = algorithm.fit(train, params, createRandom(SEED))
   const histories = historiesOf(train)
   return (user, item) => model.predict(histories[user] ?? EMPTY, item)
-}
-
-function historiesOf({ userCount, users, items, values, times }: Interactions): History[] {
-  const entries: number[][] = Array.from({ length: userCount }, () => [])
-  for (let at = 0; at < users.length; at++) entries[users[at]].push(at)
-  return entries.map(own => ({
-    items: Int32Array.from(own, at => items[at]),
-    values: Float32Array.from(own, at => values[at]),
-    times: Float64Array.from(own, at => times[at]),
-  }))
 }
 
 function meanOf(values: ArrayLike<number>): number {

@@ -54,6 +54,9 @@ export type RecommendationAlgorithm =
   | 'IALS'
   | 'ITEM_CF'
   | 'POPULARITY'
+  | 'REPEAT'
+  | 'RP3BETA'
+  | 'TRENDING'
   | 'USER_CF';
 
 export type HealthQueryVariables = Exact<{ [key: string]: never; }>;

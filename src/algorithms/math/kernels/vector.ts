@@ -33,3 +33,12 @@ export function axpy(c: f32, x: usize, y: usize, n: i32): void {
     store<f32>(y + at, load<f32>(y + at) + c * load<f32>(x + at))
   }
 }
+
+/** out ← Σ wᵢ·row(i): rows of `width` float32 of a matrix, named by `rows`, added up with their float32 weights. */
+export function addRows(n: i32, rows: usize, weights: usize, matrix: usize, width: i32, out: usize): void {
+  memory.fill(out, 0, (<usize>width) << 2)
+  for (let i = 0; i < n; i++) {
+    const row = matrix + <usize>load<i32>(rows + ((<usize>i) << 2)) * <usize>width * 4
+    axpy(load<f32>(weights + ((<usize>i) << 2)), row, out, width)
+  }
+}

@@ -1,0 +1,293 @@
+import { Arena, loadKernels } from '../math/kernels.js'
+import type { Random } from '../math/random.js'
+
+export interface Clusters {
+  /** k × columnCount, row-major. */
+  centres: Float64Array
+  /** Nearest centre of each point. */
+  labels: Int32Array
+  counts: Float64Array
+  /** Σ ‖x − c‖² over all points. */
+  inertia: number
+  iterations: number
+}
+
+export interface KMeansOptions {
+  k: number
+  /** Runs from different seeds; the one of least inertia is kept. */
+  starts?: number
+  /** Ends when Σ ‖Δc‖² is at most `tolerance` times the mean variance of the columns. */
+  tolerance?: number
+  iterations?: number
+  /** Points a step of mini-batch k-means (Sculley 2010); 0 for Lloyd's algorithm on all. */
+  batch?: number
+}
+
+interface KMeansKernels {
+  assign(
+    points: number,
+    from: number,
+    to: number,
+    padded: number,
+    centres: number,
+    norms: number,
+    blocks: number,
+    labels: number,
+    sums: number,
+    counts: number,
+  ): number
+  approach(points: number, rows: number, padded: number, centre: number, nearest: number): number
+}
+
+const FAR = 1e30
+
+/**
+ * k-means (Lloyd 1982) from k-means++ seeds with greedy trials (Arthur and Vassilvitskii 2007). A cluster that empties takes the point that is farthest from
+ * its centre. `points` are row-major, finite. With fewer distinct points than k the surplus clusters stay empty. Throws `RangeError` on k < 1 and on values
+ * that are not finite.
+ */
+export function kMeans(points: Float32Array, columnCount: number, options: KMeansOptions, random: Random): Clusters {
+  const { k, starts = 1 } = options
+  if (!Number.isInteger(k) || k < 1) throw new RangeError(`k is a whole number of at least 1; this is ${k}`)
+  for (const value of points) if (!Number.isFinite(value)) throw new RangeError('Points must be finite; scale them first')
+  const engine = new Engine(points, columnCount, k)
+  let best: Clusters | undefined
+  for (let start = 0; start < starts; start++) {
+    const found = engine.run(options, random)
+    if (!best || found.inertia < best.inertia) best = found
+  }
+  return best as Clusters
+}
+
+/** Label of the nearest centre (the first of equals) of each point. */
+export function nearestCentres(points: Float32Array, columnCount: number, centres: Float64Array): Int32Array {
+  const k = columnCount > 0 ? centres.length / columnCount : 1
+  return new Engine(points, columnCount, k).nearest(centres)
+}
+
+class Engine {
+  private readonly arena = new Arena()
+  private readonly kernel = loadKernels<KMeansKernels>('kmeans', this.arena)
+  private readonly rows: number
+  private readonly padded: number
+  private readonly blocks: number
+  private readonly points: Float32Array
+  private readonly interleaved: Float32Array
+  private readonly norms: Float32Array
+  private readonly labels: Int32Array
+  private readonly sums: Float64Array
+  private readonly counts: Float64Array
+  private readonly distances: Float32Array
+  private readonly trial: Float32Array
+  private readonly one: Float32Array
+  private readonly squares: number
+  private readonly variance: number
+
+  constructor(
+    points: Float32Array,
+    private readonly columnCount: number,
+    private readonly k: number,
+  ) {
+    this.rows = columnCount > 0 ? points.length / columnCount : 0
+    this.padded = Math.max(4, Math.ceil(columnCount / 4) * 4)
+    this.blocks = Math.ceil(k / 4)
+    this.points = this.arena.f32(this.rows * this.padded)
+    this.interleaved = this.arena.f32(this.blocks * 4 * this.padded)
+    this.norms = this.arena.f32(this.blocks * 4)
+    this.labels = this.arena.i32(this.rows)
+    this.sums = this.arena.f64(this.blocks * 4 * this.padded)
+    this.counts = this.arena.f64(this.blocks * 4)
+    this.distances = this.arena.f32(this.rows)
+    this.trial = this.arena.f32(this.rows)
+    this.one = this.arena.f32(this.padded)
+    const means = new Float64Array(columnCount)
+    let squares = 0
+    for (let row = 0; row < this.rows; row++) {
+      for (let column = 0; column < columnCount; column++) {
+        const value = points[row * columnCount + column]
+        this.points[row * this.padded + column] = value
+        squares += value * value
+        means[column] += value / this.rows
+      }
+    }
+    this.squares = squares
+    const spread = squares / Math.max(1, this.rows) - means.reduce((sum, mean) => sum + mean * mean, 0)
+    this.variance = Math.max(0, spread) / Math.max(1, columnCount)
+  }
+
+  run(options: KMeansOptions, random: Random): Clusters {
+    const { tolerance = 1e-4, iterations: most = 300, batch = 0 } = options
+    const centres = this.seeds(random)
+    let iterations = 0
+    if (batch > 0 && batch < this.rows) iterations = this.runBatches(centres, batch, random)
+    else {
+      for (; iterations < most; iterations++) {
+        this.assign(centres, 0, this.rows)
+        const moved = this.moveToMeans(centres)
+        if (moved <= tolerance * this.variance) break
+      }
+    }
+    const inertia = this.assign(centres, 0, this.rows)
+    return {
+      centres,
+      labels: this.labels.slice(),
+      counts: this.counts.slice(0, this.k),
+      inertia: Math.max(0, inertia),
+      iterations,
+    }
+  }
+
+  nearest(centres: Float64Array): Int32Array {
+    this.assign(centres, 0, this.rows)
+    return this.labels.slice()
+  }
+
+  /** Greedy k-means++: each next centre is the best of a few points drawn by their squared distance to those there are. */
+  private seeds(random: Random): Float64Array {
+    const centres = new Float64Array(this.k * this.columnCount)
+    if (this.rows === 0) return centres
+    const trials = 2 + Math.floor(Math.log(this.k))
+    this.distances.fill(FAR)
+    let total = 0
+    const take = (place: number, row: number) => {
+      for (let column = 0; column < this.columnCount; column++)
+        centres[place * this.columnCount + column] = this.points[row * this.padded + column]
+      total = this.approach(row, this.distances)
+    }
+    take(0, random.below(this.rows))
+    for (let place = 1; place < this.k; place++) {
+      let [best, least] = [-1, Number.POSITIVE_INFINITY]
+      for (let trial = 0; trial < trials; trial++) {
+        const row = this.drawn(random.next() * total)
+        this.trial.set(this.distances)
+        const potential = this.approach(row, this.trial)
+        if (potential < least) {
+          best = row
+          least = potential
+        }
+      }
+      take(place, best)
+    }
+    return centres
+  }
+
+  private drawn(target: number): number {
+    let sum = 0
+    for (let row = 0; row < this.rows; row++) {
+      sum += this.distances[row]
+      if (sum > target) return row
+    }
+    return this.rows - 1
+  }
+
+  private approach(row: number, nearest: Float32Array): number {
+    this.one.set(this.points.subarray(row * this.padded, (row + 1) * this.padded))
+    return this.kernel.approach(this.points.byteOffset, this.rows, this.padded, this.one.byteOffset, nearest.byteOffset)
+  }
+
+  /** Labels, sums and counts of points [from, to); returns the inertia of all where these are all. */
+  private assign(centres: Float64Array, from: number, to: number): number {
+    for (let centre = 0; centre < this.blocks * 4; centre++) {
+      let norm = 0
+      for (let column = 0; column < this.columnCount; column++) {
+        const value = centre < this.k ? Math.fround(centres[centre * this.columnCount + column]) : 0
+        norm += value * value
+        this.interleaved[((centre >> 2) * this.padded + column) * 4 + (centre & 3)] = value
+      }
+      this.norms[centre] = centre < this.k ? norm : FAR
+    }
+    this.sums.fill(0)
+    this.counts.fill(0)
+    return (
+      this.squares +
+      this.kernel.assign(
+        this.points.byteOffset,
+        from,
+        to,
+        this.padded,
+        this.interleaved.byteOffset,
+        this.norms.byteOffset,
+        this.blocks,
+        this.labels.byteOffset,
+        this.sums.byteOffset,
+        this.counts.byteOffset,
+      )
+    )
+  }
+
+  /** Centres to the means of their points; returns Σ ‖Δc‖². */
+  private moveToMeans(centres: Float64Array): number {
+    this.fillEmpty(centres)
+    let moved = 0
+    for (let centre = 0; centre < this.k; centre++) {
+      if (this.counts[centre] === 0) continue
+      for (let column = 0; column < this.columnCount; column++) {
+        const at = centre * this.columnCount + column
+        const mean = this.sums[centre * this.padded + column] / this.counts[centre]
+        moved += (mean - centres[at]) ** 2
+        centres[at] = mean
+      }
+    }
+    return moved
+  }
+
+  /** Gives each empty cluster the point farthest from its own centre, taken from a cluster of several. */
+  private fillEmpty(centres: Float64Array) {
+    for (let empty = 0; empty < this.k; empty++) {
+      if (this.counts[empty] > 0) continue
+      let [farthest, most] = [-1, 0]
+      for (let row = 0; row < this.rows; row++) {
+        if (this.counts[this.labels[row]] < 2) continue
+        let distance = 0
+        for (let column = 0; column < this.columnCount; column++)
+          distance += (this.points[row * this.padded + column] - centres[this.labels[row] * this.columnCount + column]) ** 2
+        if (distance > most) {
+          farthest = row
+          most = distance
+        }
+      }
+      if (farthest < 0) return
+      const from = this.labels[farthest]
+      for (let column = 0; column < this.columnCount; column++) {
+        const value = this.points[farthest * this.padded + column]
+        this.sums[from * this.padded + column] -= value
+        this.sums[empty * this.padded + column] = value
+      }
+      this.counts[from]--
+      this.counts[empty] = 1
+      this.labels[farthest] = empty
+    }
+  }
+
+  /** Mini-batch steps (Sculley 2010): centres move towards the mean of their points of the batch by its share of all they have seen. Ends when a smoothed batch inertia no longer falls. */
+  private runBatches(centres: Float64Array, batch: number, random: Random): number {
+    const seen = new Float64Array(this.k)
+    const steps = Math.ceil((10 * this.rows) / batch)
+    let smoothed = Number.POSITIVE_INFINITY
+    let [least, since] = [Number.POSITIVE_INFINITY, 0]
+    const share = Math.min(1, (2 * batch) / (this.rows + 1))
+    for (let step = 1; step <= steps; step++) {
+      // A block of rows from a random place: rows that are sorted by something should be shuffled by the caller.
+      const from = random.below(this.rows - batch + 1)
+      let squares = 0
+      for (let at = from * this.padded; at < (from + batch) * this.padded; at++) squares += this.points[at] ** 2
+      const inertia = (this.assign(centres, from, from + batch) - this.squares + squares) / batch
+      for (let centre = 0; centre < this.k; centre++) {
+        const count = this.counts[centre]
+        if (count === 0) continue
+        seen[centre] += count
+        const pull = count / seen[centre]
+        for (let column = 0; column < this.columnCount; column++) {
+          const at = centre * this.columnCount + column
+          centres[at] += pull * (this.sums[centre * this.padded + column] / count - centres[at])
+        }
+      }
+      smoothed = Number.isFinite(smoothed) ? smoothed * (1 - share) + inertia * share : inertia
+      if (smoothed < least * (1 - 1e-4)) {
+        least = smoothed
+        since = 0
+      } else if (++since >= 10) return step
+    }
+    return steps
+  }
+}

@@ -1,0 +1,95 @@
+// Nearest centres of points. Points are row-major float32 of `padded` dimensions (a multiple of 4, the rest 0); centres lie so that the same dimension of four
+// centres is together: value d of centre 4·b + l at centres + 4 · ((b · padded + d) · 4 + l). Centres are padded to a multiple of four with far ones.
+
+/**
+ * Assigns points[from … to) to their nearest centres (the first of equals) and adds them up: sums float64[k × padded], counts float64[k]. `norms` has ‖c‖² of
+ * each centre, float32, padded. Returns Σ (‖c‖² − 2 x·c) of the nearest, to which Σ ‖x‖² is wanting.
+ */
+export function assign(
+  points: usize,
+  from: i32,
+  to: i32,
+  padded: i32,
+  centres: usize,
+  norms: usize,
+  blocks: i32,
+  labels: usize,
+  sums: usize,
+  counts: usize,
+): f64 {
+  let total: f64 = 0
+  const stride = (<usize>padded) << 2
+  for (let row = from; row < to; row++) {
+    const point = points + <usize>row * stride
+    let best = f32x4.splat(f32.MAX_VALUE)
+    let bestBlock = i32x4.splat(0)
+    for (let block = 0; block < blocks; block++) {
+      let centre = centres + ((<usize>block * stride) << 2)
+      let a = f32x4.splat(0)
+      let b = f32x4.splat(0)
+      for (let at: usize = 0; at < stride; at += 16) {
+        const x = v128.load(point + at)
+        a = f32x4.add(a, f32x4.mul(v128.shuffle<f32>(x, x, 0, 0, 0, 0), v128.load(centre)))
+        b = f32x4.add(b, f32x4.mul(v128.shuffle<f32>(x, x, 1, 1, 1, 1), v128.load(centre, 16)))
+        a = f32x4.add(a, f32x4.mul(v128.shuffle<f32>(x, x, 2, 2, 2, 2), v128.load(centre, 32)))
+        b = f32x4.add(b, f32x4.mul(v128.shuffle<f32>(x, x, 3, 3, 3, 3), v128.load(centre, 48)))
+        centre += 64
+      }
+      const dots = f32x4.add(a, b)
+      const distance = f32x4.sub(v128.load(norms + ((<usize>block) << 4)), f32x4.add(dots, dots))
+      const nearer = f32x4.lt(distance, best)
+      best = v128.bitselect(distance, best, nearer)
+      bestBlock = v128.bitselect(i32x4.splat(block), bestBlock, nearer)
+    }
+    let label = i32x4.extract_lane(bestBlock, 0) << 2
+    let least = f32x4.extract_lane(best, 0)
+    const d1 = f32x4.extract_lane(best, 1)
+    const l1 = (i32x4.extract_lane(bestBlock, 1) << 2) + 1
+    if (d1 < least || (d1 === least && l1 < label)) {
+      least = d1
+      label = l1
+    }
+    const d2 = f32x4.extract_lane(best, 2)
+    const l2 = (i32x4.extract_lane(bestBlock, 2) << 2) + 2
+    if (d2 < least || (d2 === least && l2 < label)) {
+      least = d2
+      label = l2
+    }
+    const d3 = f32x4.extract_lane(best, 3)
+    const l3 = (i32x4.extract_lane(bestBlock, 3) << 2) + 3
+    if (d3 < least || (d3 === least && l3 < label)) {
+      least = d3
+      label = l3
+    }
+    total += <f64>least
+    store<i32>(labels + ((<usize>row) << 2), label)
+    const sum = sums + ((<usize>label * stride) << 1)
+    for (let at: usize = 0; at < stride; at += 8) {
+      const place = sum + (at << 1)
+      v128.store(place, f64x2.add(v128.load(place), f64x2.promote_low_f32x4(v128.load64_zero(point + at))))
+    }
+    const count = counts + ((<usize>label) << 3)
+    store<f64>(count, load<f64>(count) + 1)
+  }
+  return total
+}
+
+/** nearest ← min(nearest, ‖x − c‖²) for points[0 … rows) and one centre (padded float32); returns their sum. For k-means++. */
+export function approach(points: usize, rows: i32, padded: i32, centre: usize, nearest: usize): f64 {
+  let total: f64 = 0
+  const stride = (<usize>padded) << 2
+  for (let row = 0; row < rows; row++) {
+    const point = points + <usize>row * stride
+    let sum = f32x4.splat(0)
+    for (let at: usize = 0; at < stride; at += 16) {
+      const d = f32x4.sub(v128.load(point + at), v128.load(centre + at))
+      sum = f32x4.add(sum, f32x4.mul(d, d))
+    }
+    const distance = f32x4.extract_lane(sum, 0) + f32x4.extract_lane(sum, 1) + f32x4.extract_lane(sum, 2) + f32x4.extract_lane(sum, 3)
+    const place = nearest + ((<usize>row) << 2)
+    const least = min<f32>(distance, load<f32>(place))
+    store<f32>(place, least)
+    total += <f64>least
+  }
+  return total
+}

@@ -1,0 +1,302 @@
+import { type Params, parameter } from '../algorithm.js'
+import { BrokenArtifact, pack, unpack } from '../artifact.js'
+import { topIndexes } from '../math/select.js'
+import { type SparseMatrix, sparseFrom, transpose } from '../math/sparse.js'
+import { voteReader } from './preference.js'
+import type { Evidence, History, RecommendAlgorithm, Recommender } from './recommender.js'
+
+const FORMAT = 'content/1'
+
+/** What items are; every list has one entry an item. Structured-cloneable. */
+export interface Content {
+  titles: readonly string[]
+  descriptions?: readonly (string | null)[]
+  categories?: readonly (readonly string[])[]
+  brands?: readonly (string | null)[]
+  /** In one currency; NaN where unknown. */
+  prices?: Float64Array
+  /** Further facts, "name=value". */
+  attributes?: readonly (readonly string[])[]
+}
+
+/** Kinds of terms, each with the parameter that weighs it. */
+const GROUPS = ['title', 'letters', 'description', 'category', 'brand', 'price', 'attribute'] as const
+type Group = (typeof GROUPS)[number]
+const MOST_DESCRIPTION_WORDS = 120
+const MOST_TERMS = 300_000
+const TERMS_SHOWN = 5
+
+interface Vocabulary {
+  /** "group:term" → column. */
+  columns: Map<string, number>
+  idf: Float64Array
+  weights: Readonly<Record<Group, number>>
+}
+
+interface State {
+  votes: boolean
+  vocabulary: Vocabulary
+  /** Items × terms, rows of length 1 (or 0 where nothing is known). */
+  items: SparseMatrix
+}
+
+/**
+ * Like what the user liked, by words (English and Chinese), letters, categories, brand, price band and attributes (Lops et al. 2011): each kind of term is
+ * weighed by tf · idf, scaled to length 1 and by its parameter, and the whole to length 1: score_j = ⟨Σ w_i x_i, x_j⟩ / |Σ w_i x_i|. The one
+ * algorithm that can score items nobody has touched.
+ */
+export const content: RecommendAlgorithm = {
+  name: 'content',
+  defaults: { title: 0.5, letters: 0.3, description: 0.5, category: 1, brand: 0.6, price: 0.4, attribute: 0.6 },
+  search: { title: [0, 0.5, 1], description: [0, 0.5], brand: [0.3, 0.6, 1], price: [0, 0.4] },
+  fit: (data, params) => {
+    const weights = weightsOf(params)
+    const described = data.content ?? { titles: [] }
+    const documents = Array.from({ length: data.itemCount }, (_, item) => termsOf(described, item, weights))
+    const vocabulary = vocabularyOf(documents, weights)
+    return recommenderOf({ votes: data.kind === 'explicit', vocabulary, items: matrixOf(documents, vocabulary) })
+  },
+  load: artifact => {
+    const { meta, arrays } = unpack(FORMAT, artifact)
+    const terms = JSON.parse(new TextDecoder().decode(arrays.terms as Uint8Array)) as string[]
+    const offsets = arrays.offsets as Int32Array
+    if (terms.length !== arrays.idf.length) throw new BrokenArtifact('The terms of the model artifact are incomplete')
+    return recommenderOf({
+      votes: Boolean(meta.votes),
+      vocabulary: {
+        columns: new Map(terms.map((term, column) => [term, column])),
+        idf: arrays.idf as Float64Array,
+        weights: meta.weights as Vocabulary['weights'],
+      },
+      items: {
+        rows: offsets.length - 1,
+        columnCount: terms.length,
+        offsets,
+        columns: arrays.columns as Int32Array,
+        values: arrays.values as Float64Array,
+      },
+    })
+  },
+}
+
+function weightsOf(params: Params): Record<Group, number> {
+  return Object.fromEntries(GROUPS.map(group => [group, Math.max(0, parameter(params, content.defaults, group))])) as Record<Group, number>
+}
+
+/** How often each "group:term" occurs in an item. */
+function termsOf(described: Content, item: number, weights: Readonly<Record<Group, number>>): Map<string, number> {
+  const counts = new Map<string, number>()
+  const add = (group: Group, term: string) => {
+    if (term !== '' && weights[group] > 0) counts.set(`${group}:${term}`, (counts.get(`${group}:${term}`) ?? 0) + 1)
+  }
+  const title = described.titles[item] ?? ''
+  for (const word of wordsOf(title)) {
+    add('title', word)
+    for (const letters of lettersOf(word)) add('letters', letters)
+  }
+  for (const word of wordsOf(described.descriptions?.[item] ?? '').slice(0, MOST_DESCRIPTION_WORDS)) add('description', word)
+  for (const category of described.categories?.[item] ?? []) add('category', category.trim().toLowerCase())
+  add('brand', (described.brands?.[item] ?? '').trim().toLowerCase())
+  const price = described.prices?.[item] ?? Number.NaN
+  if (price > 0) add('price', String(Math.round(2 * Math.log2(price))))
+  for (const attribute of described.attributes?.[item] ?? []) add('attribute', attribute.toLowerCase())
+  return counts
+}
+
+/** Words of letters and digits; of Chinese text, which has no spaces, each pair of neighbouring characters. */
+export function wordsOf(text: string): string[] {
+  const words: string[] = []
+  for (const [run] of text
+    .normalize('NFKC')
+    .toLowerCase()
+    .matchAll(/\p{Script=Han}+|(?:(?!\p{Script=Han})[\p{L}\p{N}])+/gu)) {
+    if (!/^\p{Script=Han}/u.test(run)) words.push(run)
+    else if (run.length === 1) words.push(run)
+    else for (let at = 0; at + 1 < run.length; at++) words.push(run.slice(at, at + 2))
+  }
+  return words
+}
+
+/** Trigrams of a longer word with its ends marked, so that forms of one word meet. */
+function lettersOf(word: string): string[] {
+  if (word.length < 4 || /^\p{Script=Han}/u.test(word)) return []
+  const marked = `<${word}>`
+  return Array.from({ length: marked.length - 2 }, (_, at) => marked.slice(at, at + 3))
+}
+
+/** Terms in order of first appearance; letters that only one item has say nothing. Of very many the rarest are left out. */
+function vocabularyOf(documents: readonly Map<string, number>[], weights: Vocabulary['weights']): Vocabulary {
+  const frequencies = new Map<string, number>()
+  for (const document of documents) for (const term of document.keys()) frequencies.set(term, (frequencies.get(term) ?? 0) + 1)
+  let kept = [...frequencies].filter(([term, count]) => count > 1 || !term.startsWith('letters:'))
+  if (kept.length > MOST_TERMS) kept = kept.sort((a, b) => b[1] - a[1]).slice(0, MOST_TERMS)
+  return {
+    columns: new Map(kept.map(([term], column) => [term, column])),
+    idf: Float64Array.from(kept, ([, count]) => Math.log((1 + documents.length) / count)),
+    weights,
+  }
+}
+
+function matrixOf(documents: readonly Map<string, number>[], { columns, idf, weights }: Vocabulary): SparseMatrix {
+  const entries = { rows: [] as number[], columns: [] as number[], values: [] as number[] }
+  documents.forEach((document, row) => {
+    const values = new Map<number, number>()
+    const squares = new Map<string, number>()
+    for (const [term, count] of document) {
+      const column = columns.get(term)
+      if (column === undefined) continue
+      const value = (1 + Math.log(count)) * idf[column]
+      const group = groupOf(term)
+      values.set(column, value)
+      squares.set(group, (squares.get(group) ?? 0) + value * value)
+    }
+    const present = [...squares].filter(([, square]) => square > 0)
+    const norm = Math.sqrt(present.reduce((sum, [group]) => sum + weights[group as Group] ** 2, 0))
+    for (const term of document.keys()) {
+      const column = columns.get(term)
+      const square = squares.get(groupOf(term)) ?? 0
+      if (column === undefined || square === 0) continue
+      entries.rows.push(row)
+      entries.columns.push(column)
+      entries.values.push(((values.get(column) as number) * weights[groupOf(term) as Group]) / Math.sqrt(square) / norm)
+    }
+  })
+  return sparseFrom(documents.length, columns.size, {
+    rows: Int32Array.from(entries.rows),
+    columns: Int32Array.from(entries.columns),
+    values: entries.values,
+  })
+}
+
+function groupOf(term: string): string {
+  return term.slice(0, term.indexOf(':'))
+}
+
+function recommenderOf({ votes, vocabulary, items }: State): Recommender {
+  const itemCount = items.rows
+  const row = voteReader(itemCount, votes)
+  const byTerm = transpose(items)
+  const profile = new Float64Array(items.columnCount)
+  let last: History | undefined
+  let touched: number[] = []
+  let norm = 0
+
+  /** Sums up what the history is made of, unless it is the one that was summed up last. */
+  function read(given: History) {
+    if (given === last) return
+    for (const term of touched) profile[term] = 0
+    touched = []
+    const history = row(given)
+    for (let at = 0; at < history.items.length; at++) {
+      for (let place = items.offsets[history.items[at]]; place < items.offsets[history.items[at] + 1]; place++) {
+        const term = items.columns[place]
+        if (profile[term] === 0) touched.push(term)
+        profile[term] += history.values[at] * items.values[place]
+      }
+    }
+    norm = Math.sqrt(touched.reduce((sum, term) => sum + profile[term] ** 2, 0))
+    last = given
+  }
+
+  function spread(terms: Iterable<number>, weightOf: (term: number) => number, out: Float64Array) {
+    out.fill(0)
+    for (const term of terms) {
+      const weight = weightOf(term)
+      for (let place = byTerm.offsets[term]; place < byTerm.offsets[term + 1]; place++)
+        out[byTerm.columns[place]] += weight * byTerm.values[place]
+    }
+  }
+
+  function score(given: History, out: Float64Array) {
+    read(given)
+    spread(norm > 0 ? touched : [], term => profile[term] / norm, out)
+  }
+
+  const termNames = () => [...vocabulary.columns.keys()]
+  let names: string[] | undefined
+
+  /** Common terms of two items with their parts of the cosine. */
+  function common(a: number, b: number): { term: number; part: number }[] {
+    const found: { term: number; part: number }[] = []
+    let [x, y] = [items.offsets[a], items.offsets[b]]
+    while (x < items.offsets[a + 1] && y < items.offsets[b + 1]) {
+      if (items.columns[x] === items.columns[y]) found.push({ term: items.columns[x], part: items.values[x++] * items.values[y++] })
+      else if (items.columns[x] < items.columns[y]) x++
+      else y++
+    }
+    return found
+  }
+
+  function parts(given: History, item: number): Evidence[] {
+    if (item < 0 || item >= itemCount) return []
+    read(given)
+    if (norm === 0) return []
+    const history = row(given)
+    const evidence: Evidence[] = []
+    for (let at = 0; at < history.items.length; at++) {
+      const shared = common(history.items[at], item)
+      if (shared.length === 0) continue
+      const similarity = shared.reduce((sum, { part }) => sum + part, 0)
+      names ??= termNames()
+      const terms = shared
+        .sort((a, b) => b.part - a.part || a.term - b.term)
+        .slice(0, TERMS_SHOWN)
+        .map(({ term }) => (names as string[])[term])
+      evidence.push({
+        kind: 'content',
+        items: [history.items[at]],
+        weight: (history.values[at] * similarity) / norm,
+        similarity: Math.min(1, similarity),
+        terms: terms.map(term => term.slice(term.indexOf(':') + 1)),
+      })
+    }
+    return evidence
+  }
+
+  return {
+    itemCount,
+    score,
+    predict: (given, item) => parts(given, item).reduce((sum, { weight }) => sum + weight, 0),
+    explain: (given, item, limit = Number.POSITIVE_INFINITY) =>
+      parts(given, item)
+        .sort((a, b) => b.weight - a.weight)
+        .slice(0, limit),
+    similar: (item, count) => {
+      if (item < 0 || item >= itemCount) return { items: new Int32Array(0), scores: new Float32Array(0) }
+      const own = new Map<number, number>()
+      for (let at = items.offsets[item]; at < items.offsets[item + 1]; at++) own.set(items.columns[at], items.values[at])
+      const scores = new Float64Array(itemCount)
+      spread(own.keys(), term => own.get(term) as number, scores)
+      const best = topIndexes(scores, count + 1)
+        .filter(other => other !== item && scores[other] > 0)
+        .slice(0, count)
+      return { items: best, scores: Float32Array.from(best, other => scores[other]) }
+    },
+    alike: (a, b) =>
+      Math.min(
+        1,
+        common(a, b).reduce((sum, { part }) => sum + part, 0),
+      ),
+    scoreNew: (given, described) => {
+      read(given)
+      const documents = described.titles.map((_, item) => termsOf(described, item, vocabulary.weights))
+      const fresh = matrixOf(documents, vocabulary)
+      return Float64Array.from({ length: fresh.rows }, (_, item) => {
+        let sum = 0
+        for (let at = fresh.offsets[item]; at < fresh.offsets[item + 1]; at++) sum += profile[fresh.columns[at]] * fresh.values[at]
+        return norm > 0 ? sum / norm : 0
+      })
+    },
+    save: () =>
+      pack(FORMAT, {
+        meta: { votes, weights: vocabulary.weights },
+        arrays: {
+          terms: new TextEncoder().encode(JSON.stringify(termNames())),
+          idf: vocabulary.idf,
+          offsets: items.offsets,
+          columns: items.columns,
+          values: items.values,
+        },
+      }),
+  }
+}

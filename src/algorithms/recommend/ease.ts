@@ -1,0 +1,149 @@
+import { parameter } from '../algorithm.js'
+import { pack, unpack } from '../artifact.js'
+import { dense, inverseSpd } from '../math/dense.js'
+import { Arena, loadKernels } from '../math/kernels.js'
+import { topIndexes } from '../math/select.js'
+import { type SparseMatrix, transpose } from '../math/sparse.js'
+import { positives, voteReader } from './preference.js'
+import { gramOf } from './products.js'
+import type { Evidence, RecommendAlgorithm, Recommender } from './recommender.js'
+
+const FORMAT = 'ease/1'
+
+interface State {
+  itemCount: number
+  /** Taught by ratings, each of which was one vote. */
+  votes: boolean
+  /** Items that the model knows, ascending; the others score 0. */
+  known: Int32Array
+  /** B of the known items, row-major float32, zero diagonal: row i holds what item i says about the others. */
+  weights: Float32Array
+}
+
+/**
+ * Embarrassingly shallow autoencoder (Steck 2019): B = I − P·diag(1/P_jj), P = (XᵀX + λI)⁻¹, score_j = Σ_{i ∈ history} w_i B_ij. Costs items³, so of a
+ * larger catalogue the `items` with the most users are learned, and the rest gets 0.
+ */
+export const ease: RecommendAlgorithm = {
+  name: 'ease',
+  defaults: { reg: 300, items: 6_000 },
+  search: { reg: [100, 250, 500, 1_000] },
+  fit: (data, params) => {
+    const all = positives(data)
+    const most = Math.max(1, parameter(params, ease.defaults, 'items'))
+    const byItem = transpose(all)
+    const known = wellKnown(byItem, most)
+    const chosen = known.length === byItem.rows ? byItem : rowsOf(byItem, known)
+    const n = known.length
+    const gram = gramOf(chosen, transpose(chosen))
+    const reg = Math.max(1e-3, parameter(params, ease.defaults, 'reg'))
+    for (let item = 0; item < n; item++) gram[item * n + item] += reg
+    const { data: weights } = n > 0 ? inverseSpd(dense(n, n, gram)) : dense(0, 0)
+    const diagonal = Float32Array.from({ length: n }, (_, item) => -1 / weights[item * n + item])
+    for (let i = 0; i < n; i++) {
+      for (let j = 0; j < n; j++) weights[i * n + j] *= diagonal[j]
+      weights[i * n + i] = 0
+    }
+    return recommenderOf({ itemCount: data.itemCount, votes: data.kind === 'explicit', known, weights })
+  },
+  load: artifact => {
+    const { meta, arrays } = unpack(FORMAT, artifact)
+    return recommenderOf({
+      itemCount: Number(meta.itemCount),
+      votes: Boolean(meta.votes),
+      known: arrays.known as Int32Array,
+      weights: arrays.weights as Float32Array,
+    })
+  },
+}
+
+/** Items with at least one user, the `most` with the most users; ascending. */
+function wellKnown({ rows, offsets }: SparseMatrix, most: number): Int32Array {
+  const counts = Float64Array.from({ length: rows }, (_, item) => offsets[item + 1] - offsets[item] || Number.NaN)
+  return topIndexes(counts, most).sort()
+}
+
+function rowsOf({ columnCount, offsets, columns, values }: SparseMatrix, rows: Int32Array): SparseMatrix {
+  const chosen = new Int32Array(rows.length + 1)
+  rows.forEach((row, at) => {
+    chosen[at + 1] = chosen[at] + offsets[row + 1] - offsets[row]
+  })
+  const out = {
+    rows: rows.length,
+    columnCount,
+    offsets: chosen,
+    columns: new Int32Array(chosen[rows.length]),
+    values: new Float64Array(chosen[rows.length]),
+  }
+  rows.forEach((row, at) => {
+    out.columns.set(columns.subarray(offsets[row], offsets[row + 1]), chosen[at])
+    out.values.set(values.subarray(offsets[row], offsets[row + 1]), chosen[at])
+  })
+  return out
+}
+
+interface Vector {
+  addRows(count: number, rows: number, weights: number, matrix: number, width: number, out: number): void
+}
+
+function recommenderOf({ itemCount, votes, known, weights: learned }: State): Recommender {
+  const n = known.length
+  const arena = new Arena()
+  const kernels = loadKernels<Vector>('vector', arena)
+  const weights = arena.f32(learned.length)
+  weights.set(learned)
+  const place = new Int32Array(itemCount).fill(-1)
+  known.forEach((item, at) => {
+    place[item] = at
+  })
+  const row = voteReader(itemCount, votes)
+  const sums = arena.f32(n)
+  const parts = (given: Parameters<typeof row>[0], item: number): Evidence[] => {
+    const { items, values } = row(given)
+    const column = place[item] ?? -1
+    if (column < 0) return []
+    const evidence: Evidence[] = []
+    for (let at = 0; at < items.length; at++) {
+      const from = place[items[at]]
+      if (from < 0 || from === column) continue
+      const weight = values[at] * weights[from * n + column]
+      if (weight !== 0) evidence.push({ kind: 'neighbour-item', items: [items[at]], weight })
+    }
+    return evidence
+  }
+  return {
+    itemCount,
+    score: (given, out) => {
+      const { items, values } = row(given)
+      const mark = arena.mark()
+      const rows = arena.i32(items.length)
+      const factors = arena.f32(items.length)
+      let count = 0
+      for (let at = 0; at < items.length; at++) {
+        if (place[items[at]] < 0) continue
+        rows[count] = place[items[at]]
+        factors[count++] = values[at]
+      }
+      kernels.addRows(count, rows.byteOffset, factors.byteOffset, weights.byteOffset, n, sums.byteOffset)
+      arena.release(mark)
+      out.fill(0)
+      for (let column = 0; column < n; column++) out[known[column]] = sums[column]
+    },
+    predict: (given, item) => parts(given, item).reduce((sum, { weight }) => sum + weight, 0),
+    explain: (given, item, limit = Number.POSITIVE_INFINITY) =>
+      parts(given, item)
+        .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
+        .slice(0, limit),
+    similar: (item, count) => {
+      const column = place[item] ?? -1
+      if (column < 0) return { items: new Int32Array(0), scores: new Float32Array(0) }
+      // What this item says about the others: its row of B.
+      const scores = Float64Array.from(weights.subarray(column * n, (column + 1) * n))
+      const best = topIndexes(scores, count + 1)
+        .filter(each => each !== column && scores[each] > 0)
+        .slice(0, count)
+      return { items: best.map(each => known[each]), scores: Float32Array.from(best, each => scores[each]) }
+    },
+    save: () => pack(FORMAT, { meta: { itemCount, votes }, arrays: { known, weights } }),
+  }
+}

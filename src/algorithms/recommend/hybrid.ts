@@ -1,0 +1,264 @@
+import { BrokenArtifact, type NumberArray, pack, unpack } from '../artifact.js'
+import { listMetrics } from '../evaluate/ranking.js'
+import { topIndexes } from '../math/select.js'
+import { content } from './content.js'
+import { ease } from './ease.js'
+import { holdOutLater, type Test } from './hold-out.js'
+import { ials } from './ials.js'
+import { itemCf } from './item-cf.js'
+import { popularity } from './popularity.js'
+import type { BlendLevel, Evidence, History, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
+import { rp3beta } from './rp3beta.js'
+import { userCf } from './user-cf.js'
+
+const FORMAT = 'hybrid/1'
+const PARTS: readonly RecommendAlgorithm[] = [ease, itemCf, userCf, ials, rp3beta, content, popularity]
+/** Amounts of history that get weights of their own where enough users tell what is good for them. */
+const LEVELS = [1, 5, 20] as const
+const ENOUGH_TESTS = 100
+const CANDIDATES = 60
+const LIST = 10
+const WEIGHTS = [0, 0.03, 0.07, 0.15, 0.3, 0.5, 0.8, 1.2] as const
+const ROUNDS = 3
+
+/**
+ * Weighted blend of the other algorithms, switching by amount of history: score_j = Σ_a w_a(level) · s_aj / max_k s_ak, the maximum over what the user has not
+ * had. Weights are learned by coordinate ascent on NDCG@10 of a validation split (the later fifth of each user's entries), then every part is fitted on all of the
+ * data; `blend` shows them. A user without history gets what is popular.
+ */
+export const hybrid: RecommendAlgorithm = {
+  name: 'hybrid',
+  defaults: { parts: PARTS.map(({ name }) => name).join(','), validationUsers: 1_500 },
+  fit: (data, params, random) => {
+    const parts = partsFor(data, String(params.parts ?? hybrid.defaults.parts))
+    const settings = (name: string) => ({ ...PARTS.find(part => part.name === name)?.defaults, ...nested(params, name) })
+    const teach = (part: RecommendAlgorithm, on: Interactions) => part.fit(on, settings(part.name), random.fork(part.name))
+    const most = Number(params.validationUsers ?? hybrid.defaults.validationUsers)
+    const { train, tests } = holdOutLater(data, 0.2, most, random.fork('validation'))
+    const levels = learnLevels(
+      parts.map(part => part.name),
+      candidatesOf(
+        parts.map(part => teach(part, train)),
+        tests,
+      ),
+    )
+    return recommenderOf(
+      data.itemCount,
+      parts.map(({ name }) => name),
+      parts.map(part => teach(part, data)),
+      levels,
+    )
+  },
+  load: artifact => {
+    const { meta, arrays } = unpack(FORMAT, artifact)
+    const { names, levels, itemCount } = meta as unknown as { names: string[]; levels: BlendLevel[]; itemCount: number }
+    const models = names.map(name => {
+      const part = PARTS.find(each => each.name === name)
+      if (!part) throw new BrokenArtifact(`The hybrid has a part "${name}" that this version does not know`)
+      return part.load(arrays[name] as Uint8Array)
+    })
+    return recommenderOf(itemCount, names, models, levels)
+  },
+}
+
+/** "ease.reg" → reg, of the part "ease". */
+function nested(params: Readonly<Record<string, number | string | boolean>>, name: string) {
+  return Object.fromEntries(
+    Object.entries(params)
+      .filter(([key]) => key.startsWith(`${name}.`))
+      .map(([key, value]) => [key.slice(name.length + 1), value]),
+  )
+}
+
+function partsFor(data: Interactions, wanted: string): RecommendAlgorithm[] {
+  const names = wanted.split(',').map(name => name.trim())
+  const unknown = names.filter(name => !PARTS.some(part => part.name === name))
+  if (unknown.length > 0)
+    throw new RangeError(`A hybrid has no part ${unknown.join(', ')}; there are ${PARTS.map(({ name }) => name).join(', ')}`)
+  const parts = PARTS.filter(({ name }) => names.includes(name) && (name !== 'content' || data.content !== undefined))
+  return parts.length > 0 ? parts : [popularity]
+}
+
+interface Candidates {
+  /** Items of the user's history. */
+  amount: number
+  items: Int32Array
+  /** Candidates × parts, each part scaled to the maximum 1. */
+  scores: Float64Array
+  relevant: ReadonlySet<number>
+}
+
+/** For each test the best candidates of every part, with what each part says of them. */
+function candidatesOf(models: readonly Recommender[], tests: readonly Test[]): Candidates[] {
+  const itemCount = models[0].itemCount
+  const skip = new Uint8Array(itemCount)
+  const all = models.map(() => new Float64Array(itemCount))
+  return tests.map(({ history, relevant }) => {
+    for (const item of history.items) skip[item] = 1
+    const found = new Set<number>()
+    models.forEach((model, part) => {
+      model.score(history, all[part])
+      for (const item of topIndexes(all[part], CANDIDATES, skip)) found.add(item)
+    })
+    const items = Int32Array.from(found).sort()
+    const scales = all.map(scores => scaleOf(scores, skip))
+    const scores = new Float64Array(items.length * models.length)
+    items.forEach((item, at) => {
+      for (let part = 0; part < models.length; part++) scores[at * models.length + part] = all[part][item] * scales[part]
+    })
+    for (const item of history.items) skip[item] = 0
+    return { amount: new Set(history.items).size, items, scores, relevant }
+  })
+}
+
+/** 1 / the largest score of what is not skipped; 0 where nothing is above 0. */
+function scaleOf(scores: Float64Array, skip: Uint8Array): number {
+  let most = 0
+  for (let item = 0; item < scores.length; item++) if (!skip[item] && scores[item] > most) most = scores[item]
+  return most > 1e-12 ? 1 / most : 0
+}
+
+function learnLevels(names: readonly string[], tests: readonly Candidates[]): BlendLevel[] {
+  const named = (weights: readonly number[]) => Object.fromEntries(names.map((name, part) => [name, weights[part]]))
+  const prior = names.map(name => (name === 'popularity' ? 0.1 : 1))
+  const overall = tests.length >= ENOUGH_TESTS / 4 ? climb(tests, names.length, undefined) : prior
+  const popular: BlendLevel = { from: 0, weights: named(names.map(name => (name === 'popularity' || names.length === 1 ? 1 : 0))) }
+  const levels = LEVELS.map((from, at) => {
+    const next = LEVELS[at + 1] ?? Number.POSITIVE_INFINITY
+    const own = tests.filter(({ amount }) => amount >= from && amount < next)
+    return { from, weights: named(own.length >= ENOUGH_TESTS ? climb(own, names.length, overall) : overall) }
+  })
+  return [popular, ...levels]
+}
+
+/**
+ * Coordinate ascent on NDCG@10, from the best single part unless a start is given. A step must gain more than the standard error of its gain over the
+ * tests: what a split cannot tell apart stays as simple as it is.
+ */
+function climb(tests: readonly Candidates[], parts: number, start: readonly number[] | undefined): number[] {
+  const single = (part: number) => Array.from({ length: parts }, (_, each) => (each === part ? 1 : 0))
+  const starts = start ? [[...start]] : Array.from({ length: parts }, (_, part) => single(part))
+  let best = starts[0]
+  let bestValues = ndcgs(tests, best)
+  for (const weights of starts.slice(1)) {
+    const values = ndcgs(tests, weights)
+    if (mean(values) > mean(bestValues)) [best, bestValues] = [weights, values]
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = best
+    for (let part = 0; part < parts; part++) {
+      let [chosen, chosenValues] = [best, bestValues]
+      for (const weight of WEIGHTS) {
+        if (weight === best[part]) continue
+        const weights = best.with(part, weight)
+        if (weights.every(each => each === 0)) continue
+        const values = ndcgs(tests, weights)
+        if (isBetter(values, bestValues) && mean(values) > mean(chosenValues)) [chosen, chosenValues] = [weights, values]
+      }
+      ;[best, bestValues] = [chosen, chosenValues]
+    }
+    if (best === before) break
+  }
+  const total = best.reduce((sum, weight) => sum + weight, 0)
+  return best.map(weight => Number((weight / total).toFixed(4)))
+}
+
+function isBetter(values: Float64Array, than: Float64Array): boolean {
+  const gains = values.map((value, at) => value - than[at])
+  const gain = mean(gains)
+  const variance = mean(gains.map(each => (each - gain) ** 2))
+  return gain > Math.sqrt(variance / gains.length) && gain > 0
+}
+
+function mean(values: Float64Array): number {
+  let sum = 0
+  for (const value of values) sum += value
+  return values.length > 0 ? sum / values.length : 0
+}
+
+function ndcgs(tests: readonly Candidates[], weights: readonly number[]): Float64Array {
+  const used = [...weights.keys()].filter(part => weights[part] > 0)
+  return Float64Array.from(tests, ({ items, scores, relevant }) => {
+    const blended = new Float64Array(items.length)
+    for (const part of used) {
+      const weight = weights[part]
+      for (let at = 0; at < items.length; at++) blended[at] += weight * scores[at * weights.length + part]
+    }
+    return listMetrics(
+      topIndexes(blended, LIST).map(at => items[at]),
+      relevant,
+    ).ndcgAt10
+  })
+}
+
+function recommenderOf(
+  itemCount: number,
+  names: readonly string[],
+  models: readonly Recommender[],
+  levels: readonly BlendLevel[],
+): Recommender {
+  const buffers = models.map(() => new Float64Array(itemCount))
+  const skip = new Uint8Array(itemCount)
+  let last: History | undefined
+  let factors: number[] = []
+
+  /** Weight and scale of each part for this history; fills the buffers with the parts' scores. */
+  function read(history: History): number[] {
+    if (history === last) return factors
+    const known = Array.from(history.items).filter(item => item >= 0 && item < itemCount)
+    const amount = new Set(known).size
+    const { weights } = levels.findLast(({ from }) => amount >= from) ?? levels[0]
+    for (const item of known) skip[item] = 1
+    factors = names.map((name, part) => {
+      if (!(weights[name] > 0)) return 0
+      models[part].score(history, buffers[part])
+      return weights[name] * scaleOf(buffers[part], skip)
+    })
+    for (const item of known) skip[item] = 0
+    last = history
+    return factors
+  }
+
+  return {
+    itemCount,
+    blend: levels,
+    score: (history, out) => {
+      out.fill(0)
+      read(history).forEach((factor, part) => {
+        if (factor === 0) return
+        const scores = buffers[part]
+        for (let item = 0; item < itemCount; item++) out[item] += factor * scores[item]
+      })
+    },
+    predict: (history, item) =>
+      read(history).reduce((sum, factor, part) => (factor === 0 ? sum : sum + factor * models[part].predict(history, item)), 0),
+    explain: (history, item, limit = Number.POSITIVE_INFINITY) =>
+      read(history)
+        .flatMap((factor, part): Evidence[] =>
+          factor === 0
+            ? []
+            : models[part].explain(history, item).map(evidence => ({ ...evidence, weight: factor * evidence.weight, by: names[part] })),
+        )
+        .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
+        .slice(0, limit),
+    similar: (item, count) => {
+      // The strongest part of those with the longest history speaks first; content where behaviour knows nothing.
+      const strongest = [...names.keys()].sort((a, b) => (levels.at(-1)?.weights[names[b]] ?? 0) - (levels.at(-1)?.weights[names[a]] ?? 0))
+      for (const part of strongest.filter(part => names[part] !== 'popularity')) {
+        const found = models[part].similar(item, count)
+        if (found.items.length > 0) return found
+      }
+      return { items: new Int32Array(0), scores: new Float32Array(0) }
+    },
+    scoreNew: (history, described) => {
+      const part = names.indexOf('content')
+      const factor = part < 0 ? 0 : read(history)[part]
+      const scores = part < 0 ? undefined : models[part].scoreNew?.(history, described)
+      return scores?.map(score => factor * score) ?? new Float64Array(described.titles.length)
+    },
+    save: () => {
+      const arrays: Record<string, NumberArray> = Object.fromEntries(models.map((model, part) => [names[part], model.save()]))
+      return pack(FORMAT, { meta: { names: [...names], levels: [...levels], itemCount }, arrays })
+    },
+  }
+}

@@ -1,0 +1,234 @@
+import { parameter } from '../algorithm.js'
+import { pack, unpack } from '../artifact.js'
+import { choleskyOf, solveCholesky } from '../math/dense.js'
+import { Arena, loadKernels } from '../math/kernels.js'
+import type { Random } from '../math/random.js'
+import { topIndexes } from '../math/select.js'
+import { type SparseMatrix, transpose } from '../math/sparse.js'
+import { createCrew } from '../math/threads.js'
+import { positives, voteReader } from './preference.js'
+import type { Evidence, History, RecommendAlgorithm, Recommender } from './recommender.js'
+
+const FORMAT = 'ials/1'
+
+interface Settings {
+  factors: number
+  reg: number
+  alpha: number
+  /** ν of the regularisation: 1 by frequency, 0 the same for all. */
+  nu: number
+}
+
+interface State extends Settings {
+  votes: boolean
+  itemCount: number
+  /** Items × factors, row-major. */
+  items: Float32Array
+  /** α₀VᵀV, factors × factors. */
+  gram: Float64Array
+}
+
+/**
+ * Matrix factorisation of implicit feedback by alternating least squares (Hu, Koren and Volinsky 2008) with the loss and the regularisation by frequency of
+ * Rendle et al. 2022: Σ_{(u,i) ∈ S} c_ui(1 − ⟨w_u, v_i⟩)² + α₀ Σ_{u,i} ⟨w_u, v_i⟩² + λ(Σ_u (|I_u| + α₀|I|)^ν |w_u|² + Σ_i (|U_i| + α₀|U|)^ν |v_i|²).
+ * Rows are solved by `steps` steps of conjugate gradients from where they were (Takács et al. 2011). A visitor is folded in exactly, by his history.
+ */
+export const ials: RecommendAlgorithm = {
+  name: 'ials',
+  defaults: { factors: 64, epochs: 12, reg: 0.02, alpha: 0.2, nu: 1, steps: 3, deviation: 0.1 },
+  search: { reg: [0.005, 0.01, 0.02], alpha: [0.05, 0.1, 0.2] },
+  fit: (data, params, random) => {
+    const value = (name: string) => parameter(params, ials.defaults, name)
+    const factors = Math.max(4, Math.ceil(value('factors') / 4) * 4)
+    const settings = { factors, reg: value('reg'), alpha: value('alpha'), nu: value('nu') }
+    const byUser = positives(data)
+    const options = { ...settings, epochs: value('epochs'), steps: value('steps'), deviation: value('deviation') }
+    const { items, gram } = factorise(byUser, transpose(byUser), options, random)
+    return recommenderOf({ ...settings, votes: data.kind === 'explicit', itemCount: data.itemCount, items, gram })
+  },
+  load: artifact => {
+    const { meta, arrays } = unpack(FORMAT, artifact)
+    return recommenderOf({ ...(meta as unknown as State), items: arrays.items as Float32Array, gram: arrays.gram as Float64Array })
+  },
+}
+
+export interface FactoriseOptions extends Settings {
+  epochs: number
+  steps: number
+  deviation: number
+}
+
+/** Both sides' factors (row-major float32) and α₀VᵀV, after `epochs` sweeps over users, then items. */
+export function factorise(
+  byUser: SparseMatrix,
+  byItem: SparseMatrix,
+  { factors, reg, alpha, nu, epochs, steps, deviation }: FactoriseOptions,
+  random: Random,
+): { users: Float32Array; items: Float32Array; gram: Float64Array } {
+  const arena = new Arena()
+  const crew = createCrew('als', arena)
+  const [userCount, itemCount] = [byUser.rows, byItem.rows]
+  const sides = [byUser, byItem].map(matrix => ({
+    rows: matrix.rows,
+    offsets: placed(arena.i32(matrix.offsets.length), matrix.offsets),
+    columns: placed(arena.i32(matrix.columns.length), matrix.columns),
+    weights: placed(arena.f32(matrix.values.length), matrix.values),
+    regs: frequencies(arena.f32(matrix.rows), matrix, reg, alpha * matrix.columnCount, nu),
+    factors: arena.f32(matrix.rows * factors),
+  }))
+  const [users, items] = sides
+  for (let at = 0; at < items.factors.length; at++) items.factors[at] = (random.normal() * deviation) / Math.sqrt(factors)
+  const gram = arena.f32(factors * factors)
+  const partial = arena.f32(factors * factors * crew.threads)
+  const scratch = arena.f32(3 * factors * crew.threads)
+  const gramOf = (side: typeof users) => {
+    partial.fill(0)
+    crew.run('gram', side.rows, side.factors.byteOffset, factors, partial.byteOffset)
+    for (let k = 0; k < factors; k++) {
+      for (let l = k; l < factors; l++) {
+        let sum = 0
+        for (let thread = 0; thread < crew.threads; thread++) sum += partial[(thread * factors + k) * factors + l]
+        gram[k * factors + l] = alpha * sum
+        gram[l * factors + k] = alpha * sum
+      }
+    }
+  }
+  const solve = (side: typeof users, other: typeof users) => {
+    gramOf(other)
+    crew.run(
+      'solveRows',
+      side.rows,
+      factors,
+      side.offsets.byteOffset,
+      side.columns.byteOffset,
+      side.weights.byteOffset,
+      gram.byteOffset,
+      side.regs.byteOffset,
+      other.factors.byteOffset,
+      side.factors.byteOffset,
+      steps,
+      scratch.byteOffset,
+    )
+  }
+  if (userCount > 0 && itemCount > 0) {
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      solve(users, items)
+      solve(items, users)
+    }
+    gramOf(items)
+  }
+  const out = { users: users.factors.slice(), items: items.factors.slice(), gram: Float64Array.from(gram) }
+  crew.close()
+  return out
+}
+
+function placed<T extends Int32Array | Float32Array>(target: T, source: ArrayLike<number>): T {
+  target.set(source)
+  return target
+}
+
+/** λ(n + α₀N)^ν for each row. */
+function frequencies(target: Float32Array, { offsets }: SparseMatrix, reg: number, all: number, nu: number): Float32Array {
+  for (let row = 0; row < target.length; row++) target[row] = reg * (offsets[row + 1] - offsets[row] + all) ** nu
+  return target
+}
+
+interface Als {
+  addNormal(count: number, factors: number, columns: number, weights: number, items: number, gram: number): void
+  scoreRows(rows: number, factors: number, x: number, y: number, out: number): void
+}
+
+function recommenderOf(state: State): Recommender {
+  const { factors, reg, alpha, nu, votes, itemCount, gram } = state
+  const row = voteReader(itemCount, votes)
+  const arena = new Arena()
+  const kernels = loadKernels<Als>('als', arena)
+  const items = placed(arena.f32(state.items.length), state.items)
+  const visitor = arena.f32(factors)
+  const scores = arena.f64(itemCount)
+  const normal = arena.f32(factors * factors)
+
+  let last: History | undefined
+  let system: { lower: Float64Array; vector: Float64Array; items: Int32Array; values: Float64Array } | undefined
+
+  /** The visitor's exact row: (α₀VᵀV + Σ c v vᵀ + reg I) w = Σ c v. */
+  function foldIn(given: History) {
+    if (given === last && system) return system
+    const history = row(given)
+    const vector = new Float64Array(factors)
+    const ridge = Math.max(1e-9, reg * (history.items.length + alpha * itemCount) ** nu)
+    for (let at = 0; at < history.items.length; at++) {
+      const start = history.items[at] * factors
+      const c = history.values[at]
+      for (let k = 0; k < factors; k++) {
+        vector[k] += c * items[start + k]
+      }
+    }
+    const mark = arena.mark()
+    const own = placed(arena.i32(history.items.length), history.items)
+    const weights = placed(arena.f32(history.values.length), history.values)
+    normal.set(gram)
+    kernels.addNormal(own.length, factors, own.byteOffset, weights.byteOffset, items.byteOffset, normal.byteOffset)
+    arena.release(mark)
+    const matrix = Float64Array.from(normal)
+    for (let k = 0; k < factors; k++) matrix[k * factors + k] += ridge
+    const lower = choleskyOf(matrix, factors)
+    system = { lower, vector: solveCholesky(lower, factors, vector), items: history.items, values: history.values }
+    last = given
+    return system
+  }
+
+  /** Each item's exact part (Hu et al. 2008, section 5): c_i v_jᵀ W v_i with W the inverse of the visitor's matrix. */
+  function parts(given: History, item: number): Evidence[] {
+    if (item < 0 || item >= itemCount) return []
+    const { lower, items: own, values } = foldIn(given)
+    if (own.length === 0) return []
+    const target = solveCholesky(lower, factors, Float64Array.from(items.subarray(item * factors, (item + 1) * factors)))
+    const evidence: Evidence[] = []
+    for (let at = 0; at < own.length; at++) {
+      const start = own[at] * factors
+      let weight = 0
+      for (let k = 0; k < factors; k++) weight += target[k] * items[start + k]
+      if (weight !== 0) evidence.push({ kind: 'factor', items: [own[at]], weight: values[at] * weight })
+    }
+    return evidence
+  }
+
+  return {
+    itemCount,
+    score: (given, out) => {
+      const { vector, items: own } = foldIn(given)
+      if (own.length === 0) return void out.fill(0)
+      visitor.set(vector)
+      kernels.scoreRows(itemCount, factors, visitor.byteOffset, items.byteOffset, scores.byteOffset)
+      out.set(scores)
+    },
+    predict: (given, item) => {
+      if (item < 0 || item >= itemCount) return 0
+      const { vector } = foldIn(given)
+      let sum = 0
+      for (let k = 0; k < factors; k++) sum += vector[k] * items[item * factors + k]
+      return sum
+    },
+    explain: (given, item, limit = Number.POSITIVE_INFINITY) =>
+      parts(given, item)
+        .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
+        .slice(0, limit),
+    similar: (item, count) => {
+      if (item < 0 || item >= itemCount) return { items: new Int32Array(0), scores: new Float32Array(0) }
+      kernels.scoreRows(itemCount, factors, items.byteOffset + 4 * item * factors, items.byteOffset, scores.byteOffset)
+      const norm = (each: number) => {
+        let squares = 0
+        for (let k = 0; k < factors; k++) squares += items[each * factors + k] ** 2
+        return Math.sqrt(squares)
+      }
+      const own = norm(item)
+      const cosines = Float64Array.from(scores, (score, other) => (score === 0 ? 0 : score / (own * norm(other))))
+      const best = topIndexes(cosines, count + 1)
+        .filter(other => other !== item && cosines[other] > 0)
+        .slice(0, count)
+      return { items: best, scores: Float32Array.from(best, other => cosines[other]) }
+    },
+    save: () => pack(FORMAT, { meta: { factors, reg, alpha, nu, votes, itemCount }, arrays: { items, gram } }),
+  }
+}
