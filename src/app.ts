@@ -198,6 +198,10 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         limiter,
         doors: [segmentApi(events, counted), importDoor(imports, counted)],
         readiness: () => health.readiness(),
+        observe: async () => {
+          await health.stages()
+          metrics.jobs(await jobStore.tally())
+        },
         consoleFolder: join(root, 'dist/console'),
       })
     },

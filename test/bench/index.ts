@@ -7,6 +7,7 @@ import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
 import { serving } from './serving.js'
 import { boosting, ftrl, kMeansBenchmark } from './tabular.js'
+import { retrievalSpeed, sentimentSpeed, sentimentTraining } from './text.js'
 import { track } from './track.js'
 
 export const benchmarks: readonly Benchmark[] = [
@@ -19,6 +20,9 @@ export const benchmarks: readonly Benchmark[] = [
   kMeansBenchmark,
   recommendTraining,
   recommendGrowth,
+  sentimentSpeed,
+  sentimentTraining,
+  retrievalSpeed,
 ]
 
 const FILE = 'docs/benchmarks.md'
