@@ -9,8 +9,25 @@ import { HealthResolver } from './admin/health.resolver.js'
 import { HealthService } from './admin/health.service.js'
 import { JobsResolver } from './admin/job.resolver.js'
 import { JobsService } from './admin/job.service.js'
+import { SimulationResolver } from './admin/simulation.resolver.js'
 import { TokenVerifier } from './admin/token-verifier.js'
 import { TrainingResolver } from './admin/training.resolver.js'
+import { AdEvents } from './bidding/ad-events.js'
+import { AdLogRepository } from './bidding/ad-log.repository.js'
+import { BidDoor } from './bidding/bid-door.js'
+import { BiddingRepository } from './bidding/bidding.repository.js'
+import { AuctionOutcomeResolver, BiddingResolver } from './bidding/bidding.resolver.js'
+import { BiddingService } from './bidding/bidding.service.js'
+import { clickTask } from './bidding/click.task.js'
+import { MarketService } from './bidding/market.service.js'
+import { OnlineLearning } from './bidding/online-learning.js'
+import { openrtbDoor } from './bidding/openrtb.js'
+import { Predictor } from './bidding/predictor.js'
+import { Snapshots } from './bidding/snapshot.js'
+import { CampaignsRepository } from './campaigns/campaigns.repository.js'
+import { AdGroupResolver, AdResolver, CampaignsResolver } from './campaigns/campaigns.resolver.js'
+import { CampaignsService } from './campaigns/campaigns.service.js'
+import { AccountCalendar } from './campaigns/time-zone.js'
 import { CatalogueRepository } from './catalogue/catalogue.repository.js'
 import { CatalogueResolver } from './catalogue/catalogue.resolver.js'
 import { CatalogueService } from './catalogue/catalogue.service.js'
@@ -18,6 +35,9 @@ import type { Config } from './config.js'
 import { EventsRepository } from './events/events.repository.js'
 import { EventsResolver } from './events/events.resolver.js'
 import { EventsService } from './events/events.service.js'
+import { IdentityRepository } from './events/identity.repository.js'
+import { IdentityMergeResolver, IdentityResolver } from './events/identity.resolver.js'
+import { IdentityService } from './events/identity.service.js'
 import { ImportRepository } from './events/import.repository.js'
 import { ImportService } from './events/import.service.js'
 import { importDoor } from './events/import-door.js'
@@ -36,6 +56,14 @@ import { createRateLimiter } from './platform/rate-limit.js'
 import { connectRedis } from './platform/redis.js'
 import { createSignals } from './platform/signals.js'
 import { listStages } from './platform/stages.js'
+import { ClustersService } from './profiles/clusters.service.js'
+import { ProfileHistory } from './profiles/history.js'
+import { ProfileModels } from './profiles/profile-models.js'
+import { ProfileScoreService } from './profiles/profile-scores.js'
+import { profileTasks } from './profiles/profile-tasks.js'
+import { ProfilesRepository } from './profiles/profiles.repository.js'
+import { ProfilesResolver, UserProfileResolver } from './profiles/profiles.resolver.js'
+import { ProfilesService } from './profiles/profiles.service.js'
 import { recommendationTask } from './recommendations/recommendation.task.js'
 import { RecommendationsRepository } from './recommendations/recommendations.repository.js'
 import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
@@ -50,6 +78,10 @@ import { ModelsResolver } from './registry/model.resolver.js'
 import { ModelsService } from './registry/model.service.js'
 import type { Task } from './registry/task.js'
 import { Trainer } from './registry/trainer.js'
+import { ProfileSegmentsResolver } from './segments/profile-segments.resolver.js'
+import { SegmentsRepository } from './segments/segments.repository.js'
+import { SegmentsResolver } from './segments/segments.resolver.js'
+import { SegmentsService } from './segments/segments.service.js'
 import { createServer } from './server.js'
 import { UsersRepository } from './users/users.repository.js'
 import { UsersResolver } from './users/users.resolver.js'
@@ -65,6 +97,9 @@ export interface AppOptions {
 
 export type App = Awaited<ReturnType<typeof createApp>>
 
+/** An ad market moves: a click model that is older is stale. */
+const MODEL_STALE_MS = 8 * 86_400_000
+
 /** The classes that make the schema, in no particular order. */
 export const resolverClasses = [
   NodeResolver,
@@ -74,12 +109,24 @@ export const resolverClasses = [
   RecommendationsResolver,
   UserRecommendationsResolver,
   ProductSimilarResolver,
+  IdentityResolver,
+  IdentityMergeResolver,
+  UserProfileResolver,
+  ProfilesResolver,
+  SegmentsResolver,
+  ProfileSegmentsResolver,
   ModelsResolver,
   DecisionResolver,
   JobsResolver,
   TrainingResolver,
+  SimulationResolver,
   HealthResolver,
   ApiKeyResolver,
+  CampaignsResolver,
+  AdGroupResolver,
+  AdResolver,
+  BiddingResolver,
+  AuctionOutcomeResolver,
 ]
 
 /** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
@@ -100,11 +147,22 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const users = new UsersService(new UsersRepository(database))
   const catalogue = new CatalogueService(new CatalogueRepository(database), signals, config.currency)
   const events = new EventsService(new EventsRepository(database), users, catalogue, signals, config)
+  const identity = new IdentityService(new IdentityRepository(database), users, signals)
   const imports = new ImportService(new ImportRepository(database), jobs, { signals, database, settings: config })
   const recommendationsRepository = new RecommendationsRepository(database)
 
+  const profilesRepository = new ProfilesRepository(database, config)
+  const history = new ProfileHistory(profilesRepository, () => profiles.refreshOvertaken())
+  const calendar = new AccountCalendar(config.timeZone)
+  const adLog = new AdLogRepository(database)
+
   const tasks = new Map<string, Task<never>>(
-    [recommendationTask(recommendationsRepository)].map(task => [task.name, task as unknown as Task<never>]),
+    [
+      recommendationTask(recommendationsRepository),
+      ...profileTasks(history),
+      clickTask('CTR', adLog, calendar, config.seed),
+      clickTask('CVR', adLog, calendar, config.seed),
+    ].map(task => [task.name, task as unknown as Task<never>]),
   )
   const models = new ModelRepository(database)
   const modelsService = new ModelsService(models, signals)
@@ -113,6 +171,51 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const liveModels = new LiveModels(tasks, { models, database, signals, log })
   const decisions = new Decisions(database)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
+
+  const profileModels = new ProfileModels(liveModels, pool)
+  const profiles = new ProfilesService(profilesRepository, profileModels)
+  const profileScores = new ProfileScoreService(profileModels, decisions)
+  const clusters = new ClustersService(profileModels, profilesRepository, { history, pool, database })
+  const segments = new SegmentsService(new SegmentsRepository(database, config.timeZone), users, profiles, signals)
+  const biddingRepository = new BiddingRepository(database)
+  const market = new MarketService({
+    repository: biddingRepository,
+    campaigns: () => campaigns,
+    pool,
+    seed: config.seed,
+    currency: config.currency,
+  })
+  const campaigns: CampaignsService = new CampaignsService({
+    campaigns: new CampaignsRepository(database),
+    catalogue,
+    signals,
+    calendar,
+    currency: config.currency,
+    expect: (campaign, strategy) => market.expect(campaign, strategy),
+    isModelStale: async now => {
+      const [live] = (await modelsService.page({ first: 1, task: 'CTR', status: 'LIVE' })).nodes
+      return !live || now.getTime() - live.trainedAt.getTime() > MODEL_STALE_MS
+    },
+  })
+
+  const snapshots = new Snapshots({ repository: biddingRepository, campaigns, signals, log })
+  const onlineLearning = new OnlineLearning({
+    models: liveModels,
+    log: adLog,
+    calendar,
+    taughtUntil: async modelId => (await models.get(modelId))?.dataTo ?? null,
+    logger: log,
+  })
+  const bidding = new BiddingService({
+    repository: biddingRepository,
+    snapshots,
+    predictor: new Predictor(liveModels),
+    decisions,
+    calendar,
+    metrics,
+  })
+
+  const adEvents = new AdEvents({ log: adLog, bidding, logger: log })
 
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
   const tokens = config.oidcIssuer
@@ -139,6 +242,11 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     ApiKey: (key, context) => apiKeys.node(key, context),
     Job: async (key, { viewer }) => requireScope(viewer, Scope.JOBS_READ) && jobsService.get(key),
     Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
+    Segment: (key, context) => segments.node(key, context),
+    Campaign: (key, context) => campaigns.node(key, context),
+    BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
+    AdGroup: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAdGroup(key),
+    Ad: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAd(key),
     Decision: async (key, { viewer }) => {
       requireScope(viewer, Scope.DECISIONS_READ)
       const row = await decisions.find(key)
@@ -153,12 +261,24 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new RecommendationsResolver(recommendations),
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
+    new IdentityResolver(identity, idempotency),
+    new IdentityMergeResolver(users),
+    new UserProfileResolver(profiles),
+    new ProfilesResolver(profiles, profileScores, clusters, users, config.currency),
+    new SegmentsResolver(segments, idempotency),
+    new ProfileSegmentsResolver(segments),
     new ModelsResolver(modelsService, idempotency),
     new DecisionResolver(decisions),
     new JobsResolver(jobsService),
     new TrainingResolver(trainer, jobs, idempotency),
+    new SimulationResolver(input => market.check(input), jobs, idempotency),
     new HealthResolver(health),
     new ApiKeyResolver(apiKeys, idempotency),
+    new CampaignsResolver(campaigns, idempotency),
+    new AdGroupResolver(campaigns),
+    new AdResolver(catalogue),
+    new BiddingResolver(new BidDoor(bidding, config.currency), campaigns, idempotency),
+    new AuctionOutcomeResolver(campaigns),
   ]
 
   return {
@@ -184,9 +304,19 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     liveModels,
     decisions,
     recommendations,
+    identity,
+    profiles,
+    clusters,
+    segments,
+    campaigns,
+    bidding,
+    snapshots,
+    market,
+    onlineLearning,
     apiKeys,
     health,
     createServer: () => {
+      onlineLearning.start()
       const limiter = createRateLimiter(config.rateLimitPerMinute, redis)
       const counted = limitedBy(limiter, authenticator)
       return createServer({
@@ -196,7 +326,11 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         resolvers,
         authenticator,
         limiter,
-        doors: [segmentApi(events, counted), importDoor(imports, counted)],
+        doors: [
+          segmentApi(events, counted, (messages, receivedAt) => adEvents.take(messages, receivedAt)),
+          importDoor(imports, counted),
+          openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),
+        ],
         readiness: () => health.readiness(),
         observe: async () => {
           await health.stages()
@@ -209,6 +343,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
       liveModels.stop()
       authenticator.close()
       catalogue.close()
+      snapshots.stop()
+      onlineLearning.stop()
       await apiKeys.close()
       await queues.close()
       await pool.close()

@@ -5,7 +5,7 @@ import { isUserFault } from '../graphql/payload.js'
 import { InvalidInput, messageOf } from '../platform/errors.js'
 import { parseJson } from '../platform/json-text.js'
 import { isNestedWithin } from '../platform/text-input.js'
-import type { UserFacts } from '../users/user-rules.js'
+import { cleanTimeZone, type UserFacts } from '../users/user-rules.js'
 import { isAbsent, optionalId, type RawEvent, RowFault, timeOf } from './event-rules.js'
 import type { EventsService } from './events.service.js'
 import { eventsOf, objectOf, type SegmentMessage, timestampOf } from './segment-events.js'
@@ -25,7 +25,13 @@ type MessageType = (typeof TYPES)[number]
  * Basic authentication. 200 {"success": true} means that everything is committed. When a message is faulty, the answer is 400 and names its
  * place; the other messages of the batch are stored.
  */
-export function segmentApi(events: EventsService, authenticator: Authenticator, now: () => Date = () => new Date()) {
+export function segmentApi(
+  events: EventsService,
+  authenticator: Authenticator,
+  /** Others who want to know what came in, once it is stored. */
+  onMessages: (messages: readonly SegmentMessage[], receivedAt: Date) => Promise<void> = async () => {},
+  now: () => Date = () => new Date(),
+) {
   return (server: FastifyInstance) => {
     server.removeAllContentTypeParsers()
     server.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (request, body, done) => {
@@ -86,6 +92,10 @@ export function segmentApi(events: EventsService, authenticator: Authenticator, 
     for (const { index, status, error } of outcome.results)
       if (status === 'REJECTED') await attempt(good[index].index, () => Promise.reject(new InvalidInput(error as string)))
     for (const [index, message] of messages.entries()) await attempt(index, () => review(message, receivedAt))
+    await onMessages(
+      messages.filter((_, index) => !faults.has(index)),
+      receivedAt,
+    )
     if (faults.size === 0) return reply.send({ success: true })
     const all = [...faults.values()].sort((a, b) => a.index - b.index)
     const [{ error, field, index }] = all
@@ -105,7 +115,10 @@ export function segmentApi(events: EventsService, authenticator: Authenticator, 
     if (type === 'alias') return events.alias(optionalId(previousId, 'previousId') as string, optionalId(userId, 'userId') as string)
     if (type !== 'identify' || userId === undefined || userId === null || userId === '') return
     await events.identify(
-      factsOf(optionalId(userId, 'userId') as string, { ...objectOf(objectOf(context).traits), ...objectOf(traits) }, receivedAt),
+      {
+        ...factsOf(optionalId(userId, 'userId') as string, { ...objectOf(objectOf(context).traits), ...objectOf(traits) }, receivedAt),
+        timeZone: knownTimeZone(objectOf(context).timezone),
+      },
       optionalId(anonymousId, 'anonymousId'),
     )
   }
@@ -167,6 +180,15 @@ function factsOf(externalId: string, traits: Record<string, unknown>, now: Date)
     city: text(city, /\S/),
     country: text(country, /^[A-Z]{2}$/),
     locale: text(locale ?? language, /^[a-z]{2}(-[A-Z]{2})?$/),
+  }
+}
+
+/** Of a wrong zone nothing is kept: it is the device's word, and loses nothing else. */
+function knownTimeZone(zone: unknown): string | undefined {
+  try {
+    return typeof zone === 'string' ? (cleanTimeZone(zone) ?? undefined) : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -102,7 +102,9 @@ export class LiveModels {
       if (live && (before?.isBroken || live.modelId !== before?.live?.modelId)) await this.announceLive(task, live)
       const baselineAt = times.get(name)
       const baseline =
-        before?.baseline && before.baselineAt === baselineAt ? before.baseline : ((await this.baselineOf(task)) ?? before?.baseline)
+        baselineAt === undefined || (before?.baseline && before.baselineAt === baselineAt)
+          ? before?.baseline
+          : ((await this.baselineOf(task)) ?? before?.baseline)
       this.served.set(name, { live: isBroken ? before?.live : live, isBroken, named, baseline, baselineAt })
     }
   }

@@ -2,9 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
+import { bidding, ledger } from './bidding.js'
 import { bulkImport } from './bulk-import.js'
 import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
+import { segmentsBenchmark } from './segments.js'
 import { serving } from './serving.js'
 import { boosting, ftrl, kMeansBenchmark } from './tabular.js'
 import { retrievalSpeed, sentimentSpeed, sentimentTraining } from './text.js'
@@ -23,6 +25,9 @@ export const benchmarks: readonly Benchmark[] = [
   sentimentSpeed,
   sentimentTraining,
   retrievalSpeed,
+  segmentsBenchmark,
+  bidding,
+  ledger,
 ]
 
 const FILE = 'docs/benchmarks.md'
