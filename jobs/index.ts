@@ -6,6 +6,7 @@ import { importFile } from './import.js'
 import { paceCampaigns } from './pace-campaigns.js'
 import { ageProfiles, refreshProfiles, scoreProfileRange, scoreProfiles } from './profiles.js'
 import { refreshWinCurves } from './refresh-win-curves.js'
+import { mineAspects, readReviews, readReviewsAgain } from './reviews.js'
 import { evaluateSegmentShard, evaluateSegments } from './segments.js'
 import { simulateBids } from './simulate-bids.js'
 import { trainModels } from './train.js'
@@ -26,4 +27,7 @@ export const jobDefinitions = [
   expireReservations,
   refreshWinCurves,
   simulateBids,
+  readReviews,
+  readReviewsAgain,
+  mineAspects,
 ] as unknown as readonly JobDefinition<never>[]

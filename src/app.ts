@@ -78,6 +78,12 @@ import { ModelsResolver } from './registry/model.resolver.js'
 import { ModelsService } from './registry/model.service.js'
 import type { Task } from './registry/task.js'
 import { Trainer } from './registry/trainer.js'
+import { AspectHintsSource } from './reviews/aspect-hints.js'
+import { ReviewsRepository } from './reviews/reviews.repository.js'
+import { ProductSentimentResolver, ReviewsResolver, UserSentimentResolver } from './reviews/reviews.resolver.js'
+import { ReviewsService } from './reviews/reviews.service.js'
+import { intentTask, sentimentTask } from './reviews/text.task.js'
+import { TextJudges } from './reviews/text-judges.js'
 import { ProfileSegmentsResolver } from './segments/profile-segments.resolver.js'
 import { SegmentsRepository } from './segments/segments.repository.js'
 import { SegmentsResolver } from './segments/segments.resolver.js'
@@ -127,6 +133,9 @@ export const resolverClasses = [
   AdResolver,
   BiddingResolver,
   AuctionOutcomeResolver,
+  ReviewsResolver,
+  ProductSentimentResolver,
+  UserSentimentResolver,
 ]
 
 /** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
@@ -156,12 +165,16 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const calendar = new AccountCalendar(config.timeZone)
   const adLog = new AdLogRepository(database)
 
+  const reviewsRepository = new ReviewsRepository(database)
+
   const tasks = new Map<string, Task<never>>(
     [
       recommendationTask(recommendationsRepository),
       ...profileTasks(history),
       clickTask('CTR', adLog, calendar, config.seed),
       clickTask('CVR', adLog, calendar, config.seed),
+      sentimentTask(reviewsRepository),
+      intentTask(reviewsRepository),
     ].map(task => [task.name, task as unknown as Task<never>]),
   )
   const models = new ModelRepository(database)
@@ -215,6 +228,18 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     metrics,
   })
 
+  const aspectHints = new AspectHintsSource(reviewsRepository, pool)
+  const reviews = new ReviewsService({
+    repository: reviewsRepository,
+    judges: new TextJudges(liveModels),
+    hints: aspectHints,
+    users,
+    catalogue,
+    pool,
+    signals,
+    trainedAt: async modelId => (await models.get(modelId))?.trainedAt ?? null,
+  })
+
   const adEvents = new AdEvents({ log: adLog, bidding, logger: log })
 
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
@@ -246,6 +271,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     Campaign: (key, context) => campaigns.node(key, context),
     BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
     AdGroup: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAdGroup(key),
+    Review: async (key, { viewer }) => requireScope(viewer, Scope.REVIEWS_READ) && reviews.find(key),
     Ad: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAd(key),
     Decision: async (key, { viewer }) => {
       requireScope(viewer, Scope.DECISIONS_READ)
@@ -279,6 +305,9 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new AdResolver(catalogue),
     new BiddingResolver(new BidDoor(bidding, config.currency), campaigns, idempotency),
     new AuctionOutcomeResolver(campaigns),
+    new ReviewsResolver(reviews, catalogue, users, idempotency),
+    new ProductSentimentResolver(reviews),
+    new UserSentimentResolver(reviews),
   ]
 
   return {
@@ -313,6 +342,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     snapshots,
     market,
     onlineLearning,
+    reviews,
+    aspectHints,
     apiKeys,
     health,
     createServer: () => {

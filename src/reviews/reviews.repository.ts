@@ -119,6 +119,8 @@ export interface AspectRow {
 }
 
 const MOST_LABELS = 200_000
+const MOST_NAMES = 100_000
+const MINED = 'mined-aspects'
 const CORRECTION_WEIGHT = 5
 /** Of the newest reviews of a thing, so many are asked for aspects. */
 const ASPECT_REVIEWS = 5_000
@@ -195,16 +197,16 @@ export class ReviewsRepository {
     return new Map(rows.map(({ fingerprint, ids }) => [fingerprint.toString(), ids]))
   }
 
-  /** Keeps what was read. A text that a person corrected meanwhile keeps the person's word, because the correction unset `analysedAt` again. */
-  async keep(readings: readonly Reading[], now: Date): Promise<void> {
+  /** Keeps what was read since `readFrom`. A text that a person corrected meanwhile keeps the person's word and is read once more. */
+  async keep(readings: readonly Reading[], readFrom: Date, now: Date): Promise<void> {
     await this.database.sql(
       `UPDATE "Review" r SET sentiment = s.sentiment, score = s.score, confidence = s.confidence, "sentimentModelId" = s."sentimentModelId", intent = s.intent,
          "intentConfidence" = s."intentConfidence", aspects = s.aspects, "ignoredBecause" = s."ignoredBecause", fingerprint = s.fingerprint,
          brand = s.brand, "productId" = COALESCE(r."productId", s."productId"), "analysedAt" = $2
        FROM json_to_recordset($1) AS s(id text, sentiment text, score float8, confidence float8, "sentimentModelId" text, intent text, "intentConfidence" float8,
          aspects jsonb, "ignoredBecause" text, fingerprint bigint, brand text, "productId" int)
-       WHERE r.id = s.id`,
-      [JSON.stringify(readings), now],
+       WHERE r.id = s.id AND NOT EXISTS (SELECT 1 FROM "TextCorrection" c WHERE c."reviewId" = r.id AND c."createdAt" > $3)`,
+      [JSON.stringify(readings), now, readFrom],
     )
   }
 
@@ -278,6 +280,43 @@ export class ReviewsRepository {
     )
   }
 
+  async correctionCount(task: string): Promise<number> {
+    return this.database.prisma.textCorrection.count({ where: { task } })
+  }
+
+  /** Names by which texts speak of products and brands. */
+  names(): Promise<{ id: number; title: string; brand: string | null }[]> {
+    return this.database.sql(`SELECT id, title, brand FROM "Product" WHERE NOT stub ORDER BY id LIMIT ${MOST_NAMES}`)
+  }
+
+  /** The first categories of products that have reviews, the most reviewed first. */
+  async categories(limit: number): Promise<string[]> {
+    const rows = await this.database.sql<{ name: string }>(
+      `SELECT p.categories[1] AS name FROM "Review" r JOIN "Product" p ON p.id = r."productId" WHERE p.categories[1] IS NOT NULL
+       GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT $1`,
+      [limit],
+    )
+    return rows.map(({ name }) => name)
+  }
+
+  async textsOf(category: string, limit: number): Promise<string[]> {
+    const rows = await this.database.sql<{ text: string }>(
+      `SELECT r.text FROM "Review" r JOIN "Product" p ON p.id = r."productId" WHERE p.categories[1] = $1 AND r."ignoredBecause" IS NULL
+       ORDER BY r."createdAt" DESC LIMIT $2`,
+      [category, limit],
+    )
+    return rows.map(({ text }) => text)
+  }
+
+  async minedAspects(): Promise<Record<string, string[]>> {
+    const row = await this.database.prisma.setting.findUnique({ where: { name: MINED } })
+    return (row?.value ?? {}) as Record<string, string[]>
+  }
+
+  async keepMinedAspects(value: Record<string, string[]>): Promise<void> {
+    await this.database.prisma.setting.upsert({ where: { name: MINED }, create: { name: MINED, value }, update: { value } })
+  }
+
   /** Sentiment of products (by id), categories or users since a time; one row a key that has any review. */
   summaries(by: 'product' | 'category' | 'user' | 'brand', keys: readonly string[], from: Date, middle: Date): Promise<SummaryRow[]> {
     const { join, key } = GROUPINGS[by]
@@ -287,10 +326,10 @@ export class ReviewsRepository {
          count(*) FILTER (WHERE counts AND sentiment = 'NEUTRAL')::int AS neutral, count(*) FILTER (WHERE counts AND sentiment = 'UNDECIDED')::int AS undecided,
          count(*) FILTER (WHERE NOT counts)::int AS ignored,
          avg(score) FILTER (WHERE counts) AS mean, stddev_samp(score) FILTER (WHERE counts) AS deviation,
-         avg(score) FILTER (WHERE counts AND "createdAt" >= $3) AS "laterMean", count(*) FILTER (WHERE counts AND "createdAt" >= $3)::int AS "laterCount",
-         stddev_samp(score) FILTER (WHERE counts AND "createdAt" >= $3) AS "laterDeviation",
-         avg(score) FILTER (WHERE counts AND "createdAt" < $3) AS "earlierMean", count(*) FILTER (WHERE counts AND "createdAt" < $3)::int AS "earlierCount",
-         stddev_samp(score) FILTER (WHERE counts AND "createdAt" < $3) AS "earlierDeviation"
+         avg(score) FILTER (WHERE counts AND r."createdAt" >= $3) AS "laterMean", count(*) FILTER (WHERE counts AND r."createdAt" >= $3)::int AS "laterCount",
+         stddev_samp(score) FILTER (WHERE counts AND r."createdAt" >= $3) AS "laterDeviation",
+         avg(score) FILTER (WHERE counts AND r."createdAt" < $3) AS "earlierMean", count(*) FILTER (WHERE counts AND r."createdAt" < $3)::int AS "earlierCount",
+         stddev_samp(score) FILTER (WHERE counts AND r."createdAt" < $3) AS "earlierDeviation"
        FROM (SELECT r.*, r."ignoredBecause" IS NULL AS counts FROM "Review" r WHERE r."createdAt" >= $2 AND r.sentiment IS NOT NULL) r ${join} GROUP BY 1`,
       [by === 'product' || by === 'user' ? keys.map(Number) : keys, from, middle],
     )
