@@ -1,6 +1,7 @@
 import type { JobDefinition } from '../src/platform/jobs.js'
 import { refreshBaselines } from './baselines.js'
 import { expireReservations } from './expire-reservations.js'
+import { draftFaq } from './faq.js'
 import { housekeeping } from './housekeeping.js'
 import { importFile } from './import.js'
 import { paceCampaigns } from './pace-campaigns.js'
@@ -30,4 +31,5 @@ export const jobDefinitions = [
   readReviews,
   readReviewsAgain,
   mineAspects,
+  draftFaq,
 ] as unknown as readonly JobDefinition<never>[]

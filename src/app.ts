@@ -42,6 +42,11 @@ import { ImportRepository } from './events/import.repository.js'
 import { ImportService } from './events/import.service.js'
 import { importDoor } from './events/import-door.js'
 import { segmentApi } from './events/segment-api.js'
+import { AnswersService } from './faq/answers.service.js'
+import { FaqRepository } from './faq/faq.repository.js'
+import { FaqResolver } from './faq/faq.resolver.js'
+import { FaqService } from './faq/faq.service.js'
+import { FaqIndex } from './faq/faq-index.js'
 import { limitedBy, requireScope, Scope } from './graphql/auth.js'
 import { IdempotencyStore } from './graphql/idempotency.js'
 import { type NodeFinders, NodeResolver } from './graphql/node.js'
@@ -136,6 +141,7 @@ export const resolverClasses = [
   ReviewsResolver,
   ProductSentimentResolver,
   UserSentimentResolver,
+  FaqResolver,
 ]
 
 /** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
@@ -240,6 +246,11 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     trainedAt: async modelId => (await models.get(modelId))?.trainedAt ?? null,
   })
 
+  const faqRepository = new FaqRepository(database)
+  const faqIndex = new FaqIndex({ repository: faqRepository, pool, signals, log, maximumError: config.faqMaxError })
+  const faq = new FaqService({ repository: faqRepository, signals, pool })
+  const answers = new AnswersService({ index: faqIndex, repository: faqRepository, decisions, metrics })
+
   const adEvents = new AdEvents({ log: adLog, bidding, logger: log })
 
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
@@ -271,6 +282,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     Campaign: (key, context) => campaigns.node(key, context),
     BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
     AdGroup: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAdGroup(key),
+    FaqEntry: async (key, { viewer }) => requireScope(viewer, Scope.FAQ_WRITE) && faq.find(key),
     Review: async (key, { viewer }) => requireScope(viewer, Scope.REVIEWS_READ) && reviews.find(key),
     Ad: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAd(key),
     Decision: async (key, { viewer }) => {
@@ -308,6 +320,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new ReviewsResolver(reviews, catalogue, users, idempotency),
     new ProductSentimentResolver(reviews),
     new UserSentimentResolver(reviews),
+    new FaqResolver(faq, answers, idempotency),
   ]
 
   return {
@@ -344,10 +357,13 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     onlineLearning,
     reviews,
     aspectHints,
+    faq,
+    faqIndex,
     apiKeys,
     health,
-    createServer: () => {
+    createServer: async () => {
       onlineLearning.start()
+      await faqIndex.start()
       const limiter = createRateLimiter(config.rateLimitPerMinute, redis)
       const counted = limitedBy(limiter, authenticator)
       return createServer({
@@ -375,6 +391,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
       authenticator.close()
       catalogue.close()
       snapshots.stop()
+      faqIndex.stop()
       onlineLearning.stop()
       await apiKeys.close()
       await queues.close()

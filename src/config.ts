@@ -86,6 +86,16 @@ const variables = {
     default: '600000',
     about: 'requests a key may send a minute, over all doors',
   },
+  BELLWETHER_FAQ_MAX_ERROR: {
+    key: 'faqMaxError',
+    parse: z
+      .string()
+      .regex(/^0?\.\d+$/, 'must be a share between 0 and 1, such as 0.05')
+      .transform(Number)
+      .pipe(z.number().gt(0).lt(1)),
+    default: '0.05',
+    about: 'share of wrong answers among the given ones that the FAQ may make; less makes it silent more often',
+  },
   BELLWETHER_OIDC_ISSUER: {
     key: 'oidcIssuer',
     parse: z.url({ protocol: /^https?$/ }).optional(),
@@ -123,6 +133,7 @@ const schema = z.object({
   logLevel: variables.BELLWETHER_LOG_LEVEL.parse,
   threads: variables.BELLWETHER_THREADS.parse,
   rateLimitPerMinute: variables.BELLWETHER_RATE_LIMIT.parse,
+  faqMaxError: variables.BELLWETHER_FAQ_MAX_ERROR.parse,
   oidcIssuer: variables.BELLWETHER_OIDC_ISSUER.parse,
   oidcAudience: variables.BELLWETHER_OIDC_AUDIENCE.parse,
   oidcJwksUrl: variables.BELLWETHER_OIDC_JWKS_URL.parse,

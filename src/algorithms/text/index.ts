@@ -5,8 +5,10 @@ import { best, type LabelledTexts, type TextAlgorithm, type TextClassifier } fro
 import { intentRules } from './intents.js'
 import { lexicon } from './lexicon.js'
 import { linearBlend, linearSvm, nbLogistic, textBlend, tfidfLogistic } from './linear-classifiers.js'
+import { PhrasingIndex, type Phrasings } from './retrieval.js'
 
 export { mineTerms } from './analysis.js'
+export { clusterQuestions } from './questions.js'
 
 /** Sentiment; the first is the baseline. */
 export const sentimentAlgorithms: readonly TextAlgorithm[] = [lexicon, textBlend, nbLogistic, tfidfLogistic, linearSvm]
@@ -116,6 +118,11 @@ export function readTexts({ sentiment, intent, texts, hints }: ReadRequest): { r
     intent: kept('intent', intent.algorithm, intent.artifact),
   }
   return { readings: texts.map((text, at) => readText(text, judges, hints[at])) }
+}
+
+/** An index of phrasings; for worker threads. */
+export function buildPhrasings({ data, maximumError }: { data: Phrasings; maximumError: number }): { artifact: Uint8Array } {
+  return { artifact: PhrasingIndex.build(data, {}, maximumError).save() }
 }
 
 /** Probabilities of many texts, label by label within a text; for worker threads. */
