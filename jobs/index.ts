@@ -7,7 +7,7 @@ import { importFile } from './import.js'
 import { paceCampaigns } from './pace-campaigns.js'
 import { ageProfiles, refreshProfiles, scoreProfileRange, scoreProfiles } from './profiles.js'
 import { refreshWinCurves } from './refresh-win-curves.js'
-import { mineAspects, readReviews, readReviewsAgain } from './reviews.js'
+import { mineAspects, readReviews, readReviewsAgain, watchOpinion } from './reviews.js'
 import { evaluateSegmentShard, evaluateSegments } from './segments.js'
 import { simulateBids } from './simulate-bids.js'
 import { trainModels } from './train.js'
@@ -32,4 +32,5 @@ export const jobDefinitions = [
   readReviewsAgain,
   mineAspects,
   draftFaq,
+  watchOpinion,
 ] as unknown as readonly JobDefinition<never>[]

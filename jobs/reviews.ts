@@ -36,3 +36,15 @@ export const mineAspects = defineJob<App, Record<string, never>>({
   trigger: [{ cron: '50 2 * * *' }],
   run: ({ aspectHints }, _, { signal }) => aspectHints.mine(signal),
 })
+
+/** Every ten minutes: what is said, against what is usual. */
+export const watchOpinion = defineJob<App, Record<string, never>>({
+  name: 'watch-opinion',
+  lane: 'quick',
+  payload: z.object({}) as never,
+  trigger: [{ cron: '*/10 * * * *' }],
+  run: async ({ opinion }, _, { signal }) => {
+    const { subjects, alerts } = await opinion.watch(signal)
+    return `Watched ${subjects} subjects; ${alerts} new alerts`
+  },
+})

@@ -61,6 +61,7 @@ import { createRateLimiter } from './platform/rate-limit.js'
 import { connectRedis } from './platform/redis.js'
 import { createSignals } from './platform/signals.js'
 import { listStages } from './platform/stages.js'
+import { sendWebhook } from './platform/webhook.js'
 import { ClustersService } from './profiles/clusters.service.js'
 import { ProfileHistory } from './profiles/history.js'
 import { ProfileModels } from './profiles/profile-models.js'
@@ -84,6 +85,10 @@ import { ModelsService } from './registry/model.service.js'
 import type { Task } from './registry/task.js'
 import { Trainer } from './registry/trainer.js'
 import { AspectHintsSource } from './reviews/aspect-hints.js'
+import { OpinionRepository } from './reviews/opinion.repository.js'
+import { OpinionResolver } from './reviews/opinion.resolver.js'
+import { OpinionService } from './reviews/opinion.service.js'
+import { postsDoor } from './reviews/posts-door.js'
 import { ReviewsRepository } from './reviews/reviews.repository.js'
 import { ProductSentimentResolver, ReviewsResolver, UserSentimentResolver } from './reviews/reviews.resolver.js'
 import { ReviewsService } from './reviews/reviews.service.js'
@@ -142,6 +147,7 @@ export const resolverClasses = [
   ProductSentimentResolver,
   UserSentimentResolver,
   FaqResolver,
+  OpinionResolver,
 ]
 
 /** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
@@ -251,6 +257,27 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const faq = new FaqService({ repository: faqRepository, signals, pool })
   const answers = new AnswersService({ index: faqIndex, repository: faqRepository, decisions, metrics })
 
+  const { alertWebhook, webhookSecret } = config
+  const opinion = new OpinionService({
+    repository: new OpinionRepository(database),
+    catalogue,
+    pool,
+    ports: {
+      pauseAds: async productId => `${await campaigns.pauseAdsOf(productId)} ads were paused`,
+      draftFaqEntry: async question => {
+        await faq.create({ question, answer: '', dryRun: false }, 'opinion')
+        return 'A draft waits in the FAQ'
+      },
+      notify:
+        alertWebhook && webhookSecret
+          ? async alert => {
+              await sendWebhook({ url: alertWebhook, secret: webhookSecret }, { type: 'opinion.alert', alert })
+              return 'The webhook was delivered'
+            }
+          : undefined,
+    },
+  })
+
   const adEvents = new AdEvents({ log: adLog, bidding, logger: log })
 
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
@@ -282,6 +309,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     Campaign: (key, context) => campaigns.node(key, context),
     BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
     AdGroup: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAdGroup(key),
+    OpinionAlert: async (key, { viewer }) => requireScope(viewer, Scope.REVIEWS_READ) && opinion.find(key),
     FaqEntry: async (key, { viewer }) => requireScope(viewer, Scope.FAQ_WRITE) && faq.find(key),
     Review: async (key, { viewer }) => requireScope(viewer, Scope.REVIEWS_READ) && reviews.find(key),
     Ad: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAd(key),
@@ -321,6 +349,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new ProductSentimentResolver(reviews),
     new UserSentimentResolver(reviews),
     new FaqResolver(faq, answers, idempotency),
+    new OpinionResolver(opinion, reviews, idempotency),
   ]
 
   return {
@@ -359,6 +388,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     aspectHints,
     faq,
     faqIndex,
+    opinion,
     apiKeys,
     health,
     createServer: async () => {
@@ -375,6 +405,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         limiter,
         doors: [
           segmentApi(events, counted, (messages, receivedAt) => adEvents.take(messages, receivedAt)),
+          postsDoor(reviews, webhookSecret),
           importDoor(imports, counted),
           openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),
         ],

@@ -187,14 +187,20 @@ export class ReviewsRepository {
     return Number(count)
   }
 
-  /** Of each fingerprint: the ids that have it, the first `limit` in order of arrival. They are the ones that count. */
-  async firstOfAlike(fingerprints: readonly string[], limit: number): Promise<Map<string, string[]>> {
-    const rows = await this.database.sql<{ fingerprint: bigint; ids: string[] }>(
-      `SELECT w.fingerprint, ARRAY(SELECT r.id FROM "Review" r WHERE r.fingerprint = w.fingerprint ORDER BY r."createdAt", r.id LIMIT $2) AS ids
-       FROM (SELECT DISTINCT unnest($1::bigint[]) AS fingerprint) w`,
-      [fingerprints, limit],
+  /**
+   * Of these texts the ids of those that repeat others: as many as `near` alike ones came in the 30 days before from the same user or about the same
+   * product, or as many as `burst` in the day before from whomever. Needs the fingerprints to be kept.
+   */
+  async repeated(ids: readonly string[], near: number, burst: number): Promise<Set<string>> {
+    const alike = (days: number, condition: string, limit: number) =>
+      `(SELECT count(*) FROM (SELECT 1 FROM "Review" o WHERE o.fingerprint = r.fingerprint AND o."createdAt" > r."createdAt" - interval '${days} days'
+         AND (o."createdAt", o.id) < (r."createdAt", r.id) ${condition} LIMIT ${limit}) alike) >= ${limit}`
+    const rows = await this.database.sql<{ id: string }>(
+      `SELECT r.id FROM "Review" r WHERE r.id = ANY($1)
+         AND CASE WHEN ${alike(1, '', burst)} THEN true ELSE ${alike(30, 'AND (o."userId" = r."userId" OR o."productId" = r."productId")', near)} END`,
+      [ids],
     )
-    return new Map(rows.map(({ fingerprint, ids }) => [fingerprint.toString(), ids]))
+    return new Set(rows.map(({ id }) => id))
   }
 
   /** Keeps what was read since `readFrom`. A text that a person corrected meanwhile keeps the person's word and is read once more. */

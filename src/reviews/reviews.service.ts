@@ -48,9 +48,11 @@ export const UNDECIDED_BELOW = 0.5
 const DAY_MS = 86_400_000
 const BATCH = 2_000
 const READ_AGAIN = 100_000
-/** Alike texts of at least so many characters (Chinese ones count double) count for the first few only. */
+/** Shorter texts (Chinese characters count double) may be alike by chance. */
 const SPAM_LENGTH = 20
+/** So many alike ones of a user or a product count; and so many a day of whomever. */
 const ALIKE_THAT_COUNT = 3
+const ALIKE_A_DAY = 10
 const MOST_ASPECTS = 20
 const CORRECTIONS_LOOKED_AT = 500
 const LONGEST_LABEL = 60
@@ -111,6 +113,19 @@ export class ReviewsService {
   async find(id: string): Promise<ReviewType | null> {
     const row = await this.parts.repository.byId(id)
     return row ? ReviewType.of(row) : null
+  }
+
+  /** Reviews by internal id, batched with the request's other loads; what is gone is left out. */
+  async loadAll(context: Context, ids: readonly string[]): Promise<ReviewType[]> {
+    const loader = context.loader(
+      'review',
+      () =>
+        new DataLoader(async (keys: readonly string[]) => {
+          const rows = new Map((await this.parts.repository.byIds(keys)).map(row => [row.id, ReviewType.of(row)]))
+          return keys.map(key => rows.get(key) ?? null)
+        }),
+    )
+    return (await Promise.all(ids.map(id => loader.load(id)))).filter(review => review !== null)
   }
 
   async page({ first, after, where }: { first: number; after?: string; where?: ReviewWhere | null }): Promise<Connection<ReviewType>> {
@@ -258,12 +273,20 @@ export class ReviewsService {
     const { result } = await pool.run<{ readings: TextReading[] }>({ family: 'text', function: 'readTexts', args: [request] }, signal)
     const marks = result.readings.map(({ fingerprint }) => fingerprint.toString())
     await repository.keepFingerprints(batch.map(({ id }, at) => ({ id, fingerprint: marks[at] })))
-    const alike = await repository.firstOfAlike(marks, ALIKE_THAT_COUNT)
+    const repeated = await repository.repeated(
+      batch.map(({ id }) => id),
+      ALIKE_THAT_COUNT,
+      ALIKE_A_DAY,
+    )
     return batch.map((pending, at) => {
       const reading = result.readings[at]
-      const isFirst = alike.get(marks[at])?.includes(pending.id) ?? true
       const mention = pending.productId === null ? hints.mention(pending.text) : { brand: null, productId: null }
-      return readingOf(pending, reading, { sentiment, intent }, { fingerprint: marks[at], isFirst, ...mention })
+      return readingOf(
+        pending,
+        reading,
+        { sentiment, intent },
+        { fingerprint: marks[at], isRepeated: repeated.has(pending.id), ...mention },
+      )
     })
   }
 
@@ -350,12 +373,12 @@ function readingOf(
   pending: PendingText,
   reading: TextReading,
   judges: { sentiment: Judge; intent: Judge },
-  marks: { fingerprint: string; isFirst: boolean; brand: string | null; productId: number | null },
+  marks: { fingerprint: string; isRepeated: boolean; brand: string | null; productId: number | null },
 ): Reading {
   const judged = sentimentOf(reading, judges.sentiment)
   const said = pending.saidSentiment
   const width = /[㐀-鿿]/.test(pending.text) ? 2 : 1
-  const isSpam = !said && !marks.isFirst && reading.length * width >= SPAM_LENGTH
+  const isSpam = !said && marks.isRepeated && reading.length * width >= SPAM_LENGTH
   return {
     id: pending.id,
     sentiment: said ?? judged.label,

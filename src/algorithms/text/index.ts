@@ -8,6 +8,7 @@ import { linearBlend, linearSvm, nbLogistic, textBlend, tfidfLogistic } from './
 import { PhrasingIndex, type Phrasings } from './retrieval.js'
 
 export { mineTerms } from './analysis.js'
+export { drivingTerms } from './keywords.js'
 export { clusterQuestions } from './questions.js'
 
 /** Sentiment; the first is the baseline. */

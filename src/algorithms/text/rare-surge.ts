@@ -4,12 +4,12 @@ const WINDOW = 56
 const SPANS = [1, 2]
 /** Above so many a step on average, counts are no rare ones: robust deviations serve better. */
 const MOST_RARE = 4
-const FEWEST = 3
+const FEWEST = 4
 
 /**
  * How surprising each step's count of something rare is, in standard deviations of a normal that is as improbable: the upper tail of the predictive
  * distribution of one or two steps, negative binomial because the rate is uncertain (gamma posterior of the last 56 ordinary steps, Gelman et al., BDA §2.6)
- * and uneven (moment estimate of the dispersion). 0 where fewer than three were counted, where the series is no rare one, and before `warmUp`. Steps
+ * and uneven (moment estimate of the dispersion). 0 where fewer than four were counted, where the series is no rare one, and before `warmUp`. Steps
  * beyond `limit` do not teach.
  */
 export function rareSurges(counts: ArrayLike<number>, { limit, warmUp }: { limit: number; warmUp: number }): Float64Array {
