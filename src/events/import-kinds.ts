@@ -12,6 +12,7 @@ import {
   RowFault,
   timeOf,
 } from './event-rules.js'
+import type { References, Resolved } from './import-references.js'
 
 /** A row as it was uploaded, its columns already renamed by the mapping. */
 export type ImportRecord = Record<string, unknown>
@@ -32,21 +33,26 @@ export interface ImportKind {
   columns: readonly (readonly [name: string, type: string])[]
   /** Cells of one row; throws `RowFault` or `DomainError` with a sentence. */
   cells(record: ImportRecord, context: RowContext): Cell[]
+  /** Where rows name people and products whose ids are staged in their place: what a row names, and its staged cells. */
+  references?: {
+    of(cells: readonly Cell[]): References
+    staged(cells: readonly Cell[], resolved: Resolved): Cell[]
+  }
   /** Place among the cells of what makes a row the same as another one: the first of a file counts, the others are duplicates. */
   firstOf?: number
   /**
    * Statements over the staging table `staged`, run in order in the batch's transaction; the rows that the last one wrote are those merged.
-   * Not `careful`, they may fail with a unique violation when another writer brings the same rows at the same moment.
+   * Not `careful`, they may fail with a unique violation where a row is there already: what is new costs no look-up then.
    */
-  merge(options: { unknownReferences: 'stub' | 'reject'; careful: boolean }): readonly string[]
+  merge(options: { careful: boolean }): readonly string[]
   /** SQL that selects (line, reason) of staged rows that may not be merged. */
-  refusals?(options: { unknownReferences: 'stub' | 'reject' }): string
+  refusals?: string
 }
 
-/** Creates the users that an expression over the staged rows names and nobody knows yet. */
-const STUB_USERS = (name: string, anonymous = 'false') => `
-  INSERT INTO "User" ("externalId", anonymous) SELECT DISTINCT ${name}, ${anonymous} FROM staged s LEFT JOIN "User" u ON u."externalId" = ${name}
-  WHERE ${name} IS NOT NULL AND u.id IS NULL ORDER BY 1 ON CONFLICT DO NOTHING`
+/** Creates the users and products that staged rows name and nobody knows yet. */
+const STUB_USERS = `
+  INSERT INTO "User" ("externalId") SELECT DISTINCT s.owner FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner
+  WHERE s.owner IS NOT NULL AND u.id IS NULL ORDER BY 1 ON CONFLICT DO NOTHING`
 const STUB_PRODUCTS = `
   INSERT INTO "Product" ("externalId", title, stub, categories) SELECT DISTINCT s.product, s.product, true, '{}'::text[] FROM staged s LEFT JOIN "Product" p ON p."externalId" = s.product
   WHERE s.product IS NOT NULL AND p.id IS NULL ORDER BY 1 ON CONFLICT DO NOTHING`
@@ -56,9 +62,8 @@ const events: ImportKind = {
   firstOf: 0,
   columns: [
     ['message', 'text'],
-    ['owner', 'text'],
-    ['anon', 'text'],
-    ['product', 'text'],
+    ['owner', 'int'],
+    ['product', 'int'],
     ['type', '"EventType"'],
     ['value', 'float8'],
     ['quantity', 'int'],
@@ -85,24 +90,14 @@ const events: ImportKind = {
       event.properties,
     ]
   },
-  refusals: ({ unknownReferences }) =>
-    unknownReferences === 'stub'
-      ? ''
-      : `SELECT s.line, CASE WHEN u.id IS NULL AND s.anon IS NULL THEN 'userId names nobody' ELSE 'productId names no product' END AS reason FROM staged s
-         LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
-         WHERE (u.id IS NULL AND s.anon IS NULL) OR (s.product IS NOT NULL AND p.id IS NULL)`,
-  merge: ({ unknownReferences, careful }) => [
-    ...(unknownReferences === 'stub'
-      ? [STUB_USERS('s.owner', 's.anon IS NOT NULL'), STUB_PRODUCTS]
-      : [STUB_USERS('CASE WHEN s.anon IS NOT NULL THEN s.owner END', 'true')]),
-    `INSERT INTO "UserAlias" ("anonymousId", "userId") SELECT DISTINCT ON (s.anon) s.anon, u.id FROM staged s JOIN "User" u ON u."externalId" = s.owner WHERE s.anon IS NOT NULL ON CONFLICT DO NOTHING`,
-    // Looking first and inserting plainly is much cheaper than ON CONFLICT, which writes every row twice into the log. The look-up is a
-    // subquery, so that it goes by the index however large the table and however old its statistics.
+  references: {
+    of: ([, owner, anonymousId, product]) => ({ owner, anonymousId, product }) as References,
+    staged: ([message, , , , ...rest], { userId, productId }) => [message, userId, productId, ...rest],
+  },
+  merge: ({ careful }) => [
     `INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
-     SELECT s.message, COALESCE(a."userId", u."mergedIntoId", u.id), p.id, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties
-     FROM staged s JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "UserAlias" a ON a."anonymousId" = s.anon LEFT JOIN "Product" p ON p."externalId" = s.product
-     WHERE (s.product IS NULL OR p.id IS NOT NULL) AND (SELECT e.id FROM "Event" e WHERE e."messageId" = s.message) IS NULL
-     ${careful ? 'ON CONFLICT ("messageId") DO NOTHING' : ''}`,
+     SELECT s.message, s.owner, s.product, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties FROM staged s
+     ${careful ? 'WHERE NOT EXISTS (SELECT FROM "Event" e WHERE e."messageId" = s.message) ON CONFLICT ("messageId") DO NOTHING' : ''}`,
   ],
 }
 
@@ -217,7 +212,7 @@ const reviews: ImportKind = {
     ]
   },
   merge: () => [
-    STUB_USERS('s.owner'),
+    STUB_USERS,
     STUB_PRODUCTS,
     `INSERT INTO "Review" (id, "externalId", "userId", "productId", text, rating, locale, "createdAt")
      SELECT gen_random_uuid()::text, s.key, u.id, p.id, s.text, s.rating, s.locale, s.at FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
@@ -267,9 +262,9 @@ const adLog: ImportKind = {
       propertiesOf({ ...contextOf(record.context), ...namedContext(record) }, 'context') ?? '{}',
     ]
   },
-  refusals: () => `SELECT s.line, 'adId names no ad' AS reason FROM staged s LEFT JOIN "Ad" a ON a."externalId" = s.ad WHERE a.id IS NULL`,
+  refusals: `SELECT s.line, 'adId names no ad' AS reason FROM staged s LEFT JOIN "Ad" a ON a."externalId" = s.ad WHERE a.id IS NULL`,
   merge: () => [
-    STUB_USERS('s.owner'),
+    STUB_USERS,
     // The same impression again brings what was not known before: a click or a conversion that came late.
     `INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt", converted, "convertedAt", "costMicros", "conversionValueMicros", context)
        SELECT DISTINCT ON (s.message) s.message, a.id, u.id, s.at, s.clicked, s."clickedAt", s.converted, s."convertedAt", s.cost, s.value, s.context

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { type Cell, copyIn } from '../platform/bulk.js'
 import { codeOf, type Database } from '../platform/database.js'
 import type { ImportKind } from './import-kinds.js'
+import { ReferenceCache, type Resolved } from './import-references.js'
 
 export interface ImportRow {
   id: string
@@ -44,6 +45,16 @@ export interface Batch {
   duplicates: number
   /** Data rows of the file read when this batch is done. */
   readTo: number
+}
+
+/** One connection with the kind's staging table, and what it has learned so far. */
+export interface StagingSession {
+  client: pg.PoolClient
+  kind: ImportKind
+  unknownReferences: 'stub' | 'reject'
+  references: ReferenceCache
+  /** Rows were there already: later batches look first. */
+  careful: boolean
 }
 
 const REJECTS_PER_PAGE = 5_000
@@ -142,8 +153,7 @@ export class ImportRepository {
     }
   }
 
-  /** Runs `work` on one connection that has the kind's staging table. */
-  withStaging<T>(kind: ImportKind, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  withStaging<T>(kind: ImportKind, unknownReferences: 'stub' | 'reject', work: (session: StagingSession) => Promise<T>): Promise<T> {
     return this.database.withClient(async client => {
       await client.query('SET statement_timeout = 0')
       await client.query('DROP TABLE IF EXISTS staged')
@@ -151,7 +161,7 @@ export class ImportRepository {
         `CREATE TEMP TABLE staged (line bigint, ${kind.columns.map(([name, type]) => `"${name}" ${type}`).join(', ')}) ON COMMIT DELETE ROWS`,
       )
       try {
-        return await work(client)
+        return await work({ client, kind, unknownReferences, references: new ReferenceCache(), careful: false })
       } finally {
         await client.query('DROP TABLE IF EXISTS staged; RESET statement_timeout').catch(() => {})
       }
@@ -161,29 +171,23 @@ export class ImportRepository {
   /**
    * Merges one batch: staging, rows, rejects and the checkpoint in one transaction. Returns false when another attempt has gone past this batch already.
    */
-  async merge(
-    client: pg.PoolClient,
-    id: string,
-    kind: ImportKind,
-    batch: Batch,
-    readFrom: number,
-    unknownReferences: 'stub' | 'reject',
-  ): Promise<{ merged: number; rejected: number } | false> {
-    const attempt = (careful: boolean) => this.mergeOnce(client, id, kind, batch, readFrom, { unknownReferences, careful })
-    return attempt(false).catch(error => {
-      if (codeOf(error) !== UNIQUE_VIOLATION) throw error
-      return attempt(true)
-    })
+  async merge(session: StagingSession, id: string, batch: Batch, readFrom: number): Promise<{ merged: number; rejected: number } | false> {
+    try {
+      return await this.mergeOnce(session, id, batch, readFrom)
+    } catch (error) {
+      if (codeOf(error) !== UNIQUE_VIOLATION || session.careful) throw error
+      session.careful = true
+      return this.mergeOnce(session, id, batch, readFrom)
+    }
   }
 
   private async mergeOnce(
-    client: pg.PoolClient,
+    session: StagingSession,
     id: string,
-    kind: ImportKind,
     batch: Batch,
     readFrom: number,
-    options: { unknownReferences: 'stub' | 'reject'; careful: boolean },
   ): Promise<{ merged: number; rejected: number } | false> {
+    const { client, kind, careful } = session
     await client.query('BEGIN')
     try {
       const { rowCount } = await client.query(`SELECT 1 FROM "Import" WHERE id = $1 AND "rowsRead" = $2 AND state = 'RUNNING' FOR UPDATE`, [
@@ -194,12 +198,13 @@ export class ImportRepository {
         await client.query('ROLLBACK')
         return false
       }
+      const { rows, nameless } = await this.resolved(session, batch)
       const copy = copyIn(client, 'staged', ['line', ...kind.columns.map(([name]) => name)])
-      for (const { line, cells } of batch.rows) await copy.row([line, ...cells])
+      for (const { line, cells } of rows) await copy.row([line, ...cells])
       await copy.end()
-      const rejects = [...batch.rejects, ...(await this.refused(client, kind, batch, options.unknownReferences))]
+      const rejects = [...batch.rejects, ...nameless, ...(await this.refused(client, kind, batch))]
       let merged = 0
-      for (const statement of batch.rows.length > 0 ? kind.merge(options) : []) merged = (await client.query(statement)).rowCount ?? 0
+      for (const statement of rows.length > 0 ? kind.merge({ careful }) : []) merged = (await client.query(statement)).rowCount ?? 0
       if (rejects.length > 0) {
         await client.query(
           'INSERT INTO "ImportReject" ("importId", line, reason, raw) SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING',
@@ -214,15 +219,36 @@ export class ImportRepository {
       await client.query('COMMIT')
       return { merged, rejected: rejects.length }
     } catch (error) {
+      session.references.forget()
       await client.query('ROLLBACK').catch(() => {})
       throw error
     }
   }
 
-  private async refused(client: pg.PoolClient, kind: ImportKind, batch: Batch, unknownReferences: 'stub' | 'reject'): Promise<Reject[]> {
-    const query = kind.refusals?.({ unknownReferences })
-    if (!query) return []
-    const { rows } = await client.query<{ line: string; reason: string }>(query)
+  /** The rows with ids for names; those whose names mean nobody are refused. */
+  private async resolved({ client, kind, unknownReferences, references }: StagingSession, { rows }: Batch) {
+    const { references: names } = kind
+    if (!names) return { rows, nameless: [] }
+    const found = await references.resolve(
+      client,
+      rows.map(({ cells }) => names.of(cells)),
+      unknownReferences,
+    )
+    const faultOf = ({ userId, productId }: Resolved) =>
+      userId === undefined ? 'userId names nobody' : productId === undefined ? 'productId names no product' : undefined
+    const nameless: Reject[] = []
+    const kept: { line: number; cells: Cell[] }[] = []
+    rows.forEach(({ line, raw, cells }, at) => {
+      const reason = faultOf(found[at])
+      if (reason) nameless.push({ line, raw, reason })
+      else kept.push({ line, cells: names.staged(cells, found[at]) })
+    })
+    return { rows: kept, nameless }
+  }
+
+  private async refused(client: pg.PoolClient, { refusals }: ImportKind, batch: Batch): Promise<Reject[]> {
+    if (!refusals) return []
+    const { rows } = await client.query<{ line: string; reason: string }>(refusals)
     const raws = new Map(batch.rows.map(({ line, raw }) => [line, raw]))
     if (rows.length > 0) await client.query('DELETE FROM staged WHERE line = ANY($1)', [rows.map(({ line }) => line)])
     return rows.map(({ line, reason }) => ({ line: Number(line), reason, raw: raws.get(Number(line)) ?? '' }))

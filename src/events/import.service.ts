@@ -82,7 +82,7 @@ export class ImportService {
     await this.imports.setState(importId, 'RUNNING')
     const startedAt = performance.now()
     try {
-      await this.imports.withStaging(kind, async client => {
+      await this.imports.withStaging(kind, this.parts.settings.unknownReferences, async session => {
         let committed = Number(row.rowsRead)
         let merging: Promise<void> = Promise.resolve()
         const totals = { bytes: 0 }
@@ -92,7 +92,7 @@ export class ImportService {
           signal.throwIfAborted()
           const from = committed
           committed = batch.readTo
-          merging = this.imports.merge(client, importId, kind, batch, from, this.parts.settings.unknownReferences).then(async outcome => {
+          merging = this.imports.merge(session, importId, batch, from).then(async outcome => {
             if (outcome === false) throw new Error('Another attempt took this import over')
             const seconds = (performance.now() - startedAt) / 1000
             const rate = Math.round((batch.readTo - Number(row.rowsRead)) / Math.max(seconds, 0.001))

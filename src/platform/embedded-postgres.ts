@@ -8,7 +8,6 @@ import {
   existsSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -19,7 +18,7 @@ import {
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { userInfo } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { Unavailable } from './errors.js'
@@ -30,6 +29,8 @@ export interface EmbeddedPostgres {
   url: string
   /** True when a server left behind by a killed process was taken over. */
   adopted: boolean
+  /** Where the data lies: under the home, or for root under /var/lib/bellwether when the lent account could not reach the home. */
+  dataDir: string
   stop(): Promise<void>
 }
 
@@ -85,6 +86,7 @@ export async function startEmbeddedPostgres({
   return {
     url: connect(running.port) + database,
     adopted: left !== undefined,
+    dataDir,
     stop: async () => {
       running = (await keeper?.()) ?? running
       await stopServer(running.pid, dataDir)
@@ -314,8 +316,9 @@ function secretOf(home: string): string {
 async function initialise({ initdb }: Binaries, dataDir: string, password: string, account: Account, log: Log) {
   if (existsSync(join(dataDir, 'PG_VERSION'))) return
   const parent = dirname(dataDir)
-  for (const name of readdirSync(parent)) if (name.startsWith('initialising-')) rmSync(join(parent, name), { recursive: true, force: true })
-  const draft = join(parent, `initialising-${process.pid}`)
+  // Other homes may keep their data in the same parent: only what an interrupted start of this one left is in the way.
+  const draft = join(parent, `initialising-${basename(dataDir)}`)
+  rmSync(draft, { recursive: true, force: true })
   const passwordFile = join(draft, 'password')
   const cluster = join(draft, 'cluster')
   for (const folder of [draft, cluster]) {

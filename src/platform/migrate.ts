@@ -51,6 +51,17 @@ async function isCurrent(client: pg.Client, root: string): Promise<boolean> {
 }
 
 async function openEngine(url: string, root: string): Promise<SchemaEngine> {
+  loading ??= loadEngine()
+  const { SchemaEngine } = await loading
+  const schema = schemaFile(join(root, 'prisma/schema.prisma'))
+  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg({ connectionString: url, allowExitOnIdle: true }))
+  return SchemaEngine.new({ datamodels: [[schema.path, schema.content]] }, () => {}, adapter)
+}
+
+let loading: ReturnType<typeof loadEngine> | undefined
+
+/** The engine's glue keeps views of its memory: a second instance in one process would read the first one's. */
+async function loadEngine() {
   const require = createRequire(import.meta.url)
   const glue = require.resolve('@prisma/schema-engine-wasm/schema_engine_bg')
   const module = await import(pathToFileURL(glue).href)
@@ -58,9 +69,7 @@ async function openEngine(url: string, root: string): Promise<SchemaEngine> {
   const { instance } = await WebAssembly.instantiate(readFileSync(glue.replace(/\.js$/, '.wasm')), imports)
   module.__wbg_set_wasm(instance.exports)
   ;(instance.exports.__wbindgen_start as () => void)()
-  const schema = schemaFile(join(root, 'prisma/schema.prisma'))
-  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg({ connectionString: url, allowExitOnIdle: true }))
-  return module.SchemaEngine.new({ datamodels: [[schema.path, schema.content]] }, () => {}, adapter)
+  return module as { SchemaEngine: typeof SchemaEngine }
 }
 
 /** The engine guards its lock by a timer of 10 s that it never clears; a command that is done must not wait for that. */

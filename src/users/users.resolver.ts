@@ -7,7 +7,7 @@ import { payload } from '../graphql/payload.js'
 import { JSONScalar } from '../graphql/scalars.js'
 import type { FieldChange } from '../graphql/upsert-preview.js'
 import { InvalidInput } from '../platform/errors.js'
-import { Consent, UserArgs, UserConnection, UserPayload, UsersArgs, UserType, UserUpsertInput } from './users.schema.js'
+import { Consent, ConsentSetInput, UserArgs, UserConnection, UserPayload, UsersArgs, UserType, UserUpsertInput } from './users.schema.js'
 import type { UsersService } from './users.service.js'
 
 const PERSONAL = new Set(['email', 'phone', 'name', 'traits'])
@@ -43,6 +43,15 @@ export class UsersResolver {
     if (input.dryRun) return payload(async () => ({ preview: this.masked(await this.users.preview(input, input), context) }))
     return idempotent(this.idempotency, context.viewer, 'userUpsert', input, async () => ({
       user: await this.users.upsertIn(context, input),
+    }))
+  }
+
+  @Authorized(Scope.USERS_WRITE)
+  @Mutation(() => UserPayload, { description: 'Keeps what a known person said about one purpose. Scope: users:write.' })
+  consentSet(@Arg('input', () => ConsentSetInput) input: ConsentSetInput, @Ctx() context: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.users.previewConsent(input) }))
+    return idempotent(this.idempotency, context.viewer, 'consentSet', input, async () => ({
+      user: await this.users.setConsent(context, input),
     }))
   }
 

@@ -203,6 +203,21 @@ export class UserUpsertInput {
   dryRun!: boolean
 }
 
+@InputType()
+export class ConsentSetInput extends ConsentInput {
+  @Field(() => ID, { nullable: true, description: 'Exactly one of userId and userExternalId' })
+  userId?: string | null
+
+  @Field(() => String, { nullable: true })
+  userExternalId?: string | null
+
+  @Field(() => String, { nullable: true })
+  idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything, store nothing, and return the preview' })
+  dryRun!: boolean
+}
+
 @ObjectType()
 export class UserPayload extends Payload {
   @Field(() => UserType, { nullable: true })

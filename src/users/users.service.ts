@@ -3,7 +3,7 @@ import { requireScope, Scope } from '../graphql/auth.js'
 import { type Connection, type Cursor, pageOf } from '../graphql/connection.js'
 import type { Context } from '../graphql/context.js'
 import { intIdOf, timeOf } from '../graphql/cursor.js'
-import { intKeyOf } from '../graphql/node-id.js'
+import { decodeIntId, intKeyOf } from '../graphql/node-id.js'
 import { OrderDirection } from '../graphql/order.js'
 import { changesOf, type FieldChange } from '../graphql/upsert-preview.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
@@ -11,7 +11,7 @@ import { cleanOptionalText } from '../platform/text-input.js'
 import { cleanVersion } from '../platform/upsert.js'
 import { type CleanUser, cleanExternalId, cleanUser, type UserFacts } from './user-rules.js'
 import type { ConsentRow, UserFilter, UserPage, UserRow, UsersRepository } from './users.repository.js'
-import { type UserOrder, UserOrderField, UserType } from './users.schema.js'
+import { type ConsentSetInput, type UserOrder, UserOrderField, UserType } from './users.schema.js'
 
 export interface UserUpsertOptions {
   /** 0: the user must be new. Else the version that the caller has seen. */
@@ -125,6 +125,25 @@ export class UsersService {
     if (expectedVersion !== undefined && expectedVersion !== (row?.version ?? 0))
       throw await this.refusal(clean.externalId, expectedVersion)
     return { creates: !row, changes: [...changesOf(row, clean.changes), ...(await this.consentChanges(row, clean))] }
+  }
+
+  /** Keeps what a person said; nobody is created by it, and an older statement never replaces a newer one. */
+  async setConsent(context: Context, input: ConsentSetInput): Promise<UserType> {
+    return this.upsertIn(context, await this.factsOfConsent(input))
+  }
+
+  async previewConsent(input: ConsentSetInput): Promise<{ creates: boolean; changes: FieldChange[] }> {
+    return this.preview(await this.factsOfConsent(input))
+  }
+
+  private async factsOfConsent({ userId, userExternalId, purpose, granted, at, source }: ConsentSetInput): Promise<UserFacts> {
+    if (Boolean(userId) === Boolean(userExternalId))
+      throw new InvalidInput('Give exactly one of userId and userExternalId', {}, ['input', 'userId'])
+    const user = userId
+      ? (await this.byIds([decodeIntId('User', userId, 'userId')])).values().next().value
+      : await this.byExternalId(userExternalId as string)
+    if (!user) throw new NotFound('No user has this id', {}, ['input', userId ? 'userId' : 'userExternalId'])
+    return { externalId: user.externalId, consents: [{ purpose, granted, at, source }] }
   }
 
   private async consentChanges(row: UserRow | undefined, { consents }: CleanUser): Promise<FieldChange[]> {

@@ -23,7 +23,6 @@ const STILL_MISSING: readonly string[] = [
   'Query.erasureRequest',
   'Mutation.audienceCreate',
   'Mutation.audienceExport',
-  'Mutation.consentSet',
   'Mutation.erasureCreate',
 ]
 

@@ -1,7 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync, rmSync } from 'node:fs'
 import autocannon from 'autocannon'
 import { createRandom } from '../../src/algorithms/math/random.js'
 import { type App, createApp } from '../../src/app.js'
@@ -10,6 +8,7 @@ import { encodeId } from '../../src/graphql/node-id.js'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.js'
 import { silentLog } from '../../src/platform/log.js'
 import { migrate } from '../../src/platform/migrate.js'
+import { temporaryHome } from '../support/home.js'
 import { torture } from '../support/torture.js'
 import { type Benchmark, median, type Row } from './bench.js'
 
@@ -182,7 +181,7 @@ async function ownComputation(app: App, decisions: number): Promise<Row> {
 }
 
 async function startDatabase() {
-  const home = mkdtempSync(join(tmpdir(), 'bellwether-bidding-'))
+  const home = temporaryHome('bidding')
   const postgres = await startEmbeddedPostgres({ home, log: silentLog })
   await migrate(postgres.url, process.cwd())
   const stop = async () => {

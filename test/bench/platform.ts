@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { ClientKind } from '../../src/graphql/auth.js'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.js'
 import { silentLog } from '../../src/platform/log.js'
+import { temporaryHome } from '../support/home.js'
 
 export interface Platform {
   url: string
@@ -19,7 +19,7 @@ export interface Platform {
 
 /** The compiled platform as its users start it (server and worker), with an empty shop, over a PostgreSQL with its default safety. */
 export async function startPlatform(): Promise<Platform> {
-  const home = mkdtempSync(join(tmpdir(), 'bellwether-bench-'))
+  const home = temporaryHome('bench')
   const postgres = await startEmbeddedPostgres({ home: join(home, 'database'), log: silentLog })
   const child = spawn(process.execPath, ['dist/src/main.js'], {
     env: {

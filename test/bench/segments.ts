@@ -1,7 +1,5 @@
 // 100,000 profiles × 50 segments: what one event costs, a full evaluation, and reading while one is under way.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { openDatabase } from '../../src/platform/database.js'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.js'
 import { silentLog } from '../../src/platform/log.js'
@@ -9,6 +7,7 @@ import { migrate } from '../../src/platform/migrate.js'
 import { FEATURE_NAMES, FEATURE_VERSION } from '../../src/profiles/features.js'
 import type { Rule } from '../../src/segments/rule.js'
 import { SegmentsRepository } from '../../src/segments/segments.repository.js'
+import { temporaryHome } from '../support/home.js'
 import { type Benchmark, median, type Row } from './bench.js'
 
 const EVENTS_PER_USER = 10
@@ -44,7 +43,7 @@ export const segmentsBenchmark: Benchmark = {
   name: 'segments',
   run: async ({ smoke }) => {
     const users = smoke ? 500 : 100_000
-    const home = mkdtempSync(join(tmpdir(), 'bellwether-segments-'))
+    const home = temporaryHome('segments')
     const postgres = await startEmbeddedPostgres({ home, log: silentLog })
     await migrate(postgres.url, process.cwd())
     const database = openDatabase(postgres.url, silentLog)

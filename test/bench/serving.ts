@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import autocannon from 'autocannon'
+import { temporaryHome } from '../support/home.js'
 import { type Benchmark, median, type Row } from './bench.js'
 
 const CONNECTIONS = 32
@@ -75,7 +75,7 @@ interface Demo {
 
 /** The compiled platform as its users start it, in a home of its own, when its first models are live. */
 async function startDemo(): Promise<Demo> {
-  const home = mkdtempSync(join(tmpdir(), 'bellwether-bench-'))
+  const home = temporaryHome('bench')
   const child = spawn(process.execPath, ['dist/src/main.js'], {
     env: {
       ...process.env,

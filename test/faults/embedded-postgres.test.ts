@@ -14,7 +14,7 @@ let stop: (() => Promise<void>) | undefined
 beforeAll(() => {
   chmodSync(home, 0o755) // as root, the lent account must get in
   // What an interrupted initialisation leaves behind.
-  mkdirSync(join(home, 'initialising-1', 'cluster'), { recursive: true })
+  mkdirSync(join(home, 'initialising-postgres', 'cluster'), { recursive: true })
   mkdirSync(join(home, 'postgres'))
   writeFileSync(join(home, 'postgres', 'half'), '')
 })

@@ -168,3 +168,45 @@ describe('a list of users', () => {
     expect(await statementsOf(() => api.as(admin).run(source))).toHaveLength(1)
   })
 })
+
+describe('consentSet', () => {
+  const set = async (input: Record<string, unknown>) => {
+    const { data } = await api
+      .as(marketer)
+      .run(
+        `mutation ($input: ConsentSetInput!) { consentSet(input: $input) { user { externalId consents { purpose granted source } } preview { changes { field before after } } userErrors { code field } idempotentReplay } }`,
+        { input },
+      )
+    return data?.consentSet as { user: unknown; preview: unknown; userErrors: unknown[]; idempotentReplay: boolean }
+  }
+
+  test('keeps what a known person said last, by either id; what was said earlier does not replace it', async () => {
+    const { user } = await upsert(admin, { externalId: 'asked' })
+    const granted = { purpose: 'ADS', granted: true, source: 'banner', at: '2025-03-01T00:00:00Z' }
+    const expected = { externalId: 'asked', consents: [{ purpose: 'ADS', granted: true, source: 'banner' }] }
+    expect((await set({ userExternalId: 'asked', ...granted })).user).toEqual(expected)
+    expect((await set({ userId: user.id, purpose: 'ADS', granted: false, at: '2025-01-01T00:00:00Z' })).user).toEqual(expected)
+  })
+
+  test('previews without an effect, and replays by its key', async () => {
+    await upsert(admin, { externalId: 'keyed' })
+    const input = { userExternalId: 'keyed', purpose: 'PROFILING', granted: true }
+    expect((await set({ ...input, dryRun: true })).preview).toEqual({
+      changes: [{ field: 'consents.PROFILING', before: null, after: true }],
+    })
+    expect((await set({ ...input, idempotencyKey: 'consent-1' })).idempotentReplay).toBe(false)
+    expect((await set({ ...input, idempotencyKey: 'consent-1' })).idempotentReplay).toBe(true)
+    expect((await set({ ...input, granted: false, idempotencyKey: 'consent-1' })).userErrors).toMatchObject([
+      { code: 'IDEMPOTENCY_KEY_REUSED' },
+    ])
+  })
+
+  test('creates nobody, and wants exactly one person', async () => {
+    const said = { purpose: 'ADS', granted: true }
+    expect((await set({ userExternalId: 'nobody-at-all', ...said })).userErrors).toMatchObject([{ code: 'NOT_FOUND' }])
+    expect((await set(said)).userErrors).toMatchObject([{ code: 'INVALID' }])
+    expect((await set({ userId: encodeId('User', 1), userExternalId: 'asked', ...said })).userErrors).toMatchObject([{ code: 'INVALID' }])
+    const nobody = await database.sql(`SELECT 1 FROM "User" WHERE "externalId" = 'nobody-at-all'`)
+    expect(nobody).toEqual([])
+  })
+})
