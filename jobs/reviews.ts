@@ -3,14 +3,15 @@ import type { App } from '../src/app.js'
 import { defineJob } from '../src/platform/jobs.js'
 
 /** Reads new reviews and posts: found by state, so that a lost or a doubled signal costs minutes and never a text. */
-export const readReviews = defineJob<App, { reviewId?: string }>({
+export const readReviews = defineJob<App, { reviewId?: string; watch?: boolean }>({
   name: 'read-reviews',
   lane: 'quick',
-  payload: z.object({ reviewId: z.string().optional() }),
+  payload: z.object({ reviewId: z.string().optional(), watch: z.boolean().optional() }),
   trigger: [{ on: 'review.posted' }, { cron: '*/5 * * * *' }],
-  run: async ({ reviews }, _, { signal, progress }) => {
+  run: async ({ reviews, opinion }, { watch }, { signal, progress }) => {
     const { read, ignored } = await reviews.readPending(signal, count => progress(0.5, `Read ${count} texts`))
-    return `Read ${read} texts, ${ignored} of them spam or unreadable`
+    const alerts = watch ? `; ${(await opinion.watch(signal)).alerts} alerts` : ''
+    return `Read ${read} texts, ${ignored} of them spam or unreadable${alerts}`
   },
 })
 

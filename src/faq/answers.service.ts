@@ -64,9 +64,8 @@ export class AnswersService {
     if (!first || search.confidence < NOTHING * search.threshold) return this.handOff(asked, 'UNKNOWN', search, rule)
     if (search.confidence >= search.threshold)
       return this.give(asked, first.entry, { confidence: search.confidence, phrasing: first.phrasing, search, rule: rule[0] })
-    // The best two are close, and but for its rival the best would rather be right than wrong: then asking back helps.
-    const second = search.found[1]
-    if (second && second.score >= NEAR * first.score && search.aloneConfidence >= CLARIFY_FROM) return this.clarify(asked, search, rule)
+    // Rather right than wrong, but for its rival perhaps: asking back helps where answering would err too often.
+    if (search.aloneConfidence >= CLARIFY_FROM) return this.clarify(asked, search, rule)
     return this.handOff(asked, 'UNSURE', search, rule)
   }
 
@@ -125,8 +124,10 @@ export class AnswersService {
       { outcome: 'CLARIFICATION', candidates: candidates.map(({ id }) => id), confidence: search.confidence },
       rules,
     )
-    const list = candidates.map(({ question }, at) => `${at + 1}. ${question}`).join('\n')
-    const question = asked.speech === 'zh' ? `您想问的是哪一个？\n${list}` : `Which of these do you mean?\n${list}`
+    const list = candidates.map((entry, at) => `${at + 1}. ${entry.question}`).join('\n')
+    const [one, several] =
+      asked.speech === 'zh' ? ['您想问的是这个吗？', '您想问的是哪一个？'] : ['Is this what you mean?', 'Which of these do you mean?']
+    const question = `${candidates.length > 1 ? several : one}\n${list}`
     return Object.assign(new FaqClarification(), { decisionId, question, candidates: candidates.map(FaqEntryType.of) })
   }
 

@@ -116,7 +116,10 @@ export class FaqAnswer {
   matchedTerms!: string[]
 }
 
-@ObjectType({ description: 'Two entries or more are close: the customer is asked which', simpleResolvers: true })
+@ObjectType({
+  description: 'Entries are close, or one is likelier right than wrong but not certain enough to be given: the customer is asked',
+  simpleResolvers: true,
+})
 export class FaqClarification {
   @Field(() => ID)
   decisionId!: string

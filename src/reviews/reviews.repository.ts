@@ -68,7 +68,7 @@ export interface Reading {
   score: number
   confidence: number
   sentimentModelId: string | null
-  intent: string
+  intent: string | null
   intentConfidence: number
   aspects: StoredAspect[]
   ignoredBecause: string | null

@@ -210,8 +210,8 @@ export class TextAnalysis {
   @Field(() => [TextTerm], { description: 'What spoke for the likeliest sentiment and against it, the strongest first' })
   terms!: TextTerm[]
 
-  @Field(() => Intent)
-  intent!: Intent
+  @Field(() => Intent, { nullable: true, description: 'Null where none is likely' })
+  intent!: Intent | null
 
   @Field(() => [AspectSentiment])
   aspects!: AspectSentiment[]

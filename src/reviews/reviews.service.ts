@@ -45,6 +45,8 @@ import type { Judge, TextJudges } from './text-judges.js'
 export const LONGEST_TEXT = 20_000
 /** Below this probability of the likeliest label nobody should act on it. */
 export const UNDECIDED_BELOW = 0.5
+/** An intent below this probability is none. */
+const INTENT_FROM = 0.35
 const DAY_MS = 86_400_000
 const BATCH = 2_000
 const READ_AGAIN = 100_000
@@ -103,7 +105,7 @@ export class ReviewsService {
       languageConfidence: confidence,
       sentiment: sentimentOf(reading, sentiment),
       terms: sentiment.model.explain(text, reading.sentiment.label, 10),
-      intent: { name: intent.model.labels[reading.intent.label], confidence: reading.intent.confidence },
+      intent: isKnown(reading) ? { name: intent.model.labels[reading.intent.label], confidence: reading.intent.confidence } : null,
       aspects: aspectsOf(reading) as TextAnalysis['aspects'],
       keywords: keywordsOf(text).map(({ word }) => word),
       servedBy: sentiment.servedBy,
@@ -174,7 +176,7 @@ export class ReviewsService {
     const text = review?.text ?? cleanText(input.text as string, { field: ['text'], max: LONGEST_TEXT })
     const analysis = review ? undefined : this.analyse(text)
     const predicted =
-      task === TextTask.SENTIMENT ? (review?.sentiment ?? analysis?.sentiment.label) : (review?.intent ?? analysis?.intent.name)
+      task === TextTask.SENTIMENT ? (review?.sentiment ?? analysis?.sentiment.label) : (review?.intent ?? analysis?.intent?.name)
     await this.parts.repository.correct({
       id: v7(),
       reviewId: review?.id ?? null,
@@ -386,7 +388,7 @@ function readingOf(
     confidence: said ? 1 : judged.confidence,
     // Also where a person spoke: it is the mark of having been read with this model.
     sentimentModelId: judges.sentiment.modelId,
-    intent: pending.saidIntent ?? judges.intent.model.labels[reading.intent.label],
+    intent: pending.saidIntent ?? (isKnown(reading) ? judges.intent.model.labels[reading.intent.label] : null),
     intentConfidence: pending.saidIntent ? 1 : reading.intent.confidence,
     aspects: aspectsOf(reading),
     ignoredBecause: isSpam ? 'SPAM' : reading.isReadable ? null : 'UNREADABLE',
@@ -394,6 +396,11 @@ function readingOf(
     brand: marks.brand,
     productId: marks.productId,
   }
+}
+
+/** Whether what the writer wants is likely enough to be named. */
+function isKnown({ intent }: TextReading): boolean {
+  return intent.confidence >= INTENT_FROM
 }
 
 function sentimentOf({ sentiment: { label, confidence, probabilities } }: TextReading, { model, modelId }: Judge): Sentiment {

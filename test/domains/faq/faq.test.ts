@@ -209,6 +209,16 @@ describe('two that are close', () => {
     expect(await answers(new Date()).answer({ question: '第一个', conversationId: 'c-4' })).toMatchObject({ entry: expect.anything() })
   })
 
+  test('and one that is likely, but not certain enough to be given, is asked about', async () => {
+    const offer = await ask('return the article how?', { conversationId: 'c-5' })
+    expect(offer).toMatchObject({ __typename: 'FaqClarification', candidates: [{ question: 'How do I return an article?' }] })
+    expect(offer.question).toContain('Is this what you mean?')
+    expect(await ask('yes', { conversationId: 'c-5' })).toMatchObject({
+      __typename: 'FaqAnswer',
+      entry: { question: 'How do I return an article?' },
+    })
+  })
+
   test('places are read in both languages', () => {
     expect(['1', 'The second one.', '第三个', 'b', 'neither', '12'].map(choiceIn)).toEqual([0, 1, 2, 1, -1, -1])
   })
