@@ -1,11 +1,13 @@
 import type { JobDefinition } from '../src/platform/jobs.js'
 import { refreshBaselines } from './baselines.js'
 import { expireReservations } from './expire-reservations.js'
+import { draftFaq } from './faq.js'
 import { housekeeping } from './housekeeping.js'
 import { importFile } from './import.js'
 import { paceCampaigns } from './pace-campaigns.js'
 import { ageProfiles, refreshProfiles, scoreProfileRange, scoreProfiles } from './profiles.js'
 import { refreshWinCurves } from './refresh-win-curves.js'
+import { mineAspects, readReviews, readReviewsAgain, watchOpinion } from './reviews.js'
 import { evaluateSegmentShard, evaluateSegments } from './segments.js'
 import { simulateBids } from './simulate-bids.js'
 import { trainModels } from './train.js'
@@ -26,4 +28,9 @@ export const jobDefinitions = [
   expireReservations,
   refreshWinCurves,
   simulateBids,
+  readReviews,
+  readReviewsAgain,
+  mineAspects,
+  draftFaq,
+  watchOpinion,
 ] as unknown as readonly JobDefinition<never>[]

@@ -137,7 +137,7 @@ async function load(client: pg.PoolClient, { seed, now, log }: SeedOptions): Pro
       new Date(r.at),
     ]),
   )
-  await write('FaqEntry', ['id', 'externalId', 'question', 'answer', 'alternatives', 'locale', 'status'], faqRows())
+  await write('FaqEntry', ['id', 'externalId', 'question', 'answer', 'alternatives', 'locale', 'status', 'approvedVersion'], faqRows())
   const impressions = await writeCampaigns(write, world, now, currencyCode, daysAgo)
   for (const table of ['User', 'Product', 'Ad'])
     await client.query(`SELECT setval(pg_get_serial_sequence('"${table}"', 'id'), (SELECT max(id) FROM "${table}"))`)
@@ -235,6 +235,7 @@ function* faqRows(): Generator<Cell[]> {
         arrayText(alternatives),
         locale === 'zh' ? 'zh-CN' : 'en',
         'APPROVED',
+        1,
       ]
     }
   }

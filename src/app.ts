@@ -42,6 +42,11 @@ import { ImportRepository } from './events/import.repository.js'
 import { ImportService } from './events/import.service.js'
 import { importDoor } from './events/import-door.js'
 import { segmentApi } from './events/segment-api.js'
+import { AnswersService } from './faq/answers.service.js'
+import { FaqRepository } from './faq/faq.repository.js'
+import { FaqResolver } from './faq/faq.resolver.js'
+import { FaqService } from './faq/faq.service.js'
+import { FaqIndex } from './faq/faq-index.js'
 import { limitedBy, requireScope, Scope } from './graphql/auth.js'
 import { IdempotencyStore } from './graphql/idempotency.js'
 import { type NodeFinders, NodeResolver } from './graphql/node.js'
@@ -56,6 +61,7 @@ import { createRateLimiter } from './platform/rate-limit.js'
 import { connectRedis } from './platform/redis.js'
 import { createSignals } from './platform/signals.js'
 import { listStages } from './platform/stages.js'
+import { sendWebhook } from './platform/webhook.js'
 import { ClustersService } from './profiles/clusters.service.js'
 import { ProfileHistory } from './profiles/history.js'
 import { ProfileModels } from './profiles/profile-models.js'
@@ -78,6 +84,16 @@ import { ModelsResolver } from './registry/model.resolver.js'
 import { ModelsService } from './registry/model.service.js'
 import type { Task } from './registry/task.js'
 import { Trainer } from './registry/trainer.js'
+import { AspectHintsSource } from './reviews/aspect-hints.js'
+import { OpinionRepository } from './reviews/opinion.repository.js'
+import { OpinionResolver } from './reviews/opinion.resolver.js'
+import { OpinionService } from './reviews/opinion.service.js'
+import { postsDoor } from './reviews/posts-door.js'
+import { ReviewsRepository } from './reviews/reviews.repository.js'
+import { ProductSentimentResolver, ReviewsResolver, UserSentimentResolver } from './reviews/reviews.resolver.js'
+import { ReviewsService } from './reviews/reviews.service.js'
+import { intentTask, sentimentTask } from './reviews/text.task.js'
+import { TextJudges } from './reviews/text-judges.js'
 import { ProfileSegmentsResolver } from './segments/profile-segments.resolver.js'
 import { SegmentsRepository } from './segments/segments.repository.js'
 import { SegmentsResolver } from './segments/segments.resolver.js'
@@ -127,6 +143,11 @@ export const resolverClasses = [
   AdResolver,
   BiddingResolver,
   AuctionOutcomeResolver,
+  ReviewsResolver,
+  ProductSentimentResolver,
+  UserSentimentResolver,
+  FaqResolver,
+  OpinionResolver,
 ]
 
 /** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
@@ -156,12 +177,16 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const calendar = new AccountCalendar(config.timeZone)
   const adLog = new AdLogRepository(database)
 
+  const reviewsRepository = new ReviewsRepository(database)
+
   const tasks = new Map<string, Task<never>>(
     [
       recommendationTask(recommendationsRepository),
       ...profileTasks(history),
       clickTask('CTR', adLog, calendar, config.seed),
       clickTask('CVR', adLog, calendar, config.seed),
+      sentimentTask(reviewsRepository),
+      intentTask(reviewsRepository),
     ].map(task => [task.name, task as unknown as Task<never>]),
   )
   const models = new ModelRepository(database)
@@ -215,6 +240,44 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     metrics,
   })
 
+  const aspectHints = new AspectHintsSource(reviewsRepository, pool)
+  const reviews = new ReviewsService({
+    repository: reviewsRepository,
+    judges: new TextJudges(liveModels),
+    hints: aspectHints,
+    users,
+    catalogue,
+    pool,
+    signals,
+    trainedAt: async modelId => (await models.get(modelId))?.trainedAt ?? null,
+  })
+
+  const faqRepository = new FaqRepository(database)
+  const faqIndex = new FaqIndex({ repository: faqRepository, pool, signals, log, maximumError: config.faqMaxError })
+  const faq = new FaqService({ repository: faqRepository, signals, pool })
+  const answers = new AnswersService({ index: faqIndex, repository: faqRepository, decisions, metrics })
+
+  const { alertWebhook, webhookSecret } = config
+  const opinion = new OpinionService({
+    repository: new OpinionRepository(database),
+    catalogue,
+    pool,
+    ports: {
+      pauseAds: async productId => `${await campaigns.pauseAdsOf(productId)} ads were paused`,
+      draftFaqEntry: async question => {
+        await faq.create({ question, answer: '', dryRun: false }, 'opinion')
+        return 'A draft waits in the FAQ'
+      },
+      notify:
+        alertWebhook && webhookSecret
+          ? async alert => {
+              await sendWebhook({ url: alertWebhook, secret: webhookSecret }, { type: 'opinion.alert', alert })
+              return 'The webhook was delivered'
+            }
+          : undefined,
+    },
+  })
+
   const adEvents = new AdEvents({ log: adLog, bidding, logger: log })
 
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
@@ -246,6 +309,9 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     Campaign: (key, context) => campaigns.node(key, context),
     BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
     AdGroup: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAdGroup(key),
+    OpinionAlert: async (key, { viewer }) => requireScope(viewer, Scope.REVIEWS_READ) && opinion.find(key),
+    FaqEntry: async (key, { viewer }) => requireScope(viewer, Scope.FAQ_WRITE) && faq.find(key),
+    Review: async (key, { viewer }) => requireScope(viewer, Scope.REVIEWS_READ) && reviews.find(key),
     Ad: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAd(key),
     Decision: async (key, { viewer }) => {
       requireScope(viewer, Scope.DECISIONS_READ)
@@ -279,6 +345,11 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new AdResolver(catalogue),
     new BiddingResolver(new BidDoor(bidding, config.currency), campaigns, idempotency),
     new AuctionOutcomeResolver(campaigns),
+    new ReviewsResolver(reviews, catalogue, users, idempotency),
+    new ProductSentimentResolver(reviews),
+    new UserSentimentResolver(reviews),
+    new FaqResolver(faq, answers, idempotency),
+    new OpinionResolver(opinion, reviews, idempotency),
   ]
 
   return {
@@ -313,10 +384,16 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     snapshots,
     market,
     onlineLearning,
+    reviews,
+    aspectHints,
+    faq,
+    faqIndex,
+    opinion,
     apiKeys,
     health,
-    createServer: () => {
+    createServer: async () => {
       onlineLearning.start()
+      await faqIndex.start()
       const limiter = createRateLimiter(config.rateLimitPerMinute, redis)
       const counted = limitedBy(limiter, authenticator)
       return createServer({
@@ -328,6 +405,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         limiter,
         doors: [
           segmentApi(events, counted, (messages, receivedAt) => adEvents.take(messages, receivedAt)),
+          postsDoor(reviews, webhookSecret),
           importDoor(imports, counted),
           openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),
         ],
@@ -344,6 +422,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
       authenticator.close()
       catalogue.close()
       snapshots.stop()
+      faqIndex.stop()
       onlineLearning.stop()
       await apiKeys.close()
       await queues.close()

@@ -86,6 +86,28 @@ const variables = {
     default: '600000',
     about: 'requests a key may send a minute, over all doors',
   },
+  BELLWETHER_FAQ_MAX_ERROR: {
+    key: 'faqMaxError',
+    parse: z
+      .string()
+      .regex(/^0?\.\d+$/, 'must be a share between 0 and 1, such as 0.05')
+      .transform(Number)
+      .pipe(z.number().gt(0).lt(1)),
+    default: '0.05',
+    about: 'share of wrong answers among the given ones that the FAQ may make; less makes it silent more often',
+  },
+  BELLWETHER_ALERT_WEBHOOK: {
+    key: 'alertWebhook',
+    parse: z.url({ protocol: /^https?$/ }).optional(),
+    default: undefined,
+    about: 'where a confirmed opinion alert is posted, signed',
+  },
+  BELLWETHER_WEBHOOK_SECRET: {
+    key: 'webhookSecret',
+    parse: z.string().min(16, 'must have at least 16 characters').optional(),
+    default: undefined,
+    about: 'secret of signed webhooks, out (alerts) and in (POST /v1/posts); without it both are off',
+  },
   BELLWETHER_OIDC_ISSUER: {
     key: 'oidcIssuer',
     parse: z.url({ protocol: /^https?$/ }).optional(),
@@ -123,6 +145,9 @@ const schema = z.object({
   logLevel: variables.BELLWETHER_LOG_LEVEL.parse,
   threads: variables.BELLWETHER_THREADS.parse,
   rateLimitPerMinute: variables.BELLWETHER_RATE_LIMIT.parse,
+  faqMaxError: variables.BELLWETHER_FAQ_MAX_ERROR.parse,
+  alertWebhook: variables.BELLWETHER_ALERT_WEBHOOK.parse,
+  webhookSecret: variables.BELLWETHER_WEBHOOK_SECRET.parse,
   oidcIssuer: variables.BELLWETHER_OIDC_ISSUER.parse,
   oidcAudience: variables.BELLWETHER_OIDC_AUDIENCE.parse,
   oidcJwksUrl: variables.BELLWETHER_OIDC_JWKS_URL.parse,
@@ -157,6 +182,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   faults.push(...urlFaults('DATABASE_URL', env.DATABASE_URL, ['postgres:', 'postgresql:']))
   faults.push(...urlFaults('REDIS_URL', env.REDIS_URL, ['redis:', 'rediss:', 'redis+cluster:', 'redis+sentinel:']))
   if (values.oidcIssuer && !values.oidcAudience) faults.push('BELLWETHER_OIDC_AUDIENCE is needed when BELLWETHER_OIDC_ISSUER is set')
+  if (values.alertWebhook && !values.webhookSecret) faults.push('BELLWETHER_WEBHOOK_SECRET is needed when BELLWETHER_ALERT_WEBHOOK is set')
   if (faults.length > 0) throw new ConfigError(faults)
   const config = values as z.infer<typeof schema>
   return Object.freeze({

@@ -65,6 +65,7 @@ async function firstModels(app: App): Promise<void> {
   if (app.liveModels.live('RECOMMENDATION')) return
   const { items } = { items: await app.modelsService.page({ first: 1, task: 'RECOMMENDATION' }) }
   if (items.nodes.length > 0) return
+  await app.jobs.enqueueOnce('read-reviews', { watch: true }, 'demo')
   process.stderr.write('Training the first models …\n')
   const job =
     (await app.jobs.enqueueOnce(

@@ -329,6 +329,15 @@ export class CampaignsRepository {
     return (await this.database.sql<AdRow>(`${insertOf('Ad', columns, values, 'ON CONFLICT DO NOTHING')} RETURNING *`, values))[0]
   }
 
+  /** The campaign of each ad of the product that was running and is paused now. */
+  async pauseAdsOf(productId: number): Promise<string[]> {
+    const rows = await this.database.sql<{ campaignId: string }>(
+      `UPDATE "Ad" a SET status = 'PAUSED' FROM "AdGroup" g WHERE g.id = a."adGroupId" AND a."productId" = $1 AND a.status = 'ENABLED' RETURNING g."campaignId"`,
+      [productId],
+    )
+    return rows.map(({ campaignId }) => campaignId)
+  }
+
   /** Of these audiences the ones that exist. */
   async audiences(ids: readonly string[]): Promise<Map<string, { name: string; status: string }>> {
     if (ids.length === 0) return new Map()

@@ -344,6 +344,13 @@ export class CampaignsService {
     return { ad: AdType.of(row) }
   }
 
+  /** Pauses every ad of a product; returns how many were running. */
+  async pauseAdsOf(productId: number): Promise<number> {
+    const campaignIds = await this.parts.campaigns.pauseAdsOf(productId)
+    for (const campaignId of new Set(campaignIds)) await this.parts.signals.announce('campaign.changed', { campaignId })
+    return campaignIds.length
+  }
+
   primaryStatus(context: Context, { row }: CampaignType): Promise<PrimaryStatus> {
     return this.loader(context, 'campaign.status', ids => this.statuses(ids)).load(row.id) as Promise<PrimaryStatus>
   }

@@ -3,12 +3,15 @@ import { ApiError, keepKey, run, storedKey } from './api.js'
 import { HealthDocument } from './generated/documents.js'
 import { Campaign, Campaigns } from './pages/campaigns.js'
 import { Decisions } from './pages/decisions.js'
+import { Faq, FaqEntry } from './pages/faq.js'
 import { Jobs } from './pages/jobs.js'
 import { Model, Models } from './pages/models.js'
+import { Opinion } from './pages/opinion.js'
 import { Overview } from './pages/overview.js'
 import { Products, Users } from './pages/people-and-products.js'
 import { Clusters, UserProfile } from './pages/profiles.js'
 import { Recommendations } from './pages/recommendations.js'
+import { Reviews } from './pages/reviews.js'
 import { Segment, Segments } from './pages/segments.js'
 import { useWords, WordsContext } from './parts.js'
 import { dictionaries, type Language, type Words } from './words.js'
@@ -22,6 +25,9 @@ const PAGES = [
   'segments',
   'clusters',
   'products',
+  'reviews',
+  'opinion',
+  'faq',
   'jobs',
   'decisions',
 ] as const
@@ -152,6 +158,9 @@ function Content({ page, rest }: { page: Page; rest: string }) {
   if (page === 'clusters') return <Clusters />
   if (page === 'campaigns') return rest ? <Campaign key={rest} id={rest} /> : <Campaigns />
   if (page === 'products') return <Products />
+  if (page === 'reviews') return <Reviews />
+  if (page === 'opinion') return <Opinion />
+  if (page === 'faq') return rest ? <FaqEntry key={rest} id={rest} /> : <Faq />
   if (page === 'jobs') return <Jobs />
   if (page === 'decisions') return <Decisions key={rest} id={rest} />
   return <Overview />

@@ -4,6 +4,7 @@ import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
 import { bidding, ledger } from './bidding.js'
 import { bulkImport } from './bulk-import.js'
+import { faqServing } from './faq.js'
 import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
 import { segmentsBenchmark } from './segments.js'
@@ -28,6 +29,7 @@ export const benchmarks: readonly Benchmark[] = [
   segmentsBenchmark,
   bidding,
   ledger,
+  faqServing,
 ]
 
 const FILE = 'docs/benchmarks.md'

@@ -37,3 +37,30 @@ export function logAddExp(a: number, b: number): number {
   const [most, least] = a > b ? [a, b] : [b, a]
   return most === Number.NEGATIVE_INFINITY ? most : most + Math.log1p(Math.exp(least - most))
 }
+
+const CENTRAL_OVER = [
+  -3.969683028665376e1, 2.209460984245205e2, -2.759285104469687e2, 1.38357751867269e2, -3.066479806614716e1, 2.506628277459239,
+]
+const CENTRAL_UNDER = [-5.447609879822406e1, 1.615858368580409e2, -1.556989798598866e2, 6.680131188771972e1, -1.328068155288572e1, 1]
+const TAIL_OVER = [
+  -7.784894002430293e-3, -3.223964580411365e-1, -2.400758277161838, -2.549732539343734, 4.374664141464968, 2.938163982698783,
+]
+const TAIL_UNDER = [7.784695709041462e-3, 3.224671290700398e-1, 2.445134137142996, 3.754408661907416, 1]
+const TAIL = 0.02425
+
+/** Quantile of the standard normal distribution for 0 < p < 1, to about 1e-9 (Acklam 2003); −∞ and ∞ at the ends. */
+export function normalQuantile(p: number): number {
+  if (p > 0.5) return -normalQuantile(1 - p)
+  if (p <= 0) return Number.NEGATIVE_INFINITY
+  if (p < TAIL) {
+    const q = Math.sqrt(-2 * Math.log(p))
+    return polynomial(TAIL_OVER, q) / polynomial(TAIL_UNDER, q)
+  }
+  const q = p - 0.5
+  return (q * polynomial(CENTRAL_OVER, q * q)) / polynomial(CENTRAL_UNDER, q * q)
+}
+
+/** By Horner's rule, the highest power first. */
+function polynomial(coefficients: readonly number[], x: number): number {
+  return coefficients.reduce((sum, coefficient) => sum * x + coefficient, 0)
+}

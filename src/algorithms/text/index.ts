@@ -1,9 +1,15 @@
 import { accuracy, ece, logLoss, macroF1 } from '../evaluate/classification.js'
 import { createRandom, fnv1a } from '../math/random.js'
+import { type ReadRequest, readText, type TextReading } from './analysis.js'
 import { best, type LabelledTexts, type TextAlgorithm, type TextClassifier } from './classifier.js'
 import { intentRules } from './intents.js'
 import { lexicon } from './lexicon.js'
 import { linearBlend, linearSvm, nbLogistic, textBlend, tfidfLogistic } from './linear-classifiers.js'
+import { PhrasingIndex, type Phrasings } from './retrieval.js'
+
+export { mineTerms } from './analysis.js'
+export { drivingTerms } from './keywords.js'
+export { clusterQuestions } from './questions.js'
 
 /** Sentiment; the first is the baseline. */
 export const sentimentAlgorithms: readonly TextAlgorithm[] = [lexicon, textBlend, nbLogistic, tfidfLogistic, linearSvm]
@@ -95,12 +101,34 @@ export interface ScoreRequest {
   texts: readonly string[]
 }
 
-let last: { artifact: Uint8Array; model: TextClassifier } | undefined
+const loaded = new Map<string, { artifact: Uint8Array; model: TextClassifier }>()
 
-/** Probabilities of many texts, label by label within a text; for worker threads. The last model stays loaded. */
+/** The last model of a kind stays loaded. */
+function kept(kind: string, algorithm: string, artifact: Uint8Array): TextClassifier {
+  const last = loaded.get(kind)
+  if (last && Buffer.compare(last.artifact, artifact) === 0) return last.model
+  const model = named(algorithm).load(artifact)
+  loaded.set(kind, { artifact, model })
+  return model
+}
+
+/** Reads many texts for everything that is stored of them; for worker threads. */
+export function readTexts({ sentiment, intent, texts, hints }: ReadRequest): { readings: TextReading[] } {
+  const judges = {
+    sentiment: kept('sentiment', sentiment.algorithm, sentiment.artifact),
+    intent: kept('intent', intent.algorithm, intent.artifact),
+  }
+  return { readings: texts.map((text, at) => readText(text, judges, hints[at])) }
+}
+
+/** An index of phrasings; for worker threads. */
+export function buildPhrasings({ data, maximumError }: { data: Phrasings; maximumError: number }): { artifact: Uint8Array } {
+  return { artifact: PhrasingIndex.build(data, {}, maximumError).save() }
+}
+
+/** Probabilities of many texts, label by label within a text; for worker threads. */
 export function scoreTexts({ algorithm, artifact, texts }: ScoreRequest): { labels: readonly string[]; probabilities: Float64Array } {
-  if (!last || Buffer.compare(last.artifact, artifact) !== 0) last = { artifact, model: named(algorithm).load(artifact) }
-  const { model } = last
+  const model = kept('scored', algorithm, artifact)
   const out = new Float64Array(texts.length * model.labels.length)
   texts.forEach((text, at) => {
     out.set(model.classify(text), at * model.labels.length)

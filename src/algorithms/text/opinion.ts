@@ -1,3 +1,5 @@
+import { rareSurges } from './rare-surge.js'
+
 /** Mentions in equal steps of time, oldest first. */
 export interface MentionCounts {
   total: ArrayLike<number>
@@ -18,6 +20,8 @@ export interface OpinionOptions {
   quiet?: number
   /** Fewer mentions than this in a step (its negatives, for a share) raise nothing. */
   fewest?: number
+  /** Alert when negatives that are rare (a few a step at most) are so improbable, see `rareSurges`; never unless given. */
+  rareLimit?: number
 }
 
 export interface Expected {
@@ -166,12 +170,15 @@ class RollingShare {
 
 /** Alerts: steps beyond a limit, near ones merged, with a quiet period after each. */
 export function detectSpikes(counts: MentionCounts, options: OpinionOptions = {}): OpinionSpike[] {
-  const { volumeLimit, shareLimit, mergeWithin, quiet } = { ...opinionDefaults, ...options }
+  const { volumeLimit, shareLimit, mergeWithin, quiet, rareLimit = Number.POSITIVE_INFINITY } = { ...opinionDefaults, ...options }
   const spikes: OpinionSpike[] = []
+  const warmUp = options.warmUp ?? 2 * counts.period
+  const rare = Number.isFinite(rareLimit) ? rareSurges(counts.negative, { limit: rareLimit, warmUp }) : undefined
   expectations(counts, options).forEach(({ volume, share, expected }, step) => {
-    const [isLoud, isBad] = [volume > volumeLimit, share > shareLimit]
+    const surge = rare?.[step] ?? 0
+    const [isLoud, isBad] = [volume > volumeLimit, share > shareLimit || surge > rareLimit]
     if (!isLoud && !isBad) return
-    const severity = Math.max(isLoud ? volume : 0, isBad ? share : 0)
+    const severity = Math.max(isLoud ? volume : 0, share > shareLimit ? share : 0, surge > rareLimit ? surge : 0)
     const kind = isLoud && isBad ? 'both' : isLoud ? 'volume' : 'negative'
     const last = spikes.at(-1)
     if (last && step - last.end <= mergeWithin) {

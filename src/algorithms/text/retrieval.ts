@@ -40,7 +40,9 @@ export interface Found {
 }
 
 const FORMAT = 'phrasings/1'
-const DEFAULT_CALIBRATION: Calibration = { kind: 'platt', slope: 7, intercept: -3.4 }
+const DEFAULT_CALIBRATION: Calibration = { kind: 'platt', slope: 5.5, intercept: -4.7 }
+/** For collections too small to be asked about themselves: what comes as near as a slip of the pen. */
+const DEFAULT_THRESHOLD = 0.9
 const FEWEST_CALIBRATED = 40
 const MOST_CALIBRATED = 2_000
 /** Postings that are read before the best phrasings so far are scored in full, and how many those are. */
@@ -169,7 +171,7 @@ export class PhrasingIndex {
       weights,
       inverse,
       DEFAULT_CALIBRATION,
-      0.5,
+      DEFAULT_THRESHOLD,
     )
     index.calibrate(data, maximumError)
     return index
@@ -178,7 +180,8 @@ export class PhrasingIndex {
   /** The `count` best entries; phrasings and entries for which `skip` is true are left out. */
   search(question: string, count: number, skip?: (phrasing: number, entry: number) => boolean): Found {
     const { entries, scores, phrasings } = this.ranked(question, count, skip)
-    return { entries, scores, phrasings, confidence: entries.length > 0 ? calibrated(this.calibration, this.evidence(scores)) : 0 }
+    const confidence = entries.length > 0 ? calibrated(this.calibration, this.evidence(scores, phrasings[0])) : 0
+    return { entries, scores, phrasings, confidence }
   }
 
   /** Words of the question that stand in the phrasing, as they are written there; the most telling first. */
@@ -318,11 +321,13 @@ export class PhrasingIndex {
     return result
   }
 
-  /** How much of the question the answer covers, and how far it stands above the second, in about [0, 2]. */
-  private evidence(scores: Float64Array): number {
+  /** How much of the question the phrasing covers, how much of the phrasing is asked, and how far it stands above the second: in about [0, 2.5]. */
+  private evidence(scores: Float64Array, phrasing: number): number {
     const cover = this.most > 0 ? scores[0] / this.most : 0
     const lead = scores.length > 1 ? 1 - scores[1] / scores[0] : 1
-    return cover + 0.5 * Math.sqrt(Math.max(0, lead))
+    let whole = 0
+    for (let at = this.forwardOffsets[phrasing]; at < this.forwardOffsets[phrasing + 1]; at++) whole += this.forwardWeights[at]
+    return cover + Math.min(1.2, scores[0] / Math.max(1e-9, whole)) + 0.25 * Math.sqrt(Math.max(0, lead))
   }
 
   private rarity(word: string): number {
@@ -333,17 +338,15 @@ export class PhrasingIndex {
 
   /**
    * Each phrasing is asked without itself (is its entry found by the others?) and without its whole entry (then nothing is right: the out-of-scope
-   * case), half as often; questions that were really asked count as they are.
+   * case), half as often; questions that were really asked count as they are. Where no threshold keeps the error, because entries have few
+   * phrasings that are alike, each phrasing is asked with a slip of the pen too: what comes that near may be answered.
    */
   private calibrate(data: Phrasings, maximumError: number) {
-    const evidence: number[] = []
-    const isRight: number[] = []
-    const isOutside: boolean[] = []
+    const asked: { evidence: number; isRight: number; isOutside: boolean }[] = []
     const ask = (text: string, right: number, skip?: (phrasing: number, entry: number) => boolean) => {
-      const { entries, scores } = this.ranked(text, 2, skip)
-      evidence.push(entries.length > 0 ? this.evidence(scores) : 0)
-      isOutside.push(right < 0)
-      isRight.push(Number(entries.length > 0 && entries[0] === right))
+      const { entries, scores, phrasings } = this.ranked(text, 2, skip)
+      const evidence = entries.length > 0 ? this.evidence(scores, phrasings[0]) : 0
+      asked.push({ evidence, isRight: Number(entries.length > 0 && entries[0] === right), isOutside: right < 0 })
     }
     const counts = new Int32Array(this.entryCount)
     for (const entry of data.entries) counts[entry]++
@@ -357,19 +360,39 @@ export class PhrasingIndex {
     data.asked?.texts.forEach((text, at) => {
       ask(text, data.asked?.entries[at] ?? -1)
     })
-    if (evidence.length < FEWEST_CALIBRATED || !isRight.includes(1)) return
-    const fitted = fitPlatt(evidence, isRight)
-    if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = fitted
-    const answered = evidence.map((each, at): Answered => ({ confidence: calibrated(this.calibration, each), isRight: isRight[at] === 1 }))
-    // Probabilities reach 1 at most; an infinite threshold is no JSON.
-    this.threshold = Math.min(
-      1.01,
-      chooseThreshold(
-        withOutOfScopeShare(answered, at => isOutside[at]),
-        maximumError,
-      ),
-    )
+    if (this.fitTo(asked, maximumError)) return
+    for (let at = 0; at < data.texts.length; at += step) ask(misspelt(data.texts[at]), data.entries[at])
+    this.fitTo(asked, maximumError)
   }
+
+  /** Whether there were enough questions, and a threshold that keeps the error. */
+  private fitTo(asked: readonly { evidence: number; isRight: number; isOutside: boolean }[], maximumError: number): boolean {
+    if (asked.length < FEWEST_CALIBRATED || !asked.some(({ isRight }) => isRight === 1)) return false
+    const fitted = fitPlatt(
+      asked.map(({ evidence }) => evidence),
+      asked.map(({ isRight }) => isRight),
+    )
+    if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = fitted
+    const answered = asked.map(
+      ({ evidence, isRight }): Answered => ({
+        confidence: calibrated(this.calibration, evidence),
+        isRight: isRight === 1,
+      }),
+    )
+    const threshold = chooseThreshold(
+      withOutOfScopeShare(answered, at => asked[at].isOutside),
+      maximumError,
+    )
+    // Probabilities reach 1 at most; an infinite threshold is no JSON.
+    this.threshold = Math.min(1.01, threshold)
+    return Number.isFinite(threshold)
+  }
+}
+
+/** Two neighbouring letters in the middle change places. */
+function misspelt(text: string): string {
+  const at = text.length >> 1
+  return text.length < 4 ? text : text.slice(0, at - 1) + text[at] + text[at - 1] + text.slice(at + 1)
 }
 
 /** Numbers the terms by their frequency, the rarest first. */

@@ -182,7 +182,8 @@ function bestThreshold(choices: readonly Choice[], { labels }: ScopedTexts): num
     right += Number(choices[at].label === labels[at]) - Number(labels[at] < 0)
     const next = order[place + 1]
     const isTied = next !== undefined && choices[next].confidence === choices[at].confidence
-    if (!isTied && right > most) [most, threshold] = [right, choices[at].confidence]
+    // Midway to the next one down: what comes will not fall exactly on what was seen.
+    if (!isTied && right > most) [most, threshold] = [right, (choices[at].confidence + choices[next ?? at].confidence) / 2]
   })
   return threshold
 }

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fnv1a } from '../../algorithms/math/random.js'
 import { intentAlgorithms, sentimentAlgorithms } from '../../algorithms/text/index.js'
 import { PhrasingIndex } from '../../algorithms/text/retrieval.js'
 import { type ScopedTexts, scopedMethods } from './abstention.js'
@@ -34,9 +33,10 @@ export const intent: Protocol = {
       yield* classified('intent', intentAlgorithms, [{ train: learn, test: probe }], methods)
       return
     }
-    // Without texts of its own the threshold is chosen on a tenth of the training texts, and on those out of scope among them.
-    const held = valid ?? train.filter(pair => !isInside(pair) || fnv1a(pair[0]) % 10 === 1)
-    const learned = valid ? train : train.filter(pair => isInside(pair) && fnv1a(pair[0]) % 10 !== 1)
+    // Without texts of its own the threshold is chosen on every fifth training text in scope, and on those out of scope among them.
+    const inside = train.filter(isInside)
+    const held = valid ?? train.filter(pair => !isInside(pair)).concat(inside.filter((_, at) => at % 5 === 4))
+    const learned = valid ? train : inside.filter((_, at) => at % 5 !== 4)
     const [learn] = labelled(learned.filter(isInside))
     if (learn.texts.length === 0) throw new ProtocolError(`${join(data ?? '', 'train.csv')} has no label but ${OUT_OF_SCOPE}`)
     const numbers = new Map(learn.labelNames.map((name, at) => [name, at]))

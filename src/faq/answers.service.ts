@@ -1,0 +1,196 @@
+import { detectLanguage } from '../algorithms/text/language.js'
+import { encodeId } from '../graphql/node-id.js'
+import type { Metrics } from '../platform/metrics.js'
+import { cleanOptionalText, cleanText } from '../platform/text-input.js'
+import { v7 } from '../platform/uuid.js'
+import type { Decisions } from '../registry/decisions.js'
+import type { FaqRepository, NewQuestion, QuestionRow, ServedEntry } from './faq.repository.js'
+import { FaqAnswer, type FaqAnswerArgs, FaqClarification, FaqEntryType, FaqHandOff } from './faq.schema.js'
+import { type FaqIndex, type FaqSearch, languageOf } from './faq-index.js'
+import { asksForPerson, choiceIn, isFollowUp } from './wishes.js'
+
+const LONGEST_QUESTION = 2_000
+/** A conversation is forgotten so long after its last message. */
+export const CONVERSATION_MS = 30 * 60_000
+const CANDIDATES = 3
+/** A candidate is offered from this share of the best score on. */
+const NEAR = 0.75
+const CLARIFY_FROM = 0.5
+const NOTHING = 0.1
+
+type HandOffReason = 'PERSON_ASKED' | 'UNKNOWN' | 'UNSURE'
+
+interface Asked {
+  id: string
+  text: string
+  language: string | null
+  channel: string | null
+  conversationId: string | null
+  /** Language in which the customer is spoken to. */
+  speech: 'en' | 'zh'
+  now: Date
+}
+
+/** Answers questions from approved entries, asks back when two are close, and hands over to a person rather than be wrong too often. */
+export class AnswersService {
+  constructor(
+    private readonly parts: {
+      index: FaqIndex
+      repository: FaqRepository
+      decisions: Pick<Decisions, 'record'>
+      metrics: Pick<Metrics, 'model'>
+      now?: () => Date
+    },
+  ) {}
+
+  async answer(args: FaqAnswerArgs): Promise<FaqAnswer | FaqClarification | FaqHandOff> {
+    const asked = this.read(args)
+    if (asksForPerson(asked.text)) return this.handOff(asked, 'PERSON_ASKED', undefined)
+    const before = asked.conversationId
+      ? await this.parts.repository.lastOf(asked.conversationId, new Date(asked.now.getTime() - CONVERSATION_MS))
+      : undefined
+    const chosen = before && this.chosen(asked, before)
+    if (chosen)
+      return this.give(asked, chosen, { confidence: 1, phrasing: chosen.question, rule: 'The customer chose it of what was offered' })
+    let search = this.search(asked, asked.text)
+    let text = asked.text
+    if (before && search.confidence < search.threshold && isFollowUp(asked.text)) {
+      const joined = `${before.text} ${asked.text}`
+      const together = this.search(asked, joined)
+      if (together.confidence > search.confidence) [search, text] = [together, joined]
+    }
+    const rule = text === asked.text ? [] : ['Read together with the message before it']
+    const [first] = search.found
+    if (!first || search.confidence < NOTHING * search.threshold) return this.handOff(asked, 'UNKNOWN', search, rule)
+    if (search.confidence >= search.threshold)
+      return this.give(asked, first.entry, { confidence: search.confidence, phrasing: first.phrasing, search, rule: rule[0] })
+    // Rather right than wrong, but for its rival perhaps: asking back helps where answering would err too often.
+    if (search.aloneConfidence >= CLARIFY_FROM) return this.clarify(asked, search, rule)
+    return this.handOff(asked, 'UNSURE', search, rule)
+  }
+
+  private read({ question, locale, conversationId, channel }: FaqAnswerArgs): Asked {
+    const text = cleanText(question, { field: ['question'], max: LONGEST_QUESTION })
+    const wanted = cleanOptionalText(locale, { field: ['locale'], max: 35 }) ?? null
+    const language = wanted === null ? null : languageOf(wanted)
+    const speech = (language ?? detectLanguage(text).language) === 'zh' ? 'zh' : 'en'
+    return {
+      id: v7(),
+      text,
+      language,
+      speech,
+      channel: cleanOptionalText(channel, { field: ['channel'], max: 60 }) ?? null,
+      conversationId: cleanOptionalText(conversationId, { field: ['conversationId'], max: 200 }) ?? null,
+      now: this.parts.now?.() ?? new Date(),
+    }
+  }
+
+  private search({ now, language, channel }: Asked, text: string): FaqSearch {
+    return this.parts.index.search(text, { now, language, channel })
+  }
+
+  /** The entry that a reply to a clarification means: by its place, or by its words. */
+  private chosen({ text }: Asked, { outcome, candidates }: QuestionRow): ServedEntry | undefined {
+    if (outcome !== 'CLARIFICATION') return undefined
+    const said = text.trim().toLowerCase()
+    const place = choiceIn(text)
+    const id =
+      place >= 0 ? candidates[place] : candidates.find(each => this.parts.index.entry(each)?.question.trim().toLowerCase() === said)
+    return id === undefined ? undefined : this.parts.index.entry(id)
+  }
+
+  private async give(
+    asked: Asked,
+    entry: ServedEntry,
+    { confidence, phrasing, search, rule }: { confidence: number; phrasing: string; search?: FaqSearch; rule?: string },
+  ): Promise<FaqAnswer> {
+    const decisionId = await this.record(asked, search, { outcome: 'ANSWER', entryId: entry.id, confidence }, rule ? [rule] : [])
+    return Object.assign(new FaqAnswer(), {
+      decisionId,
+      entry: FaqEntryType.of(entry),
+      text: entry.answer,
+      confidence,
+      matchedTerms: this.parts.index.matchedTerms(asked.text, phrasing),
+    })
+  }
+
+  private async clarify(asked: Asked, search: FaqSearch, rules: string[]): Promise<FaqClarification> {
+    const candidates = search.found
+      .filter(({ score }, at) => at < CANDIDATES && score >= NEAR * search.found[0].score)
+      .map(({ entry }) => entry)
+    const decisionId = await this.record(
+      asked,
+      search,
+      { outcome: 'CLARIFICATION', candidates: candidates.map(({ id }) => id), confidence: search.confidence },
+      rules,
+    )
+    const list = candidates.map((entry, at) => `${at + 1}. ${entry.question}`).join('\n')
+    const [one, several] =
+      asked.speech === 'zh' ? ['您想问的是这个吗？', '您想问的是哪一个？'] : ['Is this what you mean?', 'Which of these do you mean?']
+    const question = `${candidates.length > 1 ? several : one}\n${list}`
+    return Object.assign(new FaqClarification(), { decisionId, question, candidates: candidates.map(FaqEntryType.of) })
+  }
+
+  private async handOff(asked: Asked, reason: HandOffReason, search: FaqSearch | undefined, rules: string[] = []): Promise<FaqHandOff> {
+    const ticketId = v7()
+    const decisionId = await this.record(
+      asked,
+      search,
+      { outcome: 'HAND_OFF', reason, ticketId, confidence: search?.confidence ?? 0 },
+      rules,
+    )
+    return Object.assign(new FaqHandOff(), {
+      decisionId,
+      ticketId: encodeId('FaqTicket', ticketId),
+      message: MESSAGES[reason][asked.speech],
+      reason,
+    })
+  }
+
+  /** The decision and the question are stored before the answer goes out. */
+  private async record(
+    { id, text, speech, channel, conversationId, now }: Asked,
+    search: FaqSearch | undefined,
+    outcome: Pick<NewQuestion, 'outcome' | 'confidence'> & Partial<Pick<NewQuestion, 'reason' | 'entryId' | 'candidates' | 'ticketId'>>,
+    rules: string[],
+  ): Promise<string> {
+    const facts = { reason: null, entryId: null, candidates: [], ticketId: null, ...outcome }
+    const found = search?.found ?? []
+    const threshold = search ? [`Answered from a confidence of ${search.threshold.toFixed(3)} on`] : []
+    await Promise.all([
+      this.parts.decisions.record({
+        id,
+        kind: 'faq',
+        userId: null,
+        modelId: null,
+        servedBy: 'phrasings (approved entries)',
+        contributions: [
+          { feature: facts.outcome, value: 'confidence', weight: facts.confidence },
+          ...found.map(({ entry, phrasing, score }) => ({ feature: entry.id, value: phrasing.slice(0, 200), weight: score })),
+        ],
+        rules: [...(facts.reason ? [facts.reason] : []), ...threshold, ...rules],
+        dropped: { counts: {}, examples: [] },
+        consentBasis: null,
+        input: { question: text, channel, conversationId },
+      }),
+      this.parts.repository.addQuestion({ ...facts, id, text, locale: speech, channel, conversationId, askedAt: now }),
+    ])
+    this.parts.metrics.model('FAQ', facts.outcome.toLowerCase())
+    return encodeId('Decision', id)
+  }
+}
+
+const MESSAGES: Record<HandOffReason, Record<'en' | 'zh', string>> = {
+  PERSON_ASKED: {
+    en: 'Of course. A person will take over and answer you here.',
+    zh: '好的，正在为您转接人工客服，请稍候。',
+  },
+  UNKNOWN: {
+    en: 'I have no answer to this yet. I have passed your question on; a person will answer you.',
+    zh: '这个问题我暂时无法回答，已为您转给人工客服，稍后会有人回复您。',
+  },
+  UNSURE: {
+    en: 'I am not sure enough to answer this. I have passed your question on; a person will answer you.',
+    zh: '我不太确定该如何回答，已为您转给人工客服，稍后会有人回复您。',
+  },
+}

@@ -1,0 +1,152 @@
+import { PhrasingIndex, type Phrasings } from '../algorithms/text/retrieval.js'
+import { messageOf } from '../platform/errors.js'
+import type { Log } from '../platform/log.js'
+import type { Pool } from '../platform/pool.js'
+import type { Signals } from '../platform/signals.js'
+import type { FaqRepository, ServedEntry } from './faq.repository.js'
+
+const LOOK_EVERY_MS = 3_000
+const ASKED = 2_000
+/** Phrasings that are indexed in some ten milliseconds. */
+const BUILT_HERE = 500
+/** How many entries a question is compared with in the end. */
+const CANDIDATES = 4
+
+export interface FoundEntry {
+  entry: ServedEntry
+  /** The phrasing of the entry that came nearest. */
+  phrasing: string
+  score: number
+}
+
+export interface FaqSearch {
+  /** Best first. */
+  found: FoundEntry[]
+  /** Probability that the first one answers the question. */
+  confidence: number
+  /** The same if the second one were not there: what is lost by the two being close. */
+  aloneConfidence: number
+  /** Answer from this confidence on. */
+  threshold: number
+}
+
+interface Served {
+  mark: string
+  entries: ServedEntry[]
+  phrasings: string[]
+  index: PhrasingIndex
+}
+
+/** What this process answers from. A signal makes a change immediate, a look at the database every few seconds makes it certain; what serves goes on serving. */
+export class FaqIndex {
+  private served?: Served
+  private timer?: NodeJS.Timeout
+  private unsubscribe = () => {}
+  private looking?: Promise<void>
+
+  constructor(
+    private readonly parts: { repository: FaqRepository; pool: Pool; signals: Pick<Signals, 'on'>; log: Log; maximumError: number },
+  ) {}
+
+  async start(): Promise<void> {
+    await this.look()
+    this.unsubscribe = this.parts.signals.on('faq.changed', () => void this.look())
+    this.timer = setInterval(() => void this.look(), LOOK_EVERY_MS)
+    this.timer.unref()
+  }
+
+  stop(): void {
+    clearInterval(this.timer)
+    this.unsubscribe()
+  }
+
+  /** Brings the index in line with the database; never throws. */
+  look(): Promise<void> {
+    this.looking = (this.looking ?? Promise.resolve())
+      .then(() => this.compare())
+      .catch(error => this.parts.log.warn('the FAQ could not be looked up', { error: messageOf(error) }))
+    return this.looking
+  }
+
+  get size(): number {
+    return this.served?.entries.length ?? 0
+  }
+
+  /** The nearest entries that hold now, in this language and channel. */
+  search(question: string, { now, language, channel }: { now: Date; language: string | null; channel: string | null }): FaqSearch {
+    const { served } = this
+    if (!served || served.entries.length === 0) return { found: [], confidence: 0, aloneConfidence: 0, threshold: 1 }
+    const time = now.getTime()
+    const isOut = (entry: ServedEntry) =>
+      (entry.validFrom !== null && entry.validFrom.getTime() > time) ||
+      (entry.validTo !== null && entry.validTo.getTime() <= time) ||
+      (entry.channel !== null && entry.channel !== channel) ||
+      (language !== null && languageOf(entry.locale) !== language)
+    const skip = (_: number, entry: number) => isOut(served.entries[entry])
+    const { entries, scores, phrasings, confidence } = served.index.search(question, CANDIDATES, skip)
+    const found = Array.from(entries, (entry, at) => ({
+      entry: served.entries[entry],
+      phrasing: served.phrasings[phrasings[at]],
+      score: scores[at],
+    }))
+    const { threshold } = served.index
+    let aloneConfidence = confidence
+    if (confidence < threshold && found.length > 1) {
+      const second = entries[1]
+      aloneConfidence = served.index.search(question, 2, (phrasing, entry) => entry === second || skip(phrasing, entry)).confidence
+    }
+    return { found, confidence, aloneConfidence, threshold }
+  }
+
+  entry(id: string): ServedEntry | undefined {
+    return this.served?.entries.find(each => each.id === id)
+  }
+
+  matchedTerms(question: string, phrasing: string): string[] {
+    return this.served?.index.matchedTerms(question, phrasing) ?? []
+  }
+
+  private async compare(): Promise<void> {
+    const { repository, log } = this.parts
+    const mark = await repository.mark()
+    if (mark === this.served?.mark) return
+    const entries = await repository.served()
+    const phrasings: string[] = []
+    const owners: number[] = []
+    entries.forEach(({ question, alternatives }, at) => {
+      for (const text of new Set([question, ...alternatives])) {
+        phrasings.push(text)
+        owners.push(at)
+      }
+    })
+    const places = new Map(entries.map(({ id }, at) => [id, at]))
+    const judged = (await repository.judged(ASKED)).flatMap(({ text, entryId, helpful }) => {
+      const place = places.get(entryId)
+      return place === undefined ? [] : [{ text, entry: helpful ? place : -1 }]
+    })
+    const data = {
+      entryCount: Math.max(1, entries.length),
+      texts: phrasings,
+      entries: Int32Array.from(owners),
+      asked: { texts: judged.map(({ text }) => text), entries: Int32Array.from(judged, ({ entry }) => entry) },
+    }
+    this.served = { mark, entries, phrasings, index: await this.built(data) }
+    log.info('the FAQ is served', { entries: entries.length, phrasings: phrasings.length, threshold: this.served.index.threshold })
+  }
+
+  /** Ten thousand entries take seconds: a thread builds those, while this process answers from what it has. */
+  private async built(data: Phrasings): Promise<PhrasingIndex> {
+    const { pool, maximumError } = this.parts
+    if (data.texts.length <= BUILT_HERE) return PhrasingIndex.build(data, {}, maximumError)
+    const { result } = await pool.run<{ artifact: Uint8Array }>({
+      family: 'text',
+      function: 'buildPhrasings',
+      args: [{ data, maximumError }],
+    })
+    return PhrasingIndex.load(result.artifact)
+  }
+}
+
+export function languageOf(locale: string): string {
+  return locale.toLowerCase().split(/[-_]/)[0]
+}

@@ -1,0 +1,205 @@
+import { detectLanguage } from '../algorithms/text/language.js'
+import type { Viewer } from '../graphql/auth.js'
+import { type Connection, pageOf } from '../graphql/connection.js'
+import { timeOf } from '../graphql/cursor.js'
+import { decodeId } from '../graphql/node-id.js'
+import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
+import type { Pool } from '../platform/pool.js'
+import type { Signals } from '../platform/signals.js'
+import { cleanOptionalText, cleanText, escapeLike } from '../platform/text-input.js'
+import { v7 } from '../platform/uuid.js'
+import type { FaqContent, FaqEntryRow, FaqRepository } from './faq.repository.js'
+import {
+  type FaqEntryActionInput,
+  type FaqEntryCreateInput,
+  FaqEntryHistory,
+  FaqEntryType,
+  type FaqEntryUpdateInput,
+  type FaqFeedbackInput,
+  type FaqWhere,
+} from './faq.schema.js'
+
+const LONGEST_QUESTION = 1_000
+const LONGEST_ANSWER = 10_000
+const MOST_ALTERNATIVES = 100
+const DAY_MS = 86_400_000
+const DRAFT_DAYS = 30
+const KEEP_DAYS = 400
+const MOST_QUESTIONS = 5_000
+const SMALLEST_CLUSTER = 3
+const SIMILARITY = 0.35
+const MOST_DRAFTS = 50
+
+type Editor = Pick<Viewer, 'name'>
+type Verb = 'approve' | 'retire' | 'reject'
+
+export interface FaqParts {
+  repository: FaqRepository
+  signals: Pick<Signals, 'announce'>
+  pool: Pool
+  now?: () => Date
+}
+
+/** The entries of the FAQ and their life: draft → approved → retired. Only what a person approved answers. */
+export class FaqService {
+  constructor(private readonly parts: FaqParts) {}
+
+  async find(id: string): Promise<FaqEntryType | null> {
+    const row = await this.parts.repository.get(id)
+    return row ? FaqEntryType.of(row) : null
+  }
+
+  async page({ first, after, where }: { first: number; after?: string; where?: FaqWhere | null }): Promise<Connection<FaqEntryType>> {
+    const search = cleanOptionalText(where?.search, { field: ['where', 'search'], max: 200 })
+    const filter = { ...where, search: search && `%${escapeLike(search)}%` }
+    return pageOf<FaqEntryRow, FaqEntryType>({
+      first,
+      after,
+      fetch: (cursor, limit) => this.parts.repository.page(filter, cursor && { createdAt: timeOf(cursor), id: cursor[1] }, limit),
+      cursorOf: row => [row.createdAt.toISOString(), row.id],
+      nodeOf: FaqEntryType.of,
+      count: () => this.parts.repository.count(filter),
+    })
+  }
+
+  async history(id: string): Promise<FaqEntryHistory | null> {
+    const row = await this.parts.repository.get(id)
+    return row ? FaqEntryHistory.of(row, await this.parts.repository.versions(id)) : null
+  }
+
+  async create(input: FaqEntryCreateInput, origin = 'person'): Promise<{ entry: FaqEntryType }> {
+    const row = await this.parts.repository.create({ ...this.cleaned(input), origin })
+    if (!row) throw new Conflict('There is an entry with this external id already', 'DUPLICATE', {}, ['externalId'])
+    return { entry: FaqEntryType.of(row) }
+  }
+
+  preview(input: FaqEntryCreateInput): { preview: FaqEntryType } {
+    return { preview: FaqEntryType.of({ ...this.cleaned(input), status: 'DRAFT', version: 1 }) }
+  }
+
+  async update(editor: Editor, { id, expectedVersion, ...changes }: FaqEntryUpdateInput): Promise<{ entry: FaqEntryType }> {
+    const row = await this.entry(id)
+    checkVersion(row, expectedVersion)
+    const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
+    if (Object.keys(given).every(name => name === 'idempotencyKey')) throw new InvalidInput('Nothing is to be changed', {}, ['id'])
+    const content = contentOf({ ...row, ...given })
+    const changed = await this.parts.repository.update(row.id, row.version, content, editor.name)
+    if (!changed) throw await this.overtaken(row.id, expectedVersion)
+    return this.told(changed)
+  }
+
+  async approve(editor: Editor, input: FaqEntryActionInput): Promise<{ entry: FaqEntryType }> {
+    const row = await this.acted(input, 'approve', ['DRAFT'])
+    if (row.answer.trim() === '') throw new InvalidInput('An entry without an answer cannot be approved; write one first', {}, ['id'])
+    return this.told(await this.parts.repository.approve(row.id, row.version, editor.name), row)
+  }
+
+  /** It answers no more; its history stays. */
+  async retire(input: FaqEntryActionInput): Promise<{ entry: FaqEntryType }> {
+    const row = await this.acted(input, 'retire', ['DRAFT', 'APPROVED'])
+    return this.told(await this.parts.repository.retire(row.id, row.version), row)
+  }
+
+  /** Refuses a draft; what was approved before stands again. */
+  async reject(editor: Editor, input: FaqEntryActionInput): Promise<{ entry: FaqEntryType }> {
+    const row = await this.acted(input, 'reject', ['DRAFT'])
+    return this.told(await this.parts.repository.reject(row.id, row.version, editor.name), row)
+  }
+
+  async feedback({ decisionId, helpful, comment }: FaqFeedbackInput): Promise<{ recorded: boolean }> {
+    const id = decodeId('Decision', decisionId, 'decisionId')
+    const text = cleanOptionalText(comment, { field: ['comment'], max: 2_000, min: 0 }) ?? null
+    if (!(await this.parts.repository.judge(id, helpful, text))) throw new NotFound('No question has this decisionId', {}, ['decisionId'])
+    return { recorded: true }
+  }
+
+  /** Questions of the last thirty days that nobody could answer become drafts, one a cluster of alike ones; a person writes the answer and approves. */
+  async draftFromQuestions(signal?: AbortSignal): Promise<string> {
+    const { repository, pool } = this.parts
+    const asked = await repository.unanswered(new Date(this.now().getTime() - DRAFT_DAYS * DAY_MS), MOST_QUESTIONS)
+    const languages = new Map<string, typeof asked>()
+    for (const question of asked) languages.set(question.locale, [...(languages.get(question.locale) ?? []), question])
+    let drafts = 0
+    for (const [locale, questions] of languages) {
+      const { result } = await pool.run<{ members: number[] }[]>(
+        { family: 'text', function: 'clusterQuestions', args: [questions.map(({ text }) => text), SIMILARITY, SMALLEST_CLUSTER] },
+        signal,
+      )
+      for (const { members } of result.slice(0, MOST_DRAFTS)) {
+        const texts = [...new Set(members.map(at => questions[at].text.slice(0, LONGEST_QUESTION)))]
+        const [question, ...others] = texts
+        await this.create({ question, alternatives: others.slice(0, 20), locale, answer: '', dryRun: false }, 'questions')
+        await repository.markDrafted(members.map(at => questions[at].id))
+        drafts++
+      }
+    }
+    const forgotten = await repository.forgetQuestionsBefore(new Date(this.now().getTime() - KEEP_DAYS * DAY_MS))
+    return `Drafted ${drafts} entries from ${asked.length} unanswered questions; forgot ${forgotten} old questions`
+  }
+
+  private async acted({ id, expectedVersion }: FaqEntryActionInput, verb: Verb, from: readonly string[]): Promise<FaqEntryRow> {
+    const row = await this.entry(id)
+    if (typeof expectedVersion === 'number') checkVersion(row, expectedVersion)
+    if (!from.includes(row.status))
+      throw new Conflict(
+        `An entry that is ${row.status} cannot be ${PAST[verb]}; it would have to be ${from.join(' or ')}`,
+        'ILLEGAL_TRANSITION',
+        { status: row.status },
+        ['id'],
+      )
+    return row
+  }
+
+  private async told(changed: FaqEntryRow | undefined, before?: FaqEntryRow): Promise<{ entry: FaqEntryType }> {
+    if (!changed) throw await this.overtaken(before?.id ?? '', before?.version ?? 0)
+    await this.parts.signals.announce('faq.changed', { entryId: changed.id })
+    return { entry: FaqEntryType.of(changed) }
+  }
+
+  private async entry(id: string): Promise<FaqEntryRow> {
+    const row = await this.parts.repository.get(decodeId('FaqEntry', id))
+    if (!row) throw new NotFound('No entry has this id', {}, ['id'])
+    return row
+  }
+
+  private async overtaken(id: string, expected: number) {
+    return conflict((await this.parts.repository.get(id))?.version ?? 0, expected)
+  }
+
+  private cleaned(input: FaqEntryCreateInput): FaqContent & { id: string; externalId: string | null } {
+    return { ...contentOf(input), id: v7(), externalId: cleanOptionalText(input.externalId, { field: ['externalId'], max: 200 }) ?? null }
+  }
+
+  private now(): Date {
+    return this.parts.now?.() ?? new Date()
+  }
+}
+
+const PAST: Record<Verb, string> = { approve: 'approved', retire: 'retired', reject: 'rejected' }
+
+function contentOf(input: Omit<FaqEntryCreateInput, 'dryRun' | 'externalId' | 'idempotencyKey'>): FaqContent {
+  const question = cleanText(input.question, { field: ['question'], max: LONGEST_QUESTION })
+  const alternatives = [...new Set(input.alternatives ?? [])]
+  if (alternatives.length > MOST_ALTERNATIVES)
+    throw new InvalidInput(`alternatives must be at most ${MOST_ALTERNATIVES}, not ${alternatives.length}`, {}, ['alternatives'])
+  const { validFrom = null, validTo = null } = input
+  if (validFrom && validTo && validTo <= validFrom) throw new InvalidInput('validTo must lie after validFrom', {}, ['validTo'])
+  const { language } = detectLanguage(question)
+  return {
+    question,
+    answer: cleanText(input.answer ?? '', { field: ['answer'], max: LONGEST_ANSWER, min: 0 }),
+    alternatives: alternatives.map((text, at) => cleanText(text, { field: ['alternatives', String(at)], max: LONGEST_QUESTION })),
+    locale: cleanOptionalText(input.locale, { field: ['locale'], max: 35 }) ?? (language === 'zh' ? 'zh' : 'en'),
+    channel: cleanOptionalText(input.channel, { field: ['channel'], max: 60 }) ?? null,
+    validFrom,
+    validTo,
+  }
+}
+
+function checkVersion({ version }: FaqEntryRow, expected: number) {
+  if (version !== expected) throw conflict(version, expected)
+}
+
+function conflict(version: number, expected: number) {
+  return new Conflict(`This entry has version ${version} by now, not ${expected}`, 'VERSION_CONFLICT', { version }, ['expectedVersion'])
+}
