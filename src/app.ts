@@ -18,6 +18,9 @@ import type { Config } from './config.js'
 import { EventsRepository } from './events/events.repository.js'
 import { EventsResolver } from './events/events.resolver.js'
 import { EventsService } from './events/events.service.js'
+import { IdentityRepository } from './events/identity.repository.js'
+import { IdentityMergeResolver, IdentityResolver } from './events/identity.resolver.js'
+import { IdentityService } from './events/identity.service.js'
 import { ImportRepository } from './events/import.repository.js'
 import { ImportService } from './events/import.service.js'
 import { importDoor } from './events/import-door.js'
@@ -36,6 +39,14 @@ import { createRateLimiter } from './platform/rate-limit.js'
 import { connectRedis } from './platform/redis.js'
 import { createSignals } from './platform/signals.js'
 import { listStages } from './platform/stages.js'
+import { ClustersService } from './profiles/clusters.service.js'
+import { ProfileHistory } from './profiles/history.js'
+import { ProfileModels } from './profiles/profile-models.js'
+import { ProfileScoreService } from './profiles/profile-scores.js'
+import { profileTasks } from './profiles/profile-tasks.js'
+import { ProfilesRepository } from './profiles/profiles.repository.js'
+import { ProfilesResolver, UserProfileResolver } from './profiles/profiles.resolver.js'
+import { ProfilesService } from './profiles/profiles.service.js'
 import { recommendationTask } from './recommendations/recommendation.task.js'
 import { RecommendationsRepository } from './recommendations/recommendations.repository.js'
 import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
@@ -50,6 +61,10 @@ import { ModelsResolver } from './registry/model.resolver.js'
 import { ModelsService } from './registry/model.service.js'
 import type { Task } from './registry/task.js'
 import { Trainer } from './registry/trainer.js'
+import { ProfileSegmentsResolver } from './segments/profile-segments.resolver.js'
+import { SegmentsRepository } from './segments/segments.repository.js'
+import { SegmentsResolver } from './segments/segments.resolver.js'
+import { SegmentsService } from './segments/segments.service.js'
 import { createServer } from './server.js'
 import { UsersRepository } from './users/users.repository.js'
 import { UsersResolver } from './users/users.resolver.js'
@@ -74,6 +89,12 @@ export const resolverClasses = [
   RecommendationsResolver,
   UserRecommendationsResolver,
   ProductSimilarResolver,
+  IdentityResolver,
+  IdentityMergeResolver,
+  UserProfileResolver,
+  ProfilesResolver,
+  SegmentsResolver,
+  ProfileSegmentsResolver,
   ModelsResolver,
   DecisionResolver,
   JobsResolver,
@@ -100,11 +121,15 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const users = new UsersService(new UsersRepository(database))
   const catalogue = new CatalogueService(new CatalogueRepository(database), signals, config.currency)
   const events = new EventsService(new EventsRepository(database), users, catalogue, signals, config)
+  const identity = new IdentityService(new IdentityRepository(database), users, signals)
   const imports = new ImportService(new ImportRepository(database), jobs, { signals, database, settings: config })
   const recommendationsRepository = new RecommendationsRepository(database)
 
+  const profilesRepository = new ProfilesRepository(database, config)
+  const history = new ProfileHistory(profilesRepository, () => profiles.refreshOvertaken())
+
   const tasks = new Map<string, Task<never>>(
-    [recommendationTask(recommendationsRepository)].map(task => [task.name, task as unknown as Task<never>]),
+    [recommendationTask(recommendationsRepository), ...profileTasks(history)].map(task => [task.name, task as unknown as Task<never>]),
   )
   const models = new ModelRepository(database)
   const modelsService = new ModelsService(models, signals)
@@ -113,6 +138,12 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const liveModels = new LiveModels(tasks, { models, database, signals, log })
   const decisions = new Decisions(database)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
+
+  const profileModels = new ProfileModels(liveModels, pool)
+  const profiles = new ProfilesService(profilesRepository, profileModels)
+  const profileScores = new ProfileScoreService(profileModels, decisions)
+  const clusters = new ClustersService(profileModels, profilesRepository, { history, pool, database })
+  const segments = new SegmentsService(new SegmentsRepository(database, config.timeZone), users, profiles, signals)
 
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
   const tokens = config.oidcIssuer
@@ -139,6 +170,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     ApiKey: (key, context) => apiKeys.node(key, context),
     Job: async (key, { viewer }) => requireScope(viewer, Scope.JOBS_READ) && jobsService.get(key),
     Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
+    Segment: (key, context) => segments.node(key, context),
     Decision: async (key, { viewer }) => {
       requireScope(viewer, Scope.DECISIONS_READ)
       const row = await decisions.find(key)
@@ -153,6 +185,12 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new RecommendationsResolver(recommendations),
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
+    new IdentityResolver(identity, idempotency),
+    new IdentityMergeResolver(users),
+    new UserProfileResolver(profiles),
+    new ProfilesResolver(profiles, profileScores, clusters, users, config.currency),
+    new SegmentsResolver(segments, idempotency),
+    new ProfileSegmentsResolver(segments),
     new ModelsResolver(modelsService, idempotency),
     new DecisionResolver(decisions),
     new JobsResolver(jobsService),
@@ -184,6 +222,10 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     liveModels,
     decisions,
     recommendations,
+    identity,
+    profiles,
+    clusters,
+    segments,
     apiKeys,
     health,
     createServer: () => {

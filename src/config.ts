@@ -66,6 +66,12 @@ const variables = {
     default: 'EUR',
     about: 'currency of the account',
   },
+  BELLWETHER_TIME_ZONE: {
+    key: 'timeZone',
+    parse: z.string().refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin'),
+    default: 'UTC',
+    about: 'time zone of the account, and of users without one of their own',
+  },
   BELLWETHER_SEED: { key: 'seed', parse: count(0, 2 ** 31 - 1), default: '20251124', about: 'seed of the demo shop and of training' },
   BELLWETHER_LOG_LEVEL: {
     key: 'logLevel',
@@ -112,6 +118,7 @@ const schema = z.object({
   autoApprove: variables.BELLWETHER_AUTO_APPROVE.parse,
   unknownReferences: variables.BELLWETHER_UNKNOWN_REFERENCES.parse,
   currency: variables.BELLWETHER_CURRENCY.parse,
+  timeZone: variables.BELLWETHER_TIME_ZONE.parse,
   seed: variables.BELLWETHER_SEED.parse,
   logLevel: variables.BELLWETHER_LOG_LEVEL.parse,
   threads: variables.BELLWETHER_THREADS.parse,
@@ -169,6 +176,14 @@ export const configTable = Object.entries(variables).map(([name, { default: fall
 }))
 
 export const keysFile = (config: Pick<Config, 'home'>) => join(config.home, 'keys.json')
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
+}
 
 function urlFaults(name: string, value: string | undefined, protocols: string[]): string[] {
   if (!value) return []

@@ -3,6 +3,7 @@ import { seedDemoShop } from '../prisma/seed.js'
 import { ensureKeys, type KeyFile } from './admin/key-file.js'
 import { type App, createApp } from './app.js'
 import { type Config, keysFile } from './config.js'
+import type { ModelTask } from './platform/generated/prisma/enums.js'
 import type { Lifecycle } from './platform/lifecycle.js'
 import type { Log } from './platform/log.js'
 
@@ -19,6 +20,7 @@ const FIRST_MODELS_TIMEOUT_MS = 180_000
 export async function runWorker({ config, databaseUrl, log, lifecycle }: Start): Promise<void> {
   const app = await createApp({ config, databaseUrl, log, role: 'worker' })
   lifecycle.onClose('services', app.close)
+  await app.liveModels.start()
   const worker = await startWorker(app)
   lifecycle.onClose('jobs', worker.drain)
   process.once('disconnect', () => {
@@ -47,7 +49,7 @@ export async function runServer({ config, databaseUrl, log, lifecycle, startedAt
   return {
     /** The only worker there is has ended: its jobs need not wait until its silence is noticed. */
     workerEnded: () => (config.embedded ? app.jobStore.orphanAll() : Promise.resolve(0)),
-    firstModels: () => (isDemo ? firstModels(app) : Promise.resolve()),
+    firstModels: () => (isDemo ? firstModels(app).then(() => otherModels(app)) : Promise.resolve()),
     greet: () => process.stdout.write(greeting(config, url, keys, isDemo, readyAfter)),
   }
 }
@@ -80,6 +82,14 @@ async function firstModels(app: App): Promise<void> {
     await new Promise(done => setTimeout(done, 150))
   }
   process.stderr.write('The first models are still being trained; the baseline answers meanwhile\n')
+}
+
+/** The other tasks of the demo learn in the background, while a person looks around already. */
+async function otherModels(app: App): Promise<void> {
+  for (const task of app.tasks.keys()) {
+    if (task === 'RECOMMENDATION' || (await app.modelsService.page({ first: 1, task: task as ModelTask })).nodes.length > 0) continue
+    await app.jobs.enqueueOnce('train-models', { task, approve: 'Approved by the demo shop: its first models need no person' }, 'demo')
+  }
 }
 
 function greeting(config: Config, url: string, keys: KeyFile, isDemo: boolean, readyAfter: number): string {

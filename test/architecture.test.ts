@@ -11,6 +11,8 @@ const table: Record<string, string[]> = {
   users: ['algorithms', 'platform', 'graphql'],
   catalogue: ['algorithms', 'platform', 'graphql'],
   events: ['users', 'catalogue', ...domain],
+  profiles: ['users', 'catalogue', 'events', ...domain],
+  segments: ['users', 'events', 'profiles', ...domain],
   registry: ['algorithms', 'platform', 'graphql'],
   recommendations: ['users', 'catalogue', 'events', ...domain],
   admin: ['platform', 'graphql', 'registry'],

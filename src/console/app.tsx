@@ -6,11 +6,13 @@ import { Jobs } from './pages/jobs.js'
 import { Model, Models } from './pages/models.js'
 import { Overview } from './pages/overview.js'
 import { Products, Users } from './pages/people-and-products.js'
+import { Clusters, UserProfile } from './pages/profiles.js'
 import { Recommendations } from './pages/recommendations.js'
+import { Segment, Segments } from './pages/segments.js'
 import { useWords, WordsContext } from './parts.js'
 import { dictionaries, type Language, type Words } from './words.js'
 
-const PAGES = ['overview', 'models', 'recommendations', 'users', 'products', 'jobs', 'decisions'] as const
+const PAGES = ['overview', 'models', 'recommendations', 'users', 'segments', 'clusters', 'products', 'jobs', 'decisions'] as const
 type Page = (typeof PAGES)[number]
 
 export function App() {
@@ -133,7 +135,9 @@ function House({ signOut, switcher }: { signOut(): void; switcher: React.ReactNo
 function Content({ page, rest }: { page: Page; rest: string }) {
   if (page === 'models') return rest ? <Model key={rest} id={rest} /> : <Models />
   if (page === 'recommendations') return <Recommendations key={rest} user={rest} />
-  if (page === 'users') return <Users />
+  if (page === 'users') return rest ? <UserProfile key={rest} externalId={rest} /> : <Users />
+  if (page === 'segments') return rest ? <Segment key={rest} id={rest} /> : <Segments />
+  if (page === 'clusters') return <Clusters />
   if (page === 'products') return <Products />
   if (page === 'jobs') return <Jobs />
   if (page === 'decisions') return <Decisions key={rest} id={rest} />

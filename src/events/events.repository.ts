@@ -1,14 +1,15 @@
 import type { Database } from '../platform/database.js'
 import type { CleanEvent } from './event-rules.js'
+import { IdentityRepository } from './identity.repository.js'
 
 const COLUMNS = ['message', 'user', 'anon', 'product', 'type', 'value', 'quantity', 'price', 'currency', 'at', 'properties'] as const
 const TYPES = ['text', 'text', 'text', 'text', 'text', 'float8', 'int', 'bigint', 'text', 'timestamptz', 'text']
 
 /** Rows as they were given to a statement: unnest of one array a column. */
 const INPUT = `unnest(${TYPES.map((type, index) => `$${index + 1}::${type}[]`).join(', ')}) WITH ORDINALITY AS i(${COLUMNS.map(name => `"${name}"`).join(', ')}, place)`
-/** Whom an event belongs to: the user an anonymous id was linked to, else the user of that external id. */
+/** Whom an event belongs to: the user an anonymous id was linked to, else the user of that external id or the one it was merged into. */
 const OWNER = `LEFT JOIN "UserAlias" a ON a."anonymousId" = i.anon
-  JOIN "User" u ON u.id = COALESCE(a."userId", (SELECT id FROM "User" WHERE "externalId" = i."user"))`
+  JOIN "User" u ON u.id = COALESCE(a."userId", (SELECT coalesce("mergedIntoId", id) FROM "User" WHERE "externalId" = i."user"))`
 
 const INSERT = `
   INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
@@ -20,7 +21,10 @@ const INSERT = `
 
 /** The events of users; the only place that writes them one batch at a time. */
 export class EventsRepository {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly identity = new IdentityRepository(database),
+  ) {}
 
   /** Stores the events whose user and product exist and whose message is new, in one statement. Returns the messages that were stored. */
   async insert(events: readonly CleanEvent[]): Promise<Set<string>> {
@@ -55,12 +59,8 @@ export class EventsRepository {
   }
 
   /** From now on the events of this anonymous id belong to the user; who said so is kept. */
-  async link(anonymousId: string, externalId: string, evidence: string): Promise<void> {
-    await this.database.sql(
-      `INSERT INTO "UserAlias" ("anonymousId", "userId", evidence) SELECT $1, id, $3 FROM "User" WHERE "externalId" = $2
-       ON CONFLICT ("anonymousId") DO UPDATE SET "userId" = EXCLUDED."userId", evidence = EXCLUDED.evidence, "linkedAt" = now() WHERE "UserAlias"."userId" <> EXCLUDED."userId"`,
-      [anonymousId, externalId, evidence],
-    )
+  link(anonymousId: string, externalId: string, evidence: string): Promise<void> {
+    return this.identity.link(anonymousId, externalId, evidence)
   }
 
   /** A review; one with a known external id stays as it is. Returns false then. */

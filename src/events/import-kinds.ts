@@ -99,7 +99,7 @@ const events: ImportKind = {
     // Looking first and inserting plainly is much cheaper than ON CONFLICT, which writes every row twice into the log. The look-up is a
     // subquery, so that it goes by the index however large the table and however old its statistics.
     `INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
-     SELECT s.message, COALESCE(a."userId", u.id), p.id, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties
+     SELECT s.message, COALESCE(a."userId", u."mergedIntoId", u.id), p.id, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties
      FROM staged s JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "UserAlias" a ON a."anonymousId" = s.anon LEFT JOIN "Product" p ON p."externalId" = s.product
      WHERE (s.product IS NULL OR p.id IS NOT NULL) AND (SELECT e.id FROM "Event" e WHERE e."messageId" = s.message) IS NULL
      ${careful ? 'ON CONFLICT ("messageId") DO NOTHING' : ''}`,

@@ -5,7 +5,7 @@ import { isUserFault } from '../graphql/payload.js'
 import { InvalidInput, messageOf } from '../platform/errors.js'
 import { parseJson } from '../platform/json-text.js'
 import { isNestedWithin } from '../platform/text-input.js'
-import type { UserFacts } from '../users/user-rules.js'
+import { cleanTimeZone, type UserFacts } from '../users/user-rules.js'
 import { isAbsent, optionalId, type RawEvent, RowFault, timeOf } from './event-rules.js'
 import type { EventsService } from './events.service.js'
 import { eventsOf, objectOf, type SegmentMessage, timestampOf } from './segment-events.js'
@@ -105,7 +105,10 @@ export function segmentApi(events: EventsService, authenticator: Authenticator, 
     if (type === 'alias') return events.alias(optionalId(previousId, 'previousId') as string, optionalId(userId, 'userId') as string)
     if (type !== 'identify' || userId === undefined || userId === null || userId === '') return
     await events.identify(
-      factsOf(optionalId(userId, 'userId') as string, { ...objectOf(objectOf(context).traits), ...objectOf(traits) }, receivedAt),
+      {
+        ...factsOf(optionalId(userId, 'userId') as string, { ...objectOf(objectOf(context).traits), ...objectOf(traits) }, receivedAt),
+        timeZone: knownTimeZone(objectOf(context).timezone),
+      },
       optionalId(anonymousId, 'anonymousId'),
     )
   }
@@ -167,6 +170,15 @@ function factsOf(externalId: string, traits: Record<string, unknown>, now: Date)
     city: text(city, /\S/),
     country: text(country, /^[A-Z]{2}$/),
     locale: text(locale ?? language, /^[a-z]{2}(-[A-Z]{2})?$/),
+  }
+}
+
+/** Of a wrong zone nothing is kept: it is the device's word, and loses nothing else. */
+function knownTimeZone(zone: unknown): string | undefined {
+  try {
+    return typeof zone === 'string' ? (cleanTimeZone(zone) ?? undefined) : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -35,6 +35,7 @@ export class Score {
   @Field(() => EstimateState)
   state!: EstimateState
 
-  @Field(() => ID, { nullable: true })
+  // May be a function on the source object: a decision is written only when it is asked for.
+  @Field(() => ID, { nullable: true, simple: true, description: 'Ask decision(id) why' })
   decisionId!: string | null
 }

@@ -21,6 +21,7 @@ export interface UserFacts {
   city?: string | null
   country?: string | null
   locale?: string | null
+  timeZone?: string | null
   traits?: unknown
   createdAt?: Date | null
   consents?: { purpose: Purpose; granted: boolean; at?: Date | null; source?: string | null }[] | null
@@ -51,6 +52,7 @@ export function cleanUser(facts: UserFacts, now: Date, mergeTraits = false): Cle
     city: { value: cleanOptionalText(facts.city, { field: 'city', max: 200 }), type: 'text' },
     country: { value: cleanCountry(facts.country), type: 'text' },
     locale: { value: cleanLocale(facts.locale), type: 'text' },
+    timeZone: { value: cleanTimeZone(facts.timeZone), type: 'text' },
     traits: { value: traits === undefined ? undefined : JSON.stringify(traits), type: 'jsonb', merge: mergeTraits },
     createdAt: { value: facts.createdAt ? cleanPast(facts.createdAt, now, 'createdAt').toISOString() : undefined, type: 'timestamptz' },
   }
@@ -101,6 +103,18 @@ export function cleanLocale(value: string | null | undefined, field: string | st
   } catch {
     throw new InvalidInput('locale must be a BCP 47 language tag such as en-GB or zh-CN', {}, [field].flat())
   }
+}
+
+/** An IANA name as PostgreSQL knows it too; offsets such as +02:00 are none, because they know no summer. */
+export function cleanTimeZone(value: string | null | undefined, field: string | string[] = 'timeZone'): string | null | undefined {
+  const zone = cleanOptionalText(value, { field, max: 60 })
+  if (typeof zone !== 'string') return zone
+  try {
+    if (/^[A-Za-z]/.test(zone)) return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone
+  } catch {
+    // falls through to the one sentence
+  }
+  throw new InvalidInput('timeZone must be an IANA time zone such as Europe/Berlin', {}, [field].flat())
 }
 
 function cleanTraits(value: unknown): JsonObject {

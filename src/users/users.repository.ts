@@ -89,7 +89,8 @@ export class UsersRepository {
 }
 
 function conditionsOf({ country, city, locale, gender, email, anonymous, createdFrom, createdTo, search }: UserFilter) {
-  const conditions: string[] = []
+  // Records that were merged into another are no users of their own.
+  const conditions: string[] = ['"mergedIntoId" IS NULL']
   const values: unknown[] = []
   const add = (value: unknown, condition: (parameter: string) => string) => {
     if (value !== null && value !== undefined) conditions.push(condition(`$${values.push(value)}`))

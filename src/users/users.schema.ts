@@ -58,6 +58,9 @@ export class UserType extends NodeType {
   @Field(() => String, { nullable: true, description: 'BCP 47 language tag' })
   locale!: string | null
 
+  @Field(() => String, { nullable: true, description: "IANA time zone; the account's unless given" })
+  timeZone!: string | null
+
   @Field(() => Int, { description: 'Grows by one with every change; send it as expectedVersion' })
   version!: number
 
@@ -174,6 +177,9 @@ export class UserUpsertInput {
 
   @Field(() => String, { nullable: true, description: 'BCP 47 language tag' })
   locale?: string | null
+
+  @Field(() => String, { nullable: true, description: 'IANA time zone such as Europe/Berlin' })
+  timeZone?: string | null
 
   @Field(() => JSONScalar, { nullable: true, description: 'Whatever else is known, at most 16 kB; replaces the traits stored before' })
   traits?: unknown

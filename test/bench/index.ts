@@ -5,6 +5,7 @@ import type { Benchmark, Row } from './bench.js'
 import { bulkImport } from './bulk-import.js'
 import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
+import { segmentsBenchmark } from './segments.js'
 import { serving } from './serving.js'
 import { boosting, ftrl, kMeansBenchmark } from './tabular.js'
 import { track } from './track.js'
@@ -19,6 +20,7 @@ export const benchmarks: readonly Benchmark[] = [
   kMeansBenchmark,
   recommendTraining,
   recommendGrowth,
+  segmentsBenchmark,
 ]
 
 const FILE = 'docs/benchmarks.md'

@@ -10,3 +10,5 @@ export function fitValue({ customers, fallbackValue = 0 }: { customers: Customer
 export function valueAll({ artifact, customers, horizon }: { artifact: Uint8Array; customers: Customers; horizon: number }) {
   return loadLifetime(artifact).expected(customers, horizon)
 }
+
+export { algorithms, expectAll, fitAll, fitAndEvaluate } from './estimators.js'

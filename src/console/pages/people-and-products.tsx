@@ -22,7 +22,7 @@ export function Users() {
           rows={users.rows}
           keyOf={row => row.id}
           columns={[
-            { title: words.externalId, cell: row => row.externalId },
+            { title: words.externalId, cell: row => <a href={`#/users/${encodeURIComponent(row.externalId)}`}>{row.externalId}</a> },
             { title: words.city, cell: row => row.city ?? '' },
             { title: words.country, cell: row => row.country ?? '' },
             { title: words.gender, cell: row => row.gender ?? '' },

@@ -1,0 +1,195 @@
+import type { Algorithm, Learned } from '../algorithm.js'
+import { parameter } from '../algorithm.js'
+import { pack, unpack } from '../artifact.js'
+import { type ClusterName, clusterNames, type FeatureWords, PROFILE_WORDS } from '../cluster/naming.js'
+import { scaled } from '../cluster/scaling.js'
+import { type ClusterModel, fitClusters, loadClusters } from '../cluster/segmentation.js'
+import { CATEGORY, type People, sharesOf, tableOf, VIEWS, type View } from './people.js'
+
+/** A group of people who are alike. */
+export interface Group {
+  key: string
+  en: string
+  zh: string
+  share: number
+  /** What sets it apart: feature, its centre in the group and among all, and the difference in standard deviations. */
+  traits: { feature: string; z: number; centre: number; population: number }[]
+}
+
+/** Learned groups of people. */
+export interface Grouper extends Learned {
+  readonly view: View
+  readonly categories: readonly string[]
+  readonly features: readonly string[]
+  readonly groups: readonly Group[]
+  readonly silhouette: number
+  readonly stability: number
+  /** Group of each person, an index into `groups`. */
+  assign(people: People): Int32Array
+  /** Mean distance of each group's present members from its centre of old, in standard deviations, weighted by members. */
+  drift(people: People): number
+}
+
+export type GroupingAlgorithm = Algorithm<People, Grouper>
+
+const FORMAT = 'groups/1'
+
+/** Everybody is one group: the baseline. */
+export const everybody: GroupingAlgorithm = {
+  name: 'everybody',
+  defaults: {},
+  fit: ({ categories, features }) => oneGroup(categories, features),
+  load: artifact => {
+    const { meta } = unpack('everybody/1', artifact)
+    return oneGroup(meta.categories as string[], meta.features as string[])
+  },
+}
+
+/**
+ * k-means over each view (tastes, behaviour, both); the view and the number of groups are those of the largest silhouette × stability under bootstrap, so
+ * that people are divided by what divides them best.
+ */
+export const kMeansGroups: GroupingAlgorithm = {
+  name: 'k-means',
+  defaults: { from: 2, to: 8, starts: 3, bootstraps: 3 },
+  fit: (people, params, random) => {
+    const number = (name: string) => parameter(params, kMeansGroups.defaults, name)
+    const shares = sharesOf(people)
+    const options = { from: number('from'), to: number('to'), starts: number('starts'), bootstraps: number('bootstraps') }
+    const views = VIEWS.filter(view => (view === 'behaviour' ? people.features.length : people.categories.length) > 0)
+    const tried = views.map(view => {
+      const { table, features } = tableOf(view, people, shares)
+      const model = fitClusters(table, features, options, random.fork(view))
+      const candidate = model.candidates.find(({ k }) => k === model.k)
+      return { view, model, merit: Math.max(0, candidate?.silhouette ?? 0) * Math.max(0, candidate?.stability ?? 0) }
+    })
+    const best = tried.reduce((most, each) => (each.merit > most.merit ? each : most))
+    return grouperOf(best.model, best.view, people, shares)
+  },
+  load: artifact => {
+    const { meta, arrays } = unpack(FORMAT, artifact)
+    const { view, categories, features, shares } = meta as { view: View; categories: string[]; features: string[]; shares: number[] }
+    return grouperOf(loadClusters(arrays.clusters as Uint8Array), view, { categories, features }, shares)
+  },
+}
+
+function grouperOf(
+  model: ClusterModel,
+  view: View,
+  { categories, features }: Pick<People, 'categories' | 'features'>,
+  shares: readonly number[],
+): Grouper {
+  const candidate = model.candidates.find(({ k }) => k === model.k)
+  const names = withoutDislikes(clusterNames(model, wordsOf(categories)))
+  const population = model.features.map((_, column) =>
+    names.reduce((sum, __, cluster) => sum + model.shares[cluster] * model.centreOf(cluster)[column], 0),
+  )
+  const groups = names.map(({ en, zh, traits }, cluster): Group => {
+    const centre = model.centreOf(cluster)
+    return {
+      key: `c${cluster + 1}`,
+      en,
+      zh,
+      share: model.shares[cluster],
+      traits: traits.map(({ feature, z }) => {
+        const column = model.features.indexOf(feature)
+        // Tastes were learned as roots of shares; people read shares.
+        const shown = (value: number) => (feature.startsWith(CATEGORY) ? value * value : value)
+        return { feature: feature.replace(CATEGORY, ''), z, centre: shown(centre[column]), population: shown(population[column]) }
+      }),
+    }
+  })
+  const assign = (people: People) => model.assign(tableOf(view, people, shares).table)
+  return {
+    view,
+    categories,
+    features,
+    groups,
+    silhouette: candidate?.silhouette ?? Number.NaN,
+    stability: candidate?.stability ?? Number.NaN,
+    assign,
+    drift: people => driftOf(model, tableOf(view, people, shares).table, assign(people)),
+    save: () => pack(FORMAT, { meta: { view, categories, features, shares }, arrays: { clusters: model.save() } }),
+  }
+}
+
+/** Whoever loves something is named by that, and not by what everybody else loves; where two would be named alike, nothing is left out. */
+function withoutDislikes(names: readonly ClusterName[]): ClusterName[] {
+  const short = names.map(name => {
+    const isLoved = ({ feature, z }: ClusterName['traits'][number]) => feature.startsWith(CATEGORY) && z > 0
+    if (!name.traits.some(isLoved)) return name
+    const traits = name.traits.filter(trait => !trait.feature.startsWith(CATEGORY) || isLoved(trait))
+    const keep = name.traits.map(trait => traits.includes(trait))
+    const part = (text: string, separator: string) => {
+      const parts = text.split(separator)
+      return parts.length === keep.length ? parts.filter((_, at) => keep[at]).join(separator) : text
+    }
+    return { ...name, en: capital(part(name.en, ', ')), zh: part(name.zh, '、') }
+  })
+  return short.map((name, at) => (short.some((other, place) => place !== at && other.en === name.en) ? names[at] : name))
+}
+
+function capital(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`
+}
+
+function driftOf(
+  { scaling, centres, k }: ClusterModel,
+  { rows, columnCount, values }: { rows: number; columnCount: number; values: Float32Array },
+  labels: Int32Array,
+): number {
+  const sums = new Float64Array(k * columnCount)
+  const counts = new Float64Array(k)
+  for (let row = 0; row < rows; row++) {
+    counts[labels[row]]++
+    for (let column = 0; column < columnCount; column++)
+      sums[labels[row] * columnCount + column] += scaled(scaling, column, values[row * columnCount + column])
+  }
+  let drift = 0
+  for (let cluster = 0; cluster < k; cluster++) {
+    if (counts[cluster] === 0) continue
+    let squares = 0
+    for (let column = 0; column < columnCount; column++)
+      squares += (sums[cluster * columnCount + column] / counts[cluster] - centres[cluster * columnCount + column]) ** 2
+    drift += (counts[cluster] / Math.max(1, rows)) * Math.sqrt(squares)
+  }
+  return drift
+}
+
+function oneGroup(categories: readonly string[], features: readonly string[]): Grouper {
+  return {
+    view: 'both',
+    categories,
+    features,
+    groups: [{ key: 'c1', en: 'Everybody', zh: '所有人', share: 1, traits: [] }],
+    silhouette: 0,
+    stability: 1,
+    assign: ({ rows }) => new Int32Array(rows),
+    drift: () => 0,
+    save: () => pack('everybody/1', { meta: { categories, features }, arrays: {} }),
+  }
+}
+
+const FEATURE_WORDS: Readonly<Record<string, FeatureWords>> = {
+  recencyDays: PROFILE_WORDS.recency,
+  orderDays: PROFILE_WORDS.frequency,
+  monetary: PROFILE_WORDS.monetary,
+  tenureDays: PROFILE_WORDS.tenure,
+  priceLevel: PROFILE_WORDS.priceLevel,
+  discountShare: PROFILE_WORDS.discountShare,
+  returnRate: PROFILE_WORDS.returnRate,
+  activeDays90: PROFILE_WORDS.sessions,
+  orderGapDays: PROFILE_WORDS.interPurchaseDays,
+  averageOrderValue: { en: { high: 'large orders', low: 'small orders' }, zh: { high: '客单价高', low: '客单价低' } },
+  silentDays: { en: { high: 'gone silent', low: 'seen lately' }, zh: { high: '沉默已久', low: '近期到访' } },
+  eveningShare: { en: { high: 'shops in the evening', low: 'shops by day' }, zh: { high: '晚间购物', low: '白天购物' } },
+  mobileShare: { en: { high: 'on the phone', low: 'on the computer' }, zh: { high: '手机购物', low: '电脑购物' } },
+}
+
+function wordsOf(categories: readonly string[]): Record<string, FeatureWords> {
+  const tastes = categories.map(name => {
+    const words: FeatureWords = { en: { high: `loves ${name}`, low: `little ${name}` }, zh: { high: `喜欢${name}`, low: `少看${name}` } }
+    return [CATEGORY + name, words] as const
+  })
+  return { ...FEATURE_WORDS, ...Object.fromEntries(tastes) }
+}

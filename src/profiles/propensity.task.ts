@@ -1,0 +1,109 @@
+import type { Params } from '../algorithms/algorithm.js'
+import { baseRate } from '../algorithms/ctr/base-rate.js'
+import { boostedTrees } from '../algorithms/ctr/boosted-trees.js'
+import type { Classifier, ClassifierAlgorithm } from '../algorithms/ctr/classifier.js'
+import type { Examples, Fields } from '../algorithms/ctr/examples.js'
+import { logisticL2 } from '../algorithms/ctr/logistic-l2.js'
+import { fnv1a } from '../algorithms/math/random.js'
+import type { Task } from '../registry/task.js'
+import { FEATURE_NAMES } from './features.js'
+import type { ProfileHistory } from './history.js'
+
+/** Models see the features of profiles as numbers, in their order. */
+export const FIELDS: Fields = { numbers: FEATURE_NAMES, words: [] }
+/** How far the predictions look ahead. */
+export const HORIZON_DAYS = 30
+/** Training looks back from so many moments, each a horizon before the next. */
+const CUTS = 3
+/** Who was silent longer than this had left before; learning from them would teach nothing but silence. */
+const GONE_DAYS = 180
+const SILENT = FEATURE_NAMES.indexOf('silentDays')
+const DAY_MS = 86_400_000
+
+const ALGORITHMS: readonly ClassifierAlgorithm[] = [
+  baseRate,
+  withParams(logisticL2, { calibration: 'platt' }),
+  withParams(boostedTrees, {
+    calibration: 'platt',
+    trees: 150,
+    rate: 0.03,
+    depth: 3,
+    leaves: 6,
+    minimumHessian: 20,
+    columnShare: 0.3,
+    codes: 64,
+  }),
+]
+
+const OUTCOMES = {
+  /** Not seen again within the horizon. */
+  CHURN: (later: { events: number }) => later.events === 0,
+  /** Orders within the horizon. */
+  PURCHASE: (later: { orders: number }) => later.orders > 0,
+} as const
+
+/**
+ * What people will do within 30 days, learned from what they did: the features as they were at moments of the past (by the same statement that serves), and
+ * what followed. Moments count back from the newest event, so that a shop that brings an old log can learn from it.
+ */
+export function propensityTask(name: keyof typeof OUTCOMES, history: ProfileHistory): Task<Examples, Classifier> {
+  return {
+    name,
+    family: 'ctr',
+    algorithms: ALGORITHMS,
+    primary: { metric: 'auc', higherIsBetter: true },
+    minimumRows: 200,
+    load: async now => {
+      const { from, to } = await history.span(now)
+      const columns = { numbers: [] as Float32Array[], labels: [] as number[], times: [] as number[] }
+      for (let step = CUTS; step >= 1 && from && to; step--) {
+        const cut = new Date(to.getTime() - step * HORIZON_DAYS * DAY_MS)
+        if (cut.getTime() - from.getTime() < HORIZON_DAYS * DAY_MS) continue
+        const rows = (await history.at(cut, HORIZON_DAYS)).filter(({ features }) => features[SILENT] <= GONE_DAYS)
+        // Within a moment rows come in an order of chance, so that a part of them is a fair sample.
+        for (const { user, features, later } of rows.sort((a, b) => place(a.user) - place(b.user))) {
+          columns.numbers.push(Float32Array.from(features))
+          columns.labels.push(Number(OUTCOMES[name](later)))
+          columns.times.push(cut.getTime() + place(user) / 1_000)
+        }
+      }
+      const rows = columns.labels.length
+      const data: Examples = {
+        fields: FIELDS,
+        rows,
+        numbers: flat(columns.numbers),
+        words: new Uint32Array(0),
+        labels: Uint8Array.from(columns.labels),
+        times: Float64Array.from(columns.times),
+      }
+      // There are no items to name; the one number tells how many rows the model rests on.
+      return { data, rows: oneClassOnly(data) ? 0 : rows, from, to, keys: Int32Array.of(rows) }
+    },
+  }
+}
+
+/** Rows of profiles as the models read them. */
+export function examplesOf(features: readonly (readonly number[])[]): Examples {
+  return { fields: FIELDS, rows: features.length, numbers: flat(features), words: new Uint32Array(0), labels: new Uint8Array(0) }
+}
+
+/** Where everybody does the same there is nothing to tell apart; the base rate says all. */
+function oneClassOnly({ labels }: Examples): boolean {
+  return labels.every(label => label === labels[0])
+}
+
+function flat(rows: readonly ArrayLike<number>[]): Float32Array {
+  const numbers = new Float32Array(rows.length * FIELDS.numbers.length)
+  rows.forEach((row, index) => {
+    numbers.set(row, index * FIELDS.numbers.length)
+  })
+  return numbers
+}
+
+function place(user: number): number {
+  return fnv1a(String(user)) % 1_000_000
+}
+
+function withParams(algorithm: ClassifierAlgorithm, params: Params): ClassifierAlgorithm {
+  return { ...algorithm, defaults: { ...algorithm.defaults, ...params } }
+}

@@ -1,0 +1,82 @@
+import { Arg, Args, Authorized, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql'
+import { requireScope, Scope } from '../graphql/auth.js'
+import { PageArgs } from '../graphql/connection.js'
+import type { Context } from '../graphql/context.js'
+import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
+import { decodeId } from '../graphql/node-id.js'
+import { payload } from '../graphql/payload.js'
+import { JSONScalar } from '../graphql/scalars.js'
+import { UserConnection } from '../users/users.schema.js'
+import {
+  MembersArgs,
+  SegmentConnection,
+  SegmentCreateInput,
+  SegmentPayload,
+  SegmentPreviewType,
+  SegmentRuleInput,
+  SegmentType,
+  SegmentUpdateInput,
+} from './segments.schema.js'
+import type { SegmentsService } from './segments.service.js'
+
+@Resolver(() => SegmentType)
+export class SegmentsResolver {
+  constructor(
+    private readonly segments: SegmentsService,
+    private readonly idempotency: IdempotencyStore,
+  ) {}
+
+  @Authorized(Scope.SEGMENTS_READ)
+  @Query(() => SegmentConnection, { name: 'segments', description: 'Segments, newest first. Scope: segments:read.' })
+  list(@Args(() => PageArgs) args: PageArgs) {
+    return this.segments.page(args)
+  }
+
+  @Authorized(Scope.SEGMENTS_READ)
+  @Query(() => SegmentType, { nullable: true, description: 'One segment; null when there is none. Scope: segments:read.' })
+  segment(@Arg('id', () => ID) id: string) {
+    return this.segments.find(decodeId('Segment', id))
+  }
+
+  @Authorized(Scope.SEGMENTS_READ)
+  @Query(() => SegmentPreviewType, { description: 'Who would match a rule, before it is saved. Scope: segments:read and users:read.' })
+  segmentPreview(
+    @Arg('rule', () => SegmentRuleInput, { nullable: true }) rule: SegmentRuleInput | null,
+    @Arg('ruleJson', () => JSONScalar, { nullable: true }) ruleJson: unknown,
+    @Ctx() { viewer }: Context,
+  ) {
+    requireScope(viewer, Scope.USERS_READ)
+    return this.segments.preview({ rule, ruleJson })
+  }
+
+  @Authorized(Scope.SEGMENTS_READ)
+  @Query(() => JSONScalar, { description: 'Every clause of the rule: true or false, with the value that was seen. Scope: segments:read.' })
+  segmentExplainMembership(@Arg('segmentId', () => ID) segmentId: string, @Arg('userId', () => ID) userId: string) {
+    return this.segments.explain(segmentId, userId)
+  }
+
+  @Authorized(Scope.SEGMENTS_WRITE)
+  @Mutation(() => SegmentPayload, { description: 'Creates a segment; its members are found in the background. Scope: segments:write.' })
+  segmentCreate(@Arg('input', () => SegmentCreateInput) input: SegmentCreateInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.segments.preview(input) }))
+    const caller = requireScope(viewer, Scope.SEGMENTS_WRITE)
+    return idempotent(this.idempotency, caller, 'segmentCreate', input, async () => ({
+      segment: await this.segments.create(caller, input),
+    }))
+  }
+
+  @Authorized(Scope.SEGMENTS_WRITE)
+  @Mutation(() => SegmentPayload, {
+    description: 'Changes a segment; its members stay readable while the new rule is evaluated. Scope: segments:write.',
+  })
+  segmentUpdate(@Arg('input', () => SegmentUpdateInput) input: SegmentUpdateInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.segments.preview(input, input.segmentId) }))
+    return idempotent(this.idempotency, viewer, 'segmentUpdate', input, async () => ({ segment: await this.segments.update(input) }))
+  }
+
+  @FieldResolver(() => UserConnection, { description: 'Scope: users:read.' })
+  members(@Root() segment: SegmentType, @Args(() => MembersArgs) args: MembersArgs, @Ctx() { viewer }: Context) {
+    requireScope(viewer, Scope.USERS_READ)
+    return this.segments.members(segment.key, args)
+  }
+}

@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { encodeId } from '../../../src/graphql/node-id.js'
+import { startTestApp, type TestApp } from '../../support/app.js'
+
+let house: TestApp
+beforeAll(async () => {
+  house = await startTestApp()
+}, 60_000)
+afterAll(() => house.close())
+
+const DAY = 86_400_000
+
+async function idOf(externalId: string): Promise<number> {
+  const [row] = await house.app.database.sql<{ id: number }>('SELECT id FROM "User" WHERE "externalId" = $1', [externalId])
+  return row.id
+}
+
+async function eventsOf(externalId: string): Promise<string[]> {
+  const rows = await house.app.database.sql<{ messageId: string }>(
+    'SELECT e."messageId" FROM "Event" e JOIN "User" u ON u.id = e."userId" WHERE u."externalId" = $1 ORDER BY 1',
+    [externalId],
+  )
+  return rows.map(row => row.messageId)
+}
+
+async function track(...events: Record<string, unknown>[]) {
+  const outcome = await house.app.events.track(events)
+  expect(outcome.rejected).toBe(0)
+}
+
+async function mutate(query: string, input: object) {
+  const { data, errors } = await house.as('admin').run(query, { i: input })
+  expect(errors).toBeUndefined()
+  return Object.values(data as Record<string, never>)[0] as {
+    user: { id: string; externalId: string } | null
+    userErrors: { code: string; message: string }[]
+  }
+}
+const UNMERGE = 'mutation($i: UserUnmergeInput!) { userUnmerge(input: $i) { user { id externalId } userErrors { code field message } } }'
+const MERGE = 'mutation($i: UserMergeInput!) { userMerge(input: $i) { user { id externalId } userErrors { code field message } } }'
+
+test('identify joins what the visitor did before to the person, and undoing it puts all of it back', async () => {
+  const { app } = house
+  await track(
+    { messageId: 'a1', anonymousId: 'cookie-1', type: 'VIEW', productId: 'p1', timestamp: Date.now() - 2 * DAY },
+    { messageId: 'a2', anonymousId: 'cookie-1', type: 'ADD_TO_CART', productId: 'p1', timestamp: Date.now() - DAY },
+    { messageId: 'k1', userId: 'kim', type: 'VIEW', productId: 'p2', timestamp: Date.now() - DAY },
+  )
+  const [visitor, kim] = [await idOf('anonymous:cookie-1'), await idOf('kim')]
+  await app.users.upsert({
+    externalId: 'anonymous:cookie-1',
+    city: 'Bonn',
+    consents: [{ purpose: 'ADS', granted: false, at: new Date(Date.now() - DAY) }],
+  })
+  const carts = await app.segments.create({ name: 'test' }, { name: 'Carts', ruleJson: { did: { type: 'ADD_TO_CART', atLeast: 1 } } })
+  await app.profiles.refreshOvertaken()
+  await app.segments.evaluateDue()
+  const members = async () => (await app.segments.members(carts.key, { first: 10 })).nodes.map(user => user.externalId)
+  expect(await members()).toEqual(['anonymous:cookie-1'])
+
+  await app.events.identify({ externalId: 'kim', email: 'kim@example.com' }, 'cookie-1')
+  expect(await eventsOf('kim')).toEqual(['a1', 'a2', 'k1'])
+  expect(await eventsOf('anonymous:cookie-1')).toEqual([])
+  await track({ messageId: 'a3', anonymousId: 'cookie-1', type: 'VIEW', productId: 'p1' })
+  expect(await eventsOf('kim')).toContain('a3')
+  const follow = async () => {
+    await app.profiles.refreshOvertaken({ gone: async ids => void (await app.segments.follow(ids, 'unknown')) })
+    await app.segments.followWaiting()
+  }
+  await follow()
+  expect(await members()).toEqual(['kim'])
+  expect((await app.profiles.byIds([visitor, kim])).size).toBe(1)
+  expect((await app.users.byExternalId('kim'))?.city).toBe('Bonn')
+  expect(await app.database.sql('SELECT granted FROM "Consent" WHERE "userId" = $1', [kim])).toEqual([{ granted: false }])
+  const { data } = await house
+    .as('admin')
+    .run(
+      '{ user(externalId: "kim") { merges { id evidence undoneAt from { externalId } into { externalId } } } users { nodes { externalId } } }',
+    )
+  expect(data).toMatchObject({
+    user: { merges: [{ evidence: 'identify', undoneAt: null, from: { externalId: 'anonymous:cookie-1' }, into: { externalId: 'kim' } }] },
+    users: { nodes: [{ externalId: 'kim' }] },
+  })
+
+  expect(await mutate(UNMERGE, { userId: encodeId('User', visitor) })).toMatchObject({
+    user: { externalId: 'anonymous:cookie-1' },
+    userErrors: [],
+  })
+  expect(await eventsOf('anonymous:cookie-1')).toEqual(['a1', 'a2'])
+  expect(await eventsOf('kim')).toEqual(['a3', 'k1'])
+  await follow()
+  expect(await members()).toEqual(['anonymous:cookie-1'])
+  expect((await app.segments.find(carts.key))?.size).toBe(1)
+  // The stay goes on as if it had never been interrupted.
+  expect(
+    await app.database.sql('SELECT 1 FROM "SegmentMember" WHERE "segmentId" = $1 AND "userId" = $2', [carts.key, visitor]),
+  ).toHaveLength(1)
+  expect((await app.users.byExternalId('kim'))?.city).toBeNull()
+  expect(await app.database.sql('SELECT granted FROM "Consent" WHERE "userId" = $1', [kim])).toEqual([])
+  expect((await mutate(UNMERGE, { userId: encodeId('User', visitor) })).userErrors).toMatchObject([{ code: 'NOT_FOUND' }])
+})
+
+test('two known persons are never merged; a device that changes hands takes only its future along', async () => {
+  await track(
+    { messageId: 'x1', userId: 'xaver', type: 'VIEW' },
+    { messageId: 'y1', userId: 'yara', type: 'VIEW' },
+    { messageId: 'd1', anonymousId: 'tablet', type: 'VIEW' },
+  )
+  await expect(house.app.events.alias('xaver', 'yara')).rejects.toThrow('known person')
+  await house.app.events.identify({ externalId: 'xaver' }, 'tablet')
+  await house.app.events.identify({ externalId: 'yara' }, 'tablet')
+  await track({ messageId: 'd2', anonymousId: 'tablet', type: 'VIEW' })
+  expect([await eventsOf('xaver'), await eventsOf('yara')]).toEqual([
+    ['d1', 'x1'],
+    ['d2', 'y1'],
+  ])
+  const [xaver, yara] = [encodeId('User', await idOf('xaver')), encodeId('User', await idOf('yara'))]
+  expect((await mutate(MERGE, { fromUserId: xaver, intoUserId: yara })).userErrors).toMatchObject([{ code: 'POLICY_BLOCKED' }])
+  expect((await mutate(MERGE, { fromUserId: xaver, intoUserId: xaver })).userErrors).toMatchObject([{ code: 'POLICY_BLOCKED' }])
+  expect((await mutate(MERGE, { fromUserId: 'nonsense', intoUserId: yara })).userErrors).toMatchObject([{ code: 'INVALID' }])
+})
+
+test('a visitor whose e-mail differs is somebody else', async () => {
+  await track({ messageId: 'm1', anonymousId: 'mail', type: 'VIEW' })
+  await house.app.users.upsert({ externalId: 'anonymous:mail', email: 'one@example.com' })
+  await house.app.users.upsert({ externalId: 'zoe', email: 'two@example.com' })
+  await expect(house.app.events.alias('mail', 'zoe')).rejects.toThrow('their email differs')
+  expect(await eventsOf('anonymous:mail')).toEqual(['m1'])
+})
+
+test('merges are undone in the opposite order, each once', async () => {
+  const { app } = house
+  await track(
+    { messageId: 'c1', anonymousId: 'chain-1', type: 'VIEW' },
+    { messageId: 'c2', anonymousId: 'chain-2', type: 'VIEW' },
+    { messageId: 'c3', userId: 'carl', type: 'VIEW' },
+  )
+  const [one, two, carl] = [await idOf('anonymous:chain-1'), await idOf('anonymous:chain-2'), await idOf('carl')]
+  const merge = async (from: number, into: number) =>
+    mutate(MERGE, { fromUserId: encodeId('User', from), intoUserId: encodeId('User', into), evidence: 'call center' })
+  await merge(one, two)
+  await merge(two, carl)
+  expect(await eventsOf('carl')).toEqual(['c1', 'c2', 'c3'])
+  await track({ messageId: 'c4', anonymousId: 'chain-1', type: 'VIEW' })
+  expect(await eventsOf('carl')).toContain('c4')
+  const first = (await app.identity.mergesOf({ loader: (_: string, create: () => unknown) => create() } as never, one)).at(-1)
+  const undo = (mergeId: string) => mutate(UNMERGE, { mergeId: encodeId('IdentityMerge', mergeId) })
+  expect((await undo(first?.id as string)).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
+  expect((await mutate(UNMERGE, { userId: encodeId('User', two) })).userErrors).toEqual([])
+  expect([await eventsOf('anonymous:chain-2'), await eventsOf('carl')]).toEqual([
+    ['c1', 'c2'],
+    ['c3', 'c4'],
+  ])
+  expect((await undo(first?.id as string)).userErrors).toEqual([])
+  expect([await eventsOf('anonymous:chain-1'), await eventsOf('anonymous:chain-2')]).toEqual([['c1'], ['c2']])
+  expect((await undo(first?.id as string)).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
+})
+
+test('events that were on their way to a merged record follow it', async () => {
+  await track({ messageId: 's1', anonymousId: 'stray', type: 'VIEW' }, { messageId: 's2', userId: 'sam', type: 'VIEW' })
+  const visitor = await idOf('anonymous:stray')
+  await house.app.events.identify({ externalId: 'sam' }, 'stray')
+  await house.app.database.sql(`INSERT INTO "Event" ("messageId", "userId", type, "occurredAt") VALUES ('s3', $1, 'VIEW', now())`, [
+    visitor,
+  ])
+  expect(await house.app.identity.gatherStrays()).toBe(1)
+  expect(await eventsOf('sam')).toEqual(['s1', 's2', 's3'])
+  await mutate(UNMERGE, { userId: encodeId('User', visitor) })
+  expect(await eventsOf('anonymous:stray')).toEqual(['s1', 's3'])
+})
