@@ -1,9 +1,13 @@
 import type { JobDefinition } from '../src/platform/jobs.js'
 import { refreshBaselines } from './baselines.js'
+import { expireReservations } from './expire-reservations.js'
 import { housekeeping } from './housekeeping.js'
 import { importFile } from './import.js'
+import { paceCampaigns } from './pace-campaigns.js'
 import { ageProfiles, refreshProfiles, scoreProfileRange, scoreProfiles } from './profiles.js'
+import { refreshWinCurves } from './refresh-win-curves.js'
 import { evaluateSegmentShard, evaluateSegments } from './segments.js'
+import { simulateBids } from './simulate-bids.js'
 import { trainModels } from './train.js'
 
 /** Every job there is. A new one is one file and its name here. */
@@ -18,4 +22,8 @@ export const jobDefinitions = [
   scoreProfileRange,
   evaluateSegments,
   evaluateSegmentShard,
+  paceCampaigns,
+  expireReservations,
+  refreshWinCurves,
+  simulateBids,
 ] as unknown as readonly JobDefinition<never>[]

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { App } from '../src/app.js'
 import { cut, defineJob } from '../src/platform/jobs.js'
+import { reportStage } from '../src/platform/stages.js'
 
 /** Makes the profiles anew that events or facts have overtaken, and brings the segments of those users in line. */
 export const refreshProfiles = defineJob<App, Record<string, never>>({
@@ -8,10 +9,12 @@ export const refreshProfiles = defineJob<App, Record<string, never>>({
   lane: 'quick',
   payload: z.object({}) as never,
   trigger: [{ on: 'events.ingested' }, { cron: '* * * * *' }],
-  run: async ({ profiles, segments }, _, context) => {
+  run: async ({ profiles, segments, database }, _, context) => {
     const refreshed = await profiles.refreshOvertaken({ ...context, gone: async ids => void (await segments.follow(ids, 'unknown')) })
     const followed = await segments.followWaiting(context)
-    return `Refreshed ${refreshed} profiles, looked at the segments of ${followed} users`
+    const reason = `Refreshed ${refreshed} profiles, looked at the segments of ${followed} users`
+    await reportStage(database, { stage: 'profiles', state: 'ok', reason, rowsIn: refreshed, rowsOut: followed })
+    return reason
   },
 })
 

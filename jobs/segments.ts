@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { App } from '../src/app.js'
 import { cut, defineJob } from '../src/platform/jobs.js'
+import { reportStage } from '../src/platform/stages.js'
 
 const shard = z.object({
   segmentId: z.string().max(100),
@@ -16,18 +17,22 @@ export const evaluateSegments = defineJob<App, Record<string, never>>({
   lane: 'quick',
   payload: z.object({}) as never,
   trigger: [{ on: 'segment.changed' }, { cron: '*/10 * * * *' }],
-  run: async ({ segments }, _, context) => {
+  run: async ({ segments, database }, _, context) => {
     const shards = await segments.dueShards()
     if (shards.length > 0) return cut(shards.map(payload => ({ job: 'evaluate-segment-shard', payload })))
-    return `Evaluated ${await segments.evaluateDue(context)} segments`
+    const evaluated = await segments.evaluateDue(context)
+    await reportStage(database, await segments.stage())
+    return `Evaluated ${evaluated} segments`
   },
   partsMayFail: true,
-  merge: async ({ segments }, _, parts) => {
+  merge: async ({ segments, database }, _, parts) => {
     const outcomes = parts.map(({ payload, state, error }) => ({
       shard: payload as z.infer<typeof shard>,
       error: state === 'COMPLETED' ? null : (error ?? state),
     }))
-    return `Evaluated ${await segments.settleShards(outcomes)} segments in ${parts.length} shards`
+    const evaluated = await segments.settleShards(outcomes)
+    await reportStage(database, await segments.stage())
+    return `Evaluated ${evaluated} segments in ${parts.length} shards`
   },
 })
 

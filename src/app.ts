@@ -9,8 +9,25 @@ import { HealthResolver } from './admin/health.resolver.js'
 import { HealthService } from './admin/health.service.js'
 import { JobsResolver } from './admin/job.resolver.js'
 import { JobsService } from './admin/job.service.js'
+import { SimulationResolver } from './admin/simulation.resolver.js'
 import { TokenVerifier } from './admin/token-verifier.js'
 import { TrainingResolver } from './admin/training.resolver.js'
+import { AdEvents } from './bidding/ad-events.js'
+import { AdLogRepository } from './bidding/ad-log.repository.js'
+import { BidDoor } from './bidding/bid-door.js'
+import { BiddingRepository } from './bidding/bidding.repository.js'
+import { AuctionOutcomeResolver, BiddingResolver } from './bidding/bidding.resolver.js'
+import { BiddingService } from './bidding/bidding.service.js'
+import { clickTask } from './bidding/click.task.js'
+import { MarketService } from './bidding/market.service.js'
+import { OnlineLearning } from './bidding/online-learning.js'
+import { openrtbDoor } from './bidding/openrtb.js'
+import { Predictor } from './bidding/predictor.js'
+import { Snapshots } from './bidding/snapshot.js'
+import { CampaignsRepository } from './campaigns/campaigns.repository.js'
+import { AdGroupResolver, AdResolver, CampaignsResolver } from './campaigns/campaigns.resolver.js'
+import { CampaignsService } from './campaigns/campaigns.service.js'
+import { AccountCalendar } from './campaigns/time-zone.js'
 import { CatalogueRepository } from './catalogue/catalogue.repository.js'
 import { CatalogueResolver } from './catalogue/catalogue.resolver.js'
 import { CatalogueService } from './catalogue/catalogue.service.js'
@@ -80,6 +97,9 @@ export interface AppOptions {
 
 export type App = Awaited<ReturnType<typeof createApp>>
 
+/** An ad market moves: a click model that is older is stale. */
+const MODEL_STALE_MS = 8 * 86_400_000
+
 /** The classes that make the schema, in no particular order. */
 export const resolverClasses = [
   NodeResolver,
@@ -99,8 +119,14 @@ export const resolverClasses = [
   DecisionResolver,
   JobsResolver,
   TrainingResolver,
+  SimulationResolver,
   HealthResolver,
   ApiKeyResolver,
+  CampaignsResolver,
+  AdGroupResolver,
+  AdResolver,
+  BiddingResolver,
+  AuctionOutcomeResolver,
 ]
 
 /** Everything that a process of Bellwether is made of. `close` ends it in the opposite order. */
@@ -127,9 +153,16 @@ export async function createApp({ config, databaseUrl, log, role, root = process
 
   const profilesRepository = new ProfilesRepository(database, config)
   const history = new ProfileHistory(profilesRepository, () => profiles.refreshOvertaken())
+  const calendar = new AccountCalendar(config.timeZone)
+  const adLog = new AdLogRepository(database)
 
   const tasks = new Map<string, Task<never>>(
-    [recommendationTask(recommendationsRepository), ...profileTasks(history)].map(task => [task.name, task as unknown as Task<never>]),
+    [
+      recommendationTask(recommendationsRepository),
+      ...profileTasks(history),
+      clickTask('CTR', adLog, calendar, config.seed),
+      clickTask('CVR', adLog, calendar, config.seed),
+    ].map(task => [task.name, task as unknown as Task<never>]),
   )
   const models = new ModelRepository(database)
   const modelsService = new ModelsService(models, signals)
@@ -144,6 +177,45 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const profileScores = new ProfileScoreService(profileModels, decisions)
   const clusters = new ClustersService(profileModels, profilesRepository, { history, pool, database })
   const segments = new SegmentsService(new SegmentsRepository(database, config.timeZone), users, profiles, signals)
+  const biddingRepository = new BiddingRepository(database)
+  const market = new MarketService({
+    repository: biddingRepository,
+    campaigns: () => campaigns,
+    pool,
+    seed: config.seed,
+    currency: config.currency,
+  })
+  const campaigns: CampaignsService = new CampaignsService({
+    campaigns: new CampaignsRepository(database),
+    catalogue,
+    signals,
+    calendar,
+    currency: config.currency,
+    expect: (campaign, strategy) => market.expect(campaign, strategy),
+    isModelStale: async now => {
+      const [live] = (await modelsService.page({ first: 1, task: 'CTR', status: 'LIVE' })).nodes
+      return !live || now.getTime() - live.trainedAt.getTime() > MODEL_STALE_MS
+    },
+  })
+
+  const snapshots = new Snapshots({ repository: biddingRepository, campaigns, signals, log })
+  const onlineLearning = new OnlineLearning({
+    models: liveModels,
+    log: adLog,
+    calendar,
+    taughtUntil: async modelId => (await models.get(modelId))?.dataTo ?? null,
+    logger: log,
+  })
+  const bidding = new BiddingService({
+    repository: biddingRepository,
+    snapshots,
+    predictor: new Predictor(liveModels),
+    decisions,
+    calendar,
+    metrics,
+  })
+
+  const adEvents = new AdEvents({ log: adLog, bidding, logger: log })
 
   const apiKeys = new ApiKeysService(new ApiKeyRepository(database), signals, log)
   const tokens = config.oidcIssuer
@@ -171,6 +243,10 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     Job: async (key, { viewer }) => requireScope(viewer, Scope.JOBS_READ) && jobsService.get(key),
     Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
     Segment: (key, context) => segments.node(key, context),
+    Campaign: (key, context) => campaigns.node(key, context),
+    BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
+    AdGroup: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAdGroup(key),
+    Ad: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAd(key),
     Decision: async (key, { viewer }) => {
       requireScope(viewer, Scope.DECISIONS_READ)
       const row = await decisions.find(key)
@@ -195,8 +271,14 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new DecisionResolver(decisions),
     new JobsResolver(jobsService),
     new TrainingResolver(trainer, jobs, idempotency),
+    new SimulationResolver(input => market.check(input), jobs, idempotency),
     new HealthResolver(health),
     new ApiKeyResolver(apiKeys, idempotency),
+    new CampaignsResolver(campaigns, idempotency),
+    new AdGroupResolver(campaigns),
+    new AdResolver(catalogue),
+    new BiddingResolver(new BidDoor(bidding, config.currency), campaigns, idempotency),
+    new AuctionOutcomeResolver(campaigns),
   ]
 
   return {
@@ -226,9 +308,15 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     profiles,
     clusters,
     segments,
+    campaigns,
+    bidding,
+    snapshots,
+    market,
+    onlineLearning,
     apiKeys,
     health,
     createServer: () => {
+      onlineLearning.start()
       const limiter = createRateLimiter(config.rateLimitPerMinute, redis)
       const counted = limitedBy(limiter, authenticator)
       return createServer({
@@ -238,8 +326,16 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         resolvers,
         authenticator,
         limiter,
-        doors: [segmentApi(events, counted), importDoor(imports, counted)],
+        doors: [
+          segmentApi(events, counted, (messages, receivedAt) => adEvents.take(messages, receivedAt)),
+          importDoor(imports, counted),
+          openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),
+        ],
         readiness: () => health.readiness(),
+        observe: async () => {
+          await health.stages()
+          metrics.jobs(await jobStore.tally())
+        },
         consoleFolder: join(root, 'dist/console'),
       })
     },
@@ -247,6 +343,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
       liveModels.stop()
       authenticator.close()
       catalogue.close()
+      snapshots.stop()
+      onlineLearning.stop()
       await apiKeys.close()
       await queues.close()
       await pool.close()

@@ -70,7 +70,7 @@ const variables = {
     key: 'timeZone',
     parse: z.string().refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin'),
     default: 'UTC',
-    about: 'time zone of the account, and of users without one of their own',
+    about: 'time zone of the account, whose midnight ends the day of a daily budget, and of users without one of their own',
   },
   BELLWETHER_SEED: { key: 'seed', parse: count(0, 2 ** 31 - 1), default: '20251124', about: 'seed of the demo shop and of training' },
   BELLWETHER_LOG_LEVEL: {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from './platform/errors.js'
@@ -11,6 +11,7 @@ interface Holder {
 }
 
 const TAKEOVER_MS = 15_000
+const LOCK_LEFT_AFTER_MS = 1_000
 
 /**
  * Claims `home` for this process. A claim left by a dead process is void; a process whose launcher was killed is asked to leave.
@@ -18,8 +19,16 @@ const TAKEOVER_MS = 15_000
  */
 export async function holdHome(home: string, log: Log): Promise<{ release(): Promise<void> }> {
   const file = join(home, 'bellwether.pid')
-  const holder = readHolder(file)
-  if (holder && holder.pid !== process.pid && isBellwether(holder.pid)) {
+  const claim = JSON.stringify({ pid: process.pid, launchers: launchers() } satisfies Holder)
+  for (;;) {
+    const holder = await alone(`${file}.lock`, () => {
+      const found = readHolder(file)
+      if (found && found.pid !== process.pid && isBellwether(found.pid)) return found
+      writeFileSync(`${file}.part`, claim)
+      renameSync(`${file}.part`, file)
+      return undefined
+    })
+    if (!holder) break
     if (holder.launchers.every(isAlive))
       throw new Unavailable(
         `Bellwether already runs in ${home} (process ${holder.pid}); stop it, or set BELLWETHER_HOME and PORT for a second one`,
@@ -27,12 +36,30 @@ export async function holdHome(home: string, log: Log): Promise<{ release(): Pro
     log.warn('a process that lost its launcher is stopped', { pid: holder.pid })
     await stop(holder.pid)
   }
-  writeFileSync(`${file}.part`, JSON.stringify({ pid: process.pid, launchers: launchers() } satisfies Holder))
-  renameSync(`${file}.part`, file)
   return {
     release: async () => {
       if (readHolder(file)?.pid === process.pid) rmSync(file, { force: true })
     },
+  }
+}
+
+/** Looking and claiming are one step, also for two that start at the same moment. The step takes no time, so a lock that stays was left by a killed process. */
+async function alone<T>(lock: string, work: () => T): Promise<T> {
+  const deadline = Date.now() + LOCK_LEFT_AFTER_MS
+  for (;;) {
+    try {
+      mkdirSync(lock)
+      break
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      if (Date.now() > deadline) rmSync(lock, { recursive: true, force: true })
+      else await sleep(10)
+    }
+  }
+  try {
+    return work()
+  } finally {
+    rmSync(lock, { recursive: true, force: true })
   }
 }
 

@@ -28,12 +28,15 @@ async function run(role: Role, lifecycle: Lifecycle) {
   const config = readConfig(process.env)
   const log = createLog(config.logLevel, role)
   lifecycle.onSignals(log)
-  const databaseUrl = config.databaseUrl ?? (await embeddedDatabase(config, role, log, lifecycle))
+  const database = config.databaseUrl ?? embeddedDatabase(config, role, log, lifecycle)
+  const roles = import('./roles.js') // while the database starts
+  roles.catch(() => {})
+  const databaseUrl = await database
   if (config.databaseUrl) await checkDatabase(config.databaseUrl)
   if (config.redisUrl) await checkRedis(config.redisUrl)
   const migrations = await migrate(databaseUrl, process.cwd())
   if (migrations.length > 0) log.info('migrations applied', { migrations })
-  const start = await import('./roles.js')
+  const start = await roles
   if (role === 'worker') return start.runWorker({ config, databaseUrl, log, lifecycle })
   const server = await start.runServer({ config, databaseUrl, log, lifecycle, startedAt })
   if (role === 'all') {
@@ -48,7 +51,11 @@ async function embeddedDatabase(config: Config, role: Role, log: Log, lifecycle:
   mkdirSync(config.home, { recursive: true })
   const held = role === 'worker' ? false : await holdHome(config.home, log)
   if (held) lifecycle.onClose('home', held.release)
-  const postgres = await startEmbeddedPostgres({ home: config.home, log })
+  const onLost = (error: Error) => {
+    process.stderr.write(`\n${sentenceOf(error)}\n`)
+    void lifecycle.close().then(() => process.exit(1))
+  }
+  const postgres = await startEmbeddedPostgres({ home: config.home, log, ...(held ? { onLost } : {}) })
   if (postgres.adopted) log.info('took over the database server that was left running')
   if (held) lifecycle.onClose('database server', postgres.stop)
   return postgres.url

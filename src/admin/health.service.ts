@@ -16,10 +16,15 @@ interface HealthParts {
 const CHECK_TIMEOUT_MS = 3_000
 /** A worker reports every 15 s. */
 const WORKER_GONE_AFTER_MS = 60_000
+const WORKER_STARTS_WITHIN_MS = 30_000
 
 /** Nothing is ever silently off: live checks of the parts, and the last report of every stage. */
 export class HealthService {
-  constructor(private readonly parts: HealthParts) {}
+  private readonly since: number
+
+  constructor(private readonly parts: HealthParts) {
+    this.since = this.now().getTime()
+  }
 
   async stages(): Promise<StageHealth[]> {
     const live = await Promise.all(Object.entries(this.parts.checks).map(([stage, check]) => this.check(stage, check)))
@@ -53,9 +58,15 @@ export class HealthService {
       row => row.stage.startsWith('worker:') && this.now().getTime() - row.updatedAt.getTime() < WORKER_GONE_AFTER_MS,
     )
     const newest = reported.filter(row => row.stage.startsWith('worker:')).sort((a, b) => b.updatedAt.getTime() - a.updatedAt.getTime())[0]
-    const state = alive.length > 0 ? 'ok' : 'failed'
+    // Beside a server that has just started a worker may be starting, too.
+    const isEarly = this.now().getTime() - this.since < WORKER_STARTS_WITHIN_MS
+    const state = alive.length > 0 ? 'ok' : isEarly ? 'waiting' : 'failed'
     const reason =
-      alive.length > 0 ? `${alive.length} running` : 'No worker runs, so nothing is trained or imported; start one with npm run worker'
+      alive.length > 0
+        ? `${alive.length} running`
+        : isEarly
+          ? 'No worker has reported yet; npm start brings its own, npm run worker starts one'
+          : 'No worker runs, so nothing is trained or imported; start one with npm run worker'
     return [{ stage: 'workers', state, reason, lastSuccessAt: newest?.updatedAt ?? null, rowsIn: null, rowsOut: null }]
   }
 

@@ -1,5 +1,7 @@
 // npm run evaluate -- <protocol> [--data FOLDER] [--target COLUMN] [--json] [--methods a,b]: measures models by a protocol of docs/benchmarks.md.
 import { parseArgs } from 'node:util'
+import { abstention } from './protocols/abstention.js'
+import { aspects } from './protocols/aspects.js'
 import { bidding } from './protocols/bidding.js'
 import { avazu, criteo } from './protocols/clicks.js'
 import { rating, topN } from './protocols/folder.js'
@@ -12,6 +14,7 @@ import { adult, ctr, onlineShoppers, propensity } from './protocols/propensity.j
 import { type MethodResult, type Protocol, ProtocolError } from './protocols/protocol.js'
 import { lcqmc, stackFaq } from './protocols/retrieval.js'
 import { sentimentEn, sentimentZh } from './protocols/sentiment.js'
+import { intent, retrieval, sentiment } from './protocols/text-folder.js'
 import { cdnow, clv } from './protocols/value.js'
 
 /** Every protocol there is. A new one is one file and its name here. */
@@ -37,6 +40,11 @@ const protocols: readonly Protocol[] = [
   stackFaq,
   lcqmc,
   opinion,
+  aspects,
+  abstention,
+  sentiment,
+  intent,
+  retrieval,
 ]
 
 try {

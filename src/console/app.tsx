@@ -1,6 +1,7 @@
 import { type FormEvent, useEffect, useState } from 'react'
 import { ApiError, keepKey, run, storedKey } from './api.js'
 import { HealthDocument } from './generated/documents.js'
+import { Campaign, Campaigns } from './pages/campaigns.js'
 import { Decisions } from './pages/decisions.js'
 import { Jobs } from './pages/jobs.js'
 import { Model, Models } from './pages/models.js'
@@ -12,7 +13,18 @@ import { Segment, Segments } from './pages/segments.js'
 import { useWords, WordsContext } from './parts.js'
 import { dictionaries, type Language, type Words } from './words.js'
 
-const PAGES = ['overview', 'models', 'recommendations', 'users', 'segments', 'clusters', 'products', 'jobs', 'decisions'] as const
+const PAGES = [
+  'overview',
+  'models',
+  'recommendations',
+  'campaigns',
+  'users',
+  'segments',
+  'clusters',
+  'products',
+  'jobs',
+  'decisions',
+] as const
 type Page = (typeof PAGES)[number]
 
 export function App() {
@@ -138,6 +150,7 @@ function Content({ page, rest }: { page: Page; rest: string }) {
   if (page === 'users') return rest ? <UserProfile key={rest} externalId={rest} /> : <Users />
   if (page === 'segments') return rest ? <Segment key={rest} id={rest} /> : <Segments />
   if (page === 'clusters') return <Clusters />
+  if (page === 'campaigns') return rest ? <Campaign key={rest} id={rest} /> : <Campaigns />
   if (page === 'products') return <Products />
   if (page === 'jobs') return <Jobs />
   if (page === 'decisions') return <Decisions key={rest} id={rest} />

@@ -98,8 +98,8 @@ export function Table<Row>({
           {rows.map((row, index) => (
             <tr key={keyOf(row, index)} className={onRow ? 'link' : undefined} onClick={onRow && (() => onRow(row))}>
               {columns.map(column => (
-                <td key={column.title} className={column.isNumber ? 'number' : undefined}>
-                  {column.cell(row)}
+                <td key={column.title} data-title={column.title} className={column.isNumber ? 'number' : undefined}>
+                  <div>{column.cell(row)}</div>
                 </td>
               ))}
             </tr>

@@ -37,6 +37,7 @@ const ANNOUNCE_EVERY_MS = 1_000
 export class EventsService {
   private announced = 0
   private unannounced = 0
+  private trailing?: NodeJS.Timeout
 
   constructor(
     private readonly events: EventsRepository,
@@ -180,7 +181,15 @@ export class EventsService {
   private async announce(accepted: number): Promise<void> {
     this.unannounced += accepted
     const time = this.now().getTime()
-    if (this.unannounced === 0 || time - this.announced < ANNOUNCE_EVERY_MS) return
+    if (this.unannounced === 0) return
+    if (time - this.announced < ANNOUNCE_EVERY_MS) {
+      // The last events of a burst are announced too, when its second is over.
+      this.trailing ??= setTimeout(() => {
+        this.trailing = undefined
+        void this.announce(0)
+      }, ANNOUNCE_EVERY_MS).unref()
+      return
+    }
     const count = this.unannounced
     this.announced = time
     this.unannounced = 0

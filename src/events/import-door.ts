@@ -5,6 +5,9 @@ import { InvalidInput } from '../platform/errors.js'
 import type { ImportOptions } from './import.repository.js'
 import { type ImportService, kindNamed } from './import.service.js'
 
+/** How long a refused upload is read on, unkept. */
+const REFUSED_GRACE_MS = 5_000
+
 const FORMATS: Record<string, 'ndjson' | 'csv'> = {
   'application/x-ndjson': 'ndjson',
   'application/ndjson': 'ndjson',
@@ -104,6 +107,18 @@ function mappingOf(text: string): Record<string, string> {
 
 /** The body, to its end: one that breaks off is an error and not a shorter file. */
 async function* whole({ raw, body }: FastifyRequest): AsyncGenerator<Buffer> {
-  for await (const chunk of body as AsyncIterable<Buffer>) yield chunk
-  if (!raw.complete) throw new InvalidInput('The upload broke off; nothing of it was kept', {}, ['body'])
+  try {
+    yield* (body as Readable).iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+    if (!raw.complete) throw new InvalidInput('The upload broke off; nothing of it was kept', {}, ['body'])
+  } finally {
+    if (!raw.complete) discardRest(raw)
+  }
+}
+
+/** A client hears why its upload was refused only while its bytes are taken; one that goes on sending is cut off, since it would hold the server's close. */
+function discardRest(raw: FastifyRequest['raw']) {
+  raw.resume()
+  setTimeout(() => {
+    if (!raw.complete) raw.socket?.destroy()
+  }, REFUSED_GRACE_MS).unref()
 }

@@ -225,6 +225,11 @@ const reviews: ImportKind = {
   ],
 }
 
+/** Columns that a mapping names "context.<name>" become the context of the impression. */
+const CONTEXT = 'context.'
+/** iPinYou writes times as yyyyMMddHHmmssSSS. */
+const COMPACT_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{3})$/
+
 const adLog: ImportKind = {
   needs: [['adId']],
   columns: [
@@ -233,32 +238,63 @@ const adLog: ImportKind = {
     ['owner', 'text'],
     ['at', 'timestamptz'],
     ['clicked', 'bool'],
+    ['clickedAt', 'timestamptz'],
     ['converted', 'bool'],
+    ['convertedAt', 'timestamptz'],
     ['cost', 'bigint'],
+    ['value', 'bigint'],
     ['context', 'jsonb'],
   ],
   cells: (record, { now, fileId, line }) => {
     const ad = optionalId(record.adId, 'adId')
     if (ad === null) throw new RowFault('adId', 'adId is needed')
-    const at = isAbsent(record.timestamp) ? now : timeOf(record.timestamp, now)
+    const time = (name: string) => (isAbsent(record[name]) ? null : timeOf(expanded(record[name]), now, name))
+    const at = time('timestamp') ?? now
+    const [clickedAt, convertedAt] = [time('clickedAt'), time('convertedAt')]
+    const converted = flag(record.converted, 'converted') || convertedAt !== null
+    const perThousand = microsOf(record.costCpm, 'costCpm')
     return [
       optionalId(record.messageId, 'messageId') ?? `import:${fileId}:${line}`,
       ad,
       optionalId(record.userId, 'userId'),
       at,
-      flag(record.clicked, 'clicked'),
-      flag(record.converted, 'converted'),
-      microsOf(record.cost, 'cost') ?? 0n,
-      propertiesOf(record.context, 'context') ?? '{}',
+      flag(record.clicked, 'clicked') || clickedAt !== null || converted,
+      clickedAt,
+      converted,
+      convertedAt,
+      microsOf(record.cost, 'cost') ?? (perThousand === null ? 0n : perThousand / 1000n),
+      microsOf(record.conversionValue, 'conversionValue') ?? 0n,
+      propertiesOf({ ...contextOf(record.context), ...namedContext(record) }, 'context') ?? '{}',
     ]
   },
   refusals: () => `SELECT s.line, 'adId names no ad' AS reason FROM staged s LEFT JOIN "Ad" a ON a."externalId" = s.ad WHERE a.id IS NULL`,
   merge: () => [
     STUB_USERS('s.owner'),
-    `INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, converted, "costMicros", context)
-     SELECT s.message, a.id, u.id, s.at, s.clicked, s.converted, s.cost, s.context FROM staged s JOIN "Ad" a ON a."externalId" = s.ad LEFT JOIN "User" u ON u."externalId" = s.owner
-     ON CONFLICT ("messageId") DO NOTHING`,
+    // The same impression again brings what was not known before: a click or a conversion that came late.
+    `INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt", converted, "convertedAt", "costMicros", "conversionValueMicros", context)
+       SELECT DISTINCT ON (s.message) s.message, a.id, u.id, s.at, s.clicked, s."clickedAt", s.converted, s."convertedAt", s.cost, s.value, s.context
+       FROM staged s JOIN "Ad" a ON a."externalId" = s.ad LEFT JOIN "User" u ON u."externalId" = s.owner ORDER BY s.message, s.line DESC
+       ON CONFLICT ("messageId") DO UPDATE SET clicked = "AdLogEntry".clicked OR EXCLUDED.clicked, "clickedAt" = LEAST("AdLogEntry"."clickedAt", EXCLUDED."clickedAt"),
+         converted = "AdLogEntry".converted OR EXCLUDED.converted, "convertedAt" = LEAST("AdLogEntry"."convertedAt", EXCLUDED."convertedAt"),
+         "costMicros" = GREATEST("AdLogEntry"."costMicros", EXCLUDED."costMicros"), "conversionValueMicros" = GREATEST("AdLogEntry"."conversionValueMicros", EXCLUDED."conversionValueMicros")
+       WHERE "AdLogEntry"."decisionId" IS NULL AND (EXCLUDED.clicked AND NOT "AdLogEntry".clicked OR EXCLUDED.converted AND NOT "AdLogEntry".converted
+         OR EXCLUDED."costMicros" > "AdLogEntry"."costMicros" OR EXCLUDED."conversionValueMicros" > "AdLogEntry"."conversionValueMicros")`,
   ],
+}
+
+function expanded(value: unknown): unknown {
+  const [, year, month, day, hour, minute, second, fraction] = COMPACT_TIME.exec(String(value)) ?? []
+  return year ? `${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction}Z` : value
+}
+
+function contextOf(value: unknown): Record<string, unknown> {
+  const text = propertiesOf(value, 'context')
+  return text === null ? {} : JSON.parse(text)
+}
+
+function namedContext(record: ImportRecord): Record<string, unknown> {
+  const named = Object.entries(record).filter(([name, value]) => name.startsWith(CONTEXT) && !isAbsent(value))
+  return Object.fromEntries(named.map(([name, value]) => [name.slice(CONTEXT.length), value]))
 }
 
 export const IMPORT_KINDS: Readonly<Record<string, ImportKind>> = { users, products, events, reviews, 'ad-log': adLog }

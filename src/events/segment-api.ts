@@ -25,7 +25,13 @@ type MessageType = (typeof TYPES)[number]
  * Basic authentication. 200 {"success": true} means that everything is committed. When a message is faulty, the answer is 400 and names its
  * place; the other messages of the batch are stored.
  */
-export function segmentApi(events: EventsService, authenticator: Authenticator, now: () => Date = () => new Date()) {
+export function segmentApi(
+  events: EventsService,
+  authenticator: Authenticator,
+  /** Others who want to know what came in, once it is stored. */
+  onMessages: (messages: readonly SegmentMessage[], receivedAt: Date) => Promise<void> = async () => {},
+  now: () => Date = () => new Date(),
+) {
   return (server: FastifyInstance) => {
     server.removeAllContentTypeParsers()
     server.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (request, body, done) => {
@@ -86,6 +92,10 @@ export function segmentApi(events: EventsService, authenticator: Authenticator, 
     for (const { index, status, error } of outcome.results)
       if (status === 'REJECTED') await attempt(good[index].index, () => Promise.reject(new InvalidInput(error as string)))
     for (const [index, message] of messages.entries()) await attempt(index, () => review(message, receivedAt))
+    await onMessages(
+      messages.filter((_, index) => !faults.has(index)),
+      receivedAt,
+    )
     if (faults.size === 0) return reply.send({ success: true })
     const all = [...faults.values()].sort((a, b) => a.index - b.index)
     const [{ error, field, index }] = all

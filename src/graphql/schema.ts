@@ -18,6 +18,8 @@ export function createSchema(resolverClasses: readonly ClassType[]): GraphQLSche
     container: { get: (type, { context }: { context: Context }) => context.resolver(type as ClassType) as never },
     authChecker: hasScope,
     validate: false,
+    // Apollo checks the schema when it starts; type-graphql would run a whole introspection at every start to the same end.
+    skipCheck: true,
     // Every subscription brings its own source; type-graphql only wants to know that there is one.
     pubSub: { publish: () => {}, subscribe: unused },
   })

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
+  closeSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -38,6 +39,8 @@ export interface EmbeddedPostgresOptions {
   /** Further `-c name=value` settings. */
   settings?: Record<string, string>
   database?: string
+  /** With it, a server that ends by itself is started again; called when that fails, too. */
+  onLost?(error: Error): void
 }
 
 const DATABASE_USER = 'bellwether'
@@ -65,6 +68,7 @@ export async function startEmbeddedPostgres({
   log,
   settings = {},
   database = 'bellwether',
+  onLost,
 }: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   mkdirSync(home, { recursive: true })
   const account = serverAccount()
@@ -73,39 +77,141 @@ export async function startEmbeddedPostgres({
   const password = secretOf(home)
   await initialise(binaries, dataDir, password, account, log)
   const connect = (port: number) => `postgresql://${DATABASE_USER}:${password}@127.0.0.1:${port}/`
-  const stop = (pid: number) => stopServer(pid, dataDir)
-
-  const running = readPidFile(dataDir)
-  if (running && isPostgres(running.pid, dataDir)) {
-    if (await answersWithin(connect(running.port), 10_000, () => isPostgres(running.pid, dataDir))) {
-      await ensureDatabase(connect(running.port), database)
-      return { url: connect(running.port) + database, adopted: true, stop: () => stop(running.pid) }
-    }
-    log.warn('stopped a database server that did not answer', { pid: running.pid })
-    await stop(running.pid)
+  const launch = (port: number) => launchServer({ postgres: binaries.postgres, dataDir, home, settings, account, url: connect(port), port })
+  const left = await adoptable(dataDir, connect, log)
+  let running = left ?? (await launch(await freePort()))
+  await ensureDatabase(connect(running.port), database)
+  const keeper = onLost && keepRunning(running, { relaunch: () => launch(running.port), onLost, log })
+  return {
+    url: connect(running.port) + database,
+    adopted: left !== undefined,
+    stop: async () => {
+      running = (await keeper?.()) ?? running
+      await stopServer(running.pid, dataDir)
+    },
   }
-  rmSync(join(dataDir, 'postmaster.pid'), { force: true })
+}
 
-  const port = await freePort()
+interface RunningServer {
+  pid: number
+  port: number
+  ended: Promise<unknown>
+}
+
+/** The server that a killed process left running, if it answers; one that does not is stopped. */
+async function adoptable(dataDir: string, connect: (port: number) => string, log: Log): Promise<RunningServer | undefined> {
+  const found = readPidFile(dataDir)
+  if (!found || !isPostgres(found.pid, dataDir)) return undefined
+  const isAlive = () => isPostgres(found.pid, dataDir)
+  if (await answersWithin(connect(found.port), 10_000, isAlive)) return { ...found, ended: goneBy(isAlive) }
+  log.warn('stopped a database server that did not answer', { pid: found.pid })
+  await stopServer(found.pid, dataDir)
+  return undefined
+}
+
+interface Launch {
+  postgres: string
+  dataDir: string
+  home: string
+  settings: Record<string, string>
+  account: Account
+  url: string
+  port: number
+}
+
+/** Starts the server and waits until it answers. Processes of one that was killed may still hold its memory for a moment, so it is tried again. */
+async function launchServer({ postgres, dataDir, home, settings, account, url, port }: Launch): Promise<RunningServer> {
   const logFile = join(home, 'postgres.log')
-  const output = openSync(logFile, 'w', 0o600)
   const flags = Object.entries({ ...SETTINGS, ...settings, port: String(port) }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  // Detached: Ctrl-C reaches this process only, which drains first and stops the database last.
-  const server = spawn(binaries.postgres, ['-D', dataDir, ...flags], {
-    detached: true,
-    stdio: ['ignore', output, output],
-    cwd: dataDir,
-    ...account,
+  const deadline = Date.now() + READY_TIMEOUT_MS
+  for (;;) {
+    dropForeignPidFile(dataDir)
+    const output = openSync(logFile, 'w', 0o600)
+    // Detached: Ctrl-C reaches this process only, which drains first and stops the database last.
+    const server = spawn(postgres, ['-D', dataDir, ...flags], {
+      detached: true,
+      stdio: ['ignore', output, output],
+      cwd: dataDir,
+      ...account,
+    })
+    closeSync(output)
+    server.unref()
+    let isOver = false
+    const ended = new Promise<'ended'>(done => {
+      for (const event of ['exit', 'error'])
+        server.once(event, () => {
+          isOver = true
+          done('ended')
+        })
+    })
+    const outcome = await Promise.race([answersWithin(url, deadline - Date.now(), () => !isOver), ended])
+    if (outcome === true) return { pid: server.pid!, port, ended }
+    const isHeld = outcome === 'ended' && /shared memory block|lock file/.test(lastLines(logFile))
+    if (!isHeld || Date.now() > deadline) throw new Unavailable(`The embedded PostgreSQL did not start: ${lastLines(logFile)}`, { logFile })
+    await sleep(200)
+  }
+}
+
+/**
+ * PostgreSQL itself knows what to do with the pid file of a server that died: it waits for that one's last processes. It cannot tell when the
+ * number has gone to a stranger, or when the file was cut short.
+ */
+function dropForeignPidFile(dataDir: string) {
+  const found = readPidFile(dataDir)
+  if (!found || (isRunning(found.pid) && !isPostgres(found.pid, dataDir))) rmSync(join(dataDir, 'postmaster.pid'), { force: true })
+}
+
+const MOST_RESTARTS = 5
+const RESTARTS_COUNT_FOR_MS = 60_000
+
+interface Keeping {
+  relaunch(): Promise<RunningServer>
+  onLost(error: Error): void
+  log: Log
+}
+
+/** Starts the server again, on its port, whenever it ends by itself. The function returned ends the watch and answers with the server that runs. */
+function keepRunning(first: RunningServer, { relaunch, onLost, log }: Keeping): () => Promise<RunningServer> {
+  let current = first
+  let isStopping = false
+  let restarting = Promise.resolve()
+  const restarts: number[] = []
+  const watch = () =>
+    void current.ended.then(() => {
+      if (!isStopping) restarting = restart()
+    })
+  const restart = async () => {
+    restarts.push(Date.now())
+    const recent = restarts.filter(at => at > Date.now() - RESTARTS_COUNT_FOR_MS).length
+    log.error('the database server ended by itself and is started again', { recent })
+    try {
+      if (recent > MOST_RESTARTS)
+        throw new Unavailable(`The embedded PostgreSQL ended ${recent} times within a minute; postgres.log says why`)
+      current = await relaunch()
+      log.warn('the database server runs again', { pid: current.pid })
+      watch()
+    } catch (error) {
+      if (!isStopping) onLost(error as Error)
+    }
+  }
+  watch()
+  return async () => {
+    isStopping = true
+    await restarting
+    return current
+  }
+}
+
+/** Resolves when `isAlive` no longer holds; for a process that is not a child of this one. */
+function goneBy(isAlive: () => boolean): Promise<void> {
+  return new Promise(done => {
+    const timer = setInterval(() => {
+      if (isAlive()) return
+      clearInterval(timer)
+      done()
+    }, 500)
+    timer.unref()
   })
-  server.unref()
-  const ended = new Promise<'ended'>(done => {
-    server.once('exit', () => done('ended'))
-    server.once('error', () => done('ended'))
-  })
-  const outcome = await Promise.race([answersWithin(connect(port), READY_TIMEOUT_MS), ended])
-  if (outcome !== true) throw new Unavailable(`The embedded PostgreSQL did not start: ${lastLines(logFile)}`, { logFile })
-  await ensureDatabase(connect(port), database)
-  return { url: connect(port) + database, adopted: false, stop: () => stop(server.pid!) }
 }
 
 interface Binaries {
@@ -256,16 +362,21 @@ function readPidFile(dataDir: string): { pid: number; port: number } | undefined
 
 /** Whether `pid` is alive and is a server of this data directory, and not a stranger who got its number. */
 function isPostgres(pid: number, dataDir: string): boolean {
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
-  }
+  if (!isRunning(pid)) return false
   if (process.platform !== 'linux') return true
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(dataDir)
   } catch {
     return false
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

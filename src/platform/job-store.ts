@@ -105,6 +105,15 @@ export class JobStore {
     )
   }
 
+  /** How many jobs there are by name and state, and how long they ran. */
+  async tally(): Promise<{ name: string; state: JobState; count: number; seconds: number }[]> {
+    return this.database.sql(
+      `SELECT name, state, count(*)::float8 AS count,
+         COALESCE(sum(extract(epoch FROM COALESCE("finishedAt", now()) - "startedAt")), 0)::float8 AS seconds
+       FROM "Job" GROUP BY name, state`,
+    )
+  }
+
   async count({ state, parentId }: JobFilter = {}): Promise<number> {
     const [row] = await this.database.sql<{ n: number }>(`SELECT count(*)::int AS n FROM "Job" WHERE ${MATCHES}`, [
       state ?? null,

@@ -6,6 +6,8 @@ export interface Metrics {
   request(operation: string, code: string, seconds: number): void
   http(route: string, status: number, seconds: number): void
   job(name: string, outcome: string, seconds: number): void
+  /** How many there are in the database, of any host; `job` counts those of this process. */
+  jobs(kept: readonly { name: string; state: string; count: number; seconds: number }[]): void
   model(task: string, servedBy: string): void
   stage(stage: string, state: string): void
 }
@@ -41,6 +43,18 @@ export function createMetrics(role: string, withProcess = true): Metrics {
     buckets: [0.01, 0.1, 1, 10, 60, 600],
     registers,
   })
+  const keptJobs = new Gauge({
+    name: 'bellwether_jobs',
+    help: 'Jobs that are kept, by name and state',
+    labelNames: ['name', 'state'],
+    registers,
+  })
+  const jobSeconds = new Gauge({
+    name: 'bellwether_jobs_run_seconds',
+    help: 'How long the jobs that are kept ran, together',
+    labelNames: ['name', 'state'],
+    registers,
+  })
   const models = new Counter({
     name: 'bellwether_model_answers_total',
     help: 'Answers by task and by what served them',
@@ -62,6 +76,14 @@ export function createMetrics(role: string, withProcess = true): Metrics {
     },
     http: (route, status, seconds) => http.observe({ route, status: String(status) }, seconds),
     job: (name, outcome, seconds) => jobs.observe({ name, outcome }, seconds),
+    jobs: kept => {
+      keptJobs.reset()
+      jobSeconds.reset()
+      for (const { name, state, count, seconds } of kept) {
+        keptJobs.set({ name, state }, count)
+        jobSeconds.set({ name, state }, seconds)
+      }
+    },
     model: (task, servedBy) => models.inc({ task, served_by: servedBy }),
     stage: (stage, state) => {
       for (const each of STATES) stages.set({ stage, state: each }, each === state ? 1 : 0)

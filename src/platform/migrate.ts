@@ -54,12 +54,27 @@ async function openEngine(url: string, root: string): Promise<SchemaEngine> {
   const require = createRequire(import.meta.url)
   const glue = require.resolve('@prisma/schema-engine-wasm/schema_engine_bg')
   const module = await import(pathToFileURL(glue).href)
-  const { instance } = await WebAssembly.instantiate(readFileSync(glue.replace(/\.js$/, '.wasm')), { './schema_engine_bg.js': module })
+  const imports = { './schema_engine_bg.js': withoutLateTimers(module) }
+  const { instance } = await WebAssembly.instantiate(readFileSync(glue.replace(/\.js$/, '.wasm')), imports)
   module.__wbg_set_wasm(instance.exports)
   ;(instance.exports.__wbindgen_start as () => void)()
   const schema = schemaFile(join(root, 'prisma/schema.prisma'))
-  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg({ connectionString: url }))
+  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg({ connectionString: url, allowExitOnIdle: true }))
   return module.SchemaEngine.new({ datamodels: [[schema.path, schema.content]] }, () => {}, adapter)
+}
+
+/** The engine guards its lock by a timer of 10 s that it never clears; a command that is done must not wait for that. */
+function withoutLateTimers(glue: Record<string, unknown>): Record<string, never> {
+  const timers = Object.keys(glue).filter(name => name.startsWith('__wbg_setTimeout_'))
+  const patched = timers.map(name => [
+    name,
+    (...args: unknown[]) => {
+      const timer = (glue[name] as (...args: unknown[]) => unknown)(...args)
+      if (timer instanceof Object && 'unref' in timer) (timer as NodeJS.Timeout).unref()
+      return timer
+    },
+  ])
+  return { ...glue, ...Object.fromEntries(patched) } as Record<string, never>
 }
 
 function schemaFile(path: string) {

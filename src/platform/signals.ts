@@ -75,9 +75,15 @@ async function overPostgres(database: Pick<Database, 'url' | 'sql'>, receive: (t
     const next = new pg.Client({ connectionString: database.url, application_name: 'bellwether signals', keepAlive: true })
     next.on('notification', ({ payload }) => payload && receive(payload))
     next.on('error', error => log.warn('the signal connection was lost', { error: error.message }))
+    try {
+      await next.connect()
+      await next.query(`LISTEN ${CHANNEL}`)
+    } catch (error) {
+      await next.end().catch(() => {})
+      throw error
+    }
+    // Only from here on: a connection that never came about must not start a second loop beside the one that tried it.
     next.on('end', () => void reconnect())
-    await next.connect()
-    await next.query(`LISTEN ${CHANNEL}`)
     client = next
   }
   const reconnect = async () => {

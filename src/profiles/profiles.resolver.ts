@@ -96,13 +96,18 @@ export class ProfilesResolver {
   }
 
   @FieldResolver(() => [Affinity], { description: 'What the user likes, strongest first; old events count less' })
-  async categoryAffinities(@Root() { row }: ProfileType, @Arg('first', () => Int, { defaultValue: 10 }) first: number) {
+  async categoryAffinities(
+    @Root() { row }: ProfileType,
+    @Arg('first', () => Int, { nullable: true, defaultValue: 10 }) given: number | null,
+  ) {
+    const first = given ?? 10
     checkFirst(first)
     return affinitiesOf(row.categories, (await this.profiles.currentMeasures()).categoryShares).slice(0, first)
   }
 
   @FieldResolver(() => [Affinity])
-  async brandAffinities(@Root() { row }: ProfileType, @Arg('first', () => Int, { defaultValue: 10 }) first: number) {
+  async brandAffinities(@Root() { row }: ProfileType, @Arg('first', () => Int, { nullable: true, defaultValue: 10 }) given: number | null) {
+    const first = given ?? 10
     checkFirst(first)
     return affinitiesOf(row.brands, (await this.profiles.currentMeasures()).brandShares).slice(0, first)
   }

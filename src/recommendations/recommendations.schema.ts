@@ -13,6 +13,7 @@ export enum RecommendationAlgorithm {
   TRENDING = 'TRENDING',
   REPEAT = 'REPEAT',
   HYBRID = 'HYBRID',
+  RERANK = 'RERANK',
 }
 registerEnumType(RecommendationAlgorithm, { name: 'RecommendationAlgorithm', description: 'AUTO takes the live model' })
 

@@ -370,6 +370,7 @@ function reasonOf({ kind, weight }: Evidence, products: ProductType[]): Reason {
     popularity: 'Popular with everybody of late',
     content: `Like ${titles}`,
     factor: `Goes with ${titles}`,
+    rank: 'Put here by what people took from such lists',
     repeat: 'Bought again and again by this user',
   }
   return { kind, text: texts[kind], weight, products }

@@ -16,6 +16,8 @@ export interface Dropped {
 
 /** An answer that can be asked why. */
 export interface NewDecision {
+  /** A UUID of version 7 that something else is known by already; a new one unless given. */
+  id?: string
   kind: string
   userId: number | null
   modelId: string | null
@@ -48,6 +50,17 @@ interface Detail {
   dropped: NewDecision['dropped']
 }
 
+/** Columns of a decision's row, and their types, for a statement that stores it together with its effect. */
+export const DECISION_COLUMNS = 'id, kind, at, "userId", "modelId", "servedBy", detail, "consentBasis", "inputHash"'
+export const DECISION_TYPES =
+  'id text, kind text, at timestamptz, "userId" int, "modelId" text, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text'
+
+/** A decision as it is stored. */
+export function decisionRow({ contributions, rules, dropped, input, ...facts }: NewDecision & { id: string }, at: Date): object {
+  const detail: Detail = { features: linesOf(contributions), rules, dropped }
+  return { ...facts, at, detail, inputHash: createHash('sha256').update(JSON.stringify(input)).digest('hex') }
+}
+
 interface Waiting {
   row: object
   done: () => void
@@ -72,12 +85,9 @@ export class Decisions {
   ) {}
 
   /** Resolves with the decision's id when it is stored. Weights are kept to six decimals. */
-  async record({ contributions, rules, dropped, input, ...facts }: NewDecision): Promise<string> {
-    const id = v7()
-    const detail: Detail = { features: linesOf(contributions), rules, dropped }
-    const inputHash = createHash('sha256').update(JSON.stringify(input)).digest('hex')
+  async record({ id = v7(), ...decision }: NewDecision): Promise<string> {
     await new Promise<void>((done, failed) => {
-      this.waiting.push({ row: { ...facts, id, at: this.now(), detail, inputHash }, done, failed })
+      this.waiting.push({ row: decisionRow({ ...decision, id }, this.now()), done, failed })
       if (this.writers === 0) void this.write()
     })
     return id
@@ -114,9 +124,7 @@ export class Decisions {
 
   private async insert(rows: object[]): Promise<void> {
     await this.database.sql(
-      `INSERT INTO "Decision" (id, kind, at, "userId", "modelId", "servedBy", detail, "consentBasis", "inputHash")
-       SELECT id, kind, at, "userId", "modelId", "servedBy", detail, "consentBasis", "inputHash"
-       FROM json_to_recordset($1) AS d(id text, kind text, at timestamptz, "userId" int, "modelId" text, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text)`,
+      `INSERT INTO "Decision" (${DECISION_COLUMNS}) SELECT ${DECISION_COLUMNS} FROM json_to_recordset($1) AS d(${DECISION_TYPES})`,
       [JSON.stringify(rows)],
       'record-decisions',
     )

@@ -22,6 +22,8 @@ export interface LiveModel<Model extends Learned = Learned> {
 
 interface Served {
   live?: LiveModel
+  /** The model that should be live cannot be loaded; the one before it serves on. */
+  isBroken: boolean
   /** Live and approved ones by algorithm. */
   named: Map<string, LiveModel>
   baseline?: LiveModel
@@ -97,10 +99,13 @@ export class LiveModels {
         if (wanted.status === 'LIVE') live = loaded
       }
       const isBroken = !live && servable.some(each => each.task === name && each.status === 'LIVE')
+      if (live && (before?.isBroken || live.modelId !== before?.live?.modelId)) await this.announceLive(task, live)
       const baselineAt = times.get(name)
       const baseline =
-        before?.baseline && before.baselineAt === baselineAt ? before.baseline : ((await this.baselineOf(task)) ?? before?.baseline)
-      this.served.set(name, { live: isBroken ? before?.live : live, named, baseline, baselineAt })
+        baselineAt === undefined || (before?.baseline && before.baselineAt === baselineAt)
+          ? before?.baseline
+          : ((await this.baselineOf(task)) ?? before?.baseline)
+      this.served.set(name, { live: isBroken ? before?.live : live, isBroken, named, baseline, baselineAt })
     }
   }
 
@@ -112,17 +117,7 @@ export class LiveModels {
       const stored = await this.parts.models.artifact(wanted.id)
       if (!stored?.isIntact)
         throw new Error(stored ? 'its bytes do not have the checksum they were stored with' : 'its artifact is missing')
-      const loaded = ready(task, wanted.algorithm, stored.data, { modelId: wanted.id, servedBy: `${wanted.algorithm} v${wanted.version}` })
-      if (wanted.status === 'LIVE') {
-        this.parts.log.info('model taken into service', { task: task.name, servedBy: loaded.servedBy })
-        await reportStage(this.parts.database, {
-          stage: `serve ${task.name}`,
-          state: 'ok',
-          reason: loaded.servedBy,
-          rowsOut: loaded.keys.length,
-        })
-      }
-      return loaded
+      return ready(task, wanted.algorithm, stored.data, { modelId: wanted.id, servedBy: `${wanted.algorithm} v${wanted.version}` })
     } catch (error) {
       this.refused.add(wanted.id)
       const reason = `${wanted.algorithm} v${wanted.version} cannot be loaded: ${messageOf(error)}`
@@ -130,6 +125,11 @@ export class LiveModels {
       if (wanted.status === 'LIVE') await reportStage(this.parts.database, { stage: `serve ${task.name}`, state: 'degraded', reason })
       return undefined
     }
+  }
+
+  private async announceLive(task: Task<never, Learned>, { servedBy, keys }: LiveModel) {
+    this.parts.log.info('model taken into service', { task: task.name, servedBy })
+    await reportStage(this.parts.database, { stage: `serve ${task.name}`, state: 'ok', reason: servedBy, rowsOut: keys.length })
   }
 
   private async baselineOf(task: Task<never, Learned>): Promise<LiveModel | undefined> {

@@ -38,14 +38,12 @@ export class SegmentsResolver {
     return this.segments.find(decodeId('Segment', id))
   }
 
-  @Authorized(Scope.SEGMENTS_READ)
-  @Query(() => SegmentPreviewType, { description: 'Who would match a rule, before it is saved. Scope: segments:read and users:read.' })
+  @Authorized(Scope.SEGMENTS_READ, Scope.USERS_READ)
+  @Query(() => SegmentPreviewType, { description: 'Who would match a rule, before it is saved. Scope: segments:read, users:read.' })
   segmentPreview(
     @Arg('rule', () => SegmentRuleInput, { nullable: true }) rule: SegmentRuleInput | null,
     @Arg('ruleJson', () => JSONScalar, { nullable: true }) ruleJson: unknown,
-    @Ctx() { viewer }: Context,
   ) {
-    requireScope(viewer, Scope.USERS_READ)
     return this.segments.preview({ rule, ruleJson })
   }
 

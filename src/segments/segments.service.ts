@@ -6,6 +6,7 @@ import { intIdOf, timeOf } from '../graphql/cursor.js'
 import { decodeId, decodeIntId, encodeId, tryDecodeId } from '../graphql/node-id.js'
 import { Conflict, InvalidInput, messageOf, NotFound, refuseUnless } from '../platform/errors.js'
 import type { Signals } from '../platform/signals.js'
+import type { Stage } from '../platform/stages.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
 import { cleanVersion } from '../platform/upsert.js'
 import { v7 } from '../platform/uuid.js'
@@ -232,6 +233,15 @@ export class SegmentsService {
     // Segments made of these may wait now.
     if ((await this.due()).length > 0) await this.signals.announce('segment.changed', { segmentId: outcomes[0].shard.segmentId })
     return bySegment.size
+  }
+
+  /** How all segments are, for the pipeline's health. */
+  async stage(): Promise<Stage> {
+    const rows = await this.segments.all()
+    const failed = rows.filter(row => row.status === 'FAILED')
+    const reason = failed.length > 0 ? `${failed[0].name}: ${failed[0].failure}` : `${rows.length} segments`
+    const rowsOut = rows.reduce((sum, { size }) => sum + size, 0)
+    return { stage: 'segments', state: failed.length > 0 ? 'degraded' : 'ok', reason, rowsIn: rows.length, rowsOut }
   }
 
   /** All users, shard by shard, two at a time; what fails is kept as the segment's failure. */

@@ -115,8 +115,22 @@ onRealData(
   'on MovieLens 100K every method reaches the reference',
   async () => {
     const found = new Map<string, Record<string, number>>()
-    for await (const { method, metrics } of ml100k.run({ methods: ['biases', 'user-cf-pearson', 'popularity', 'item-cf', 'user-cf'] }))
-      found.set(method, metrics)
+    const methods = [
+      'biases',
+      'user-cf-pearson',
+      'user-msd',
+      'user-baseline',
+      'item-baseline',
+      'svd',
+      'popularity',
+      'item-cf',
+      'user-cf',
+      'ease',
+      'ials',
+      'rp3beta',
+    ]
+    for await (const { part, method, metrics } of ml100k.run({ methods }))
+      if (part === 'rating' || part === 'top-n') found.set(method, metrics)
     const near = (method: string, metric: string, reference: number, tolerance: number) =>
       expect(Math.abs((found.get(method)?.[metric] ?? 0) - reference)).toBeLessThanOrEqual(tolerance)
     near('biases', 'rmse', 0.9457, 0.003)
@@ -127,6 +141,14 @@ onRealData(
     near('item-cf', 'recallAt10', 0.2091, 0.0021)
     near('user-cf', 'ndcgAt10', 0.419, 0.0042)
     near('user-cf', 'precisionAt10', 0.3477, 0.0035)
+    near('user-msd', 'rmse', 0.9801, 0.003)
+    near('user-baseline', 'rmse', 0.9245, 0.003)
+    near('item-baseline', 'rmse', 0.9204, 0.003)
+    near('svd', 'rmse', 0.9166, 0.003)
+    near('ease', 'ndcgAt10', 0.4474, 0.0045)
+    near('ease', 'recallAt10', 0.2452, 0.0025)
+    near('ials', 'ndcgAt10', 0.4447, 0.0045)
+    near('rp3beta', 'ndcgAt10', 0.4112, 0.0041)
   },
   120_000,
 )

@@ -194,6 +194,53 @@ describe('agrees with the formula, written down naively', () => {
     )
   })
 
+  test.each([
+    { minimumOverlap: 1, shrinkage: 0, significance: 0 },
+    { minimumOverlap: 3, shrinkage: 0, significance: 0 },
+    { minimumOverlap: 1, shrinkage: 4, significance: 0 },
+    { minimumOverlap: 2, shrinkage: 0, significance: 5 },
+  ])('item–item and user–user Pearson with the guards %j', guards => {
+    const guarded = (a: number[], b: number[]) => {
+      const n = a.filter((value, at) => value > 0 && b[at] > 0).length
+      const weight =
+        (n / (n + guards.shrinkage || 1)) * (guards.significance > 0 ? Math.min(n, guards.significance) / guards.significance : 1)
+      return n < guards.minimumOverlap ? 0 : pearson(a, b) * weight
+    }
+    const mean = (rated: number[]) => rated.reduce((sum, value) => sum + value, 0) / rated.length
+    const known = (row: number[]) => row.filter(value => value > 0)
+    fc.assert(
+      fc.property(seeds, seed => {
+        const data = randomRatings(seed)
+        const matrix = matrixOf(data)
+        const column = (item: number) => matrix.map(row => row[item])
+        const [own] = matrix
+        const history = historyOf(own.flatMap((value, item) => (value > 0 ? [[item, value] as const] : [])))
+        const byItems = taught('item-cf', data, { neighbours: 3, ...guards })
+        const byUsers = taught('user-cf', data, { neighbours: 3, ...guards })
+        const centred = (base: number, near: { similarity: number; deviation: number }[]) => {
+          const best = near
+            .filter(({ similarity }) => similarity > 0)
+            .sort((a, b) => b.similarity - a.similarity)
+            .slice(0, 3)
+          const total = best.reduce((sum, { similarity }) => sum + similarity, 0)
+          return base + (total > 0 ? best.reduce((sum, { similarity, deviation }) => sum + similarity * deviation, 0) / total : 0)
+        }
+        for (let item = 0; item < data.itemCount; item++) {
+          if (own[item] > 0 || known(own).length === 0 || known(column(item)).length === 0) continue
+          const items = own.flatMap((value, other) =>
+            value > 0 ? [{ similarity: guarded(column(item), column(other)), deviation: value - mean(known(column(other))) }] : [],
+          )
+          expect(byItems.predict(history, item)).toBeCloseTo(centred(mean(known(column(item))), items), 6)
+          const users = matrix
+            .slice(1)
+            .flatMap(row => (row[item] > 0 ? [{ similarity: guarded(own, row), deviation: row[item] - mean(known(row)) }] : []))
+          expect(byUsers.predict(history, item)).toBeCloseTo(centred(mean(known(own)), users), 6)
+        }
+      }),
+      { numRuns: 25 },
+    )
+  })
+
   test('item–item cosine with its nearest neighbours', () => {
     fc.assert(
       fc.property(seeds, seed => {

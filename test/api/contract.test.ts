@@ -9,15 +9,6 @@ if (!existsSync(FILE)) process.stderr.write(`${FILE} is not there: the check of 
 
 /** What is still to come. A part that builds one of these takes its line away. */
 const STILL_MISSING: readonly string[] = [
-  'EstimateState',
-  'Score',
-  'User.profile',
-  'Profile',
-  'Rfm',
-  'Cluster',
-  'Affinity',
-  'Segment',
-  'SegmentStatus',
   'Audience',
   'AudienceSource',
   'Exclusion',
@@ -57,8 +48,6 @@ const STILL_MISSING: readonly string[] = [
   'ForecastPoint',
   'Backtest',
   'ErasureRequest',
-  'Query.segments',
-  'Query.segmentExplainMembership',
   'Query.audiences',
   'Query.campaign',
   'Query.campaigns',
@@ -72,8 +61,6 @@ const STILL_MISSING: readonly string[] = [
   'Query.privacyExport',
   'Query.erasureRequest',
   'Mutation.reviewSubmit',
-  'Mutation.segmentCreate',
-  'Mutation.segmentUpdate',
   'Mutation.audienceCreate',
   'Mutation.audienceExport',
   'Mutation.campaignCreate',
@@ -92,7 +79,6 @@ const STILL_MISSING: readonly string[] = [
   'Mutation.faqEntryCreate',
   'Mutation.faqEntryApprove',
   'Mutation.faqFeedback',
-  'Mutation.userUnmerge',
   'Mutation.consentSet',
   'Mutation.erasureCreate',
 ]

@@ -2,12 +2,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
+import { bidding, ledger } from './bidding.js'
 import { bulkImport } from './bulk-import.js'
 import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
 import { segmentsBenchmark } from './segments.js'
 import { serving } from './serving.js'
 import { boosting, ftrl, kMeansBenchmark } from './tabular.js'
+import { retrievalSpeed, sentimentSpeed, sentimentTraining } from './text.js'
 import { track } from './track.js'
 
 export const benchmarks: readonly Benchmark[] = [
@@ -20,7 +22,12 @@ export const benchmarks: readonly Benchmark[] = [
   kMeansBenchmark,
   recommendTraining,
   recommendGrowth,
+  sentimentSpeed,
+  sentimentTraining,
+  retrievalSpeed,
   segmentsBenchmark,
+  bidding,
+  ledger,
 ]
 
 const FILE = 'docs/benchmarks.md'

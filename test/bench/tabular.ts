@@ -272,7 +272,7 @@ const ADULT = `
 import sys, time, json, pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier as H
 from sklearn.metrics import roc_auc_score
-a, b = (pd.read_csv(f'{sys.argv[1]}/adult_{n}.csv') for n in ('train', 'test'))
+a, b = (pd.read_csv(f'{sys.argv[1]}/adult_{n}.csv', keep_default_na=False) for n in ('train', 'test'))
 ya, yb = (d.pop('class').str.contains('>50K').astype(int) for d in (a, b))
 cat = [c for c in a if not pd.api.types.is_numeric_dtype(a[c])]
 for c in cat:

@@ -84,6 +84,39 @@ browserTest('a decision is explained', async () => {
   expect(await page.locator('main').innerText()).toMatch(/p\d+/)
 })
 
+browserTest('a job that failed is tried again from the console, and its parts are listed', async () => {
+  const { database } = house.app
+  const job = await house.app.jobs.enqueue('refresh-baselines', {})
+  await database.sql(`UPDATE "Job" SET state = 'FAILED', error = 'the disk was full', parts = 2, "finishedAt" = now() WHERE id = $1`, [
+    job.id,
+  ])
+  for (const part of [0, 1])
+    await database.sql(
+      `INSERT INTO "Job" (id, name, lane, state, "parentId", part, message, "finishedAt")
+       VALUES (gen_random_uuid()::text, 'refresh-baselines', 'heavy', 'COMPLETED', $1, $2::int, 'part ' || $2, now())`,
+      [job.id, part],
+    )
+  await page.goto(`${house.url}/#/overview`)
+  await page.goto(`${house.url}/#/jobs`)
+  const row = page.getByRole('row').filter({ hasText: 'the disk was full' })
+  await row.getByText('2 parts').click()
+  await row.getByText('part 1').waitFor()
+  await row.getByRole('button', { name: 'Try again' }).click()
+  await eventually(async () => (await house.app.jobStore.get(job.id))?.state !== 'FAILED')
+  await page.getByText('the disk was full').waitFor({ state: 'detached' })
+})
+
+browserTest('no page is wider than a narrow screen', async () => {
+  await page.setViewportSize({ width: 360, height: 800 })
+  for (const name of ['overview', 'models', 'recommendations', 'users', 'products', 'jobs', 'decisions']) {
+    await page.goto(`${house.url}/#/${name}`)
+    await page.locator('main h1').waitFor()
+    await page.getByText('Loading …').waitFor({ state: 'detached' })
+    expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0)
+  }
+  await page.setViewportSize({ width: 1280, height: 800 })
+})
+
 browserTest('every page stands without a fault, and nothing is fetched from elsewhere; so does the explorer', async () => {
   for (const name of ['overview', 'models', 'recommendations', 'users', 'products', 'jobs', 'decisions']) {
     await page.goto(`${house.url}/#/${name}`)

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -62,6 +62,53 @@ test('a stale pid file that names a stranger is not believed', async () => {
   stop = server.stop
   expect(await query(server.url, 'SELECT n FROM kept')).toEqual([{ n: 42 }])
 })
+
+test('a server that is killed while it serves is started again on its port, and what was committed is there', async () => {
+  await stop?.()
+  const lost: Error[] = []
+  const server = await startEmbeddedPostgres({
+    home,
+    log: silentLog,
+    settings: { shared_buffers: '16MB' },
+    onLost: error => lost.push(error),
+  })
+  stop = server.stop
+  for (const signal of ['SIGKILL', 'SIGINT'] as const) {
+    // A statement under way in a process of the old server must not outlive it into the new one.
+    const busy = new pg.Client({ connectionString: server.url })
+    busy.on('error', () => {})
+    await busy.connect()
+    const cut = busy.query('SELECT pg_sleep(20)').catch(() => 'cut')
+    const pid = pidOf()
+    process.kill(pid, signal)
+    expect(await cut).toBe('cut')
+    await untilTrue(async () => pidOf() !== pid && (await query(server.url, 'SELECT n FROM kept'))[0].n === 42)
+  }
+  expect(lost).toEqual([])
+  await server.stop()
+  expect(existsSync(pidFile())).toBe(false)
+}, 60_000)
+
+test('a server that cannot be started again says so once', async () => {
+  let tell: (error: Error) => void
+  const lost = new Promise<Error>(done => (tell = done))
+  const server = await startEmbeddedPostgres({ home, log: silentLog, settings: { shared_buffers: '16MB' }, onLost: error => tell(error) })
+  stop = async () => {
+    renameSync(join(home, 'elsewhere'), join(home, 'postgres'))
+    await server.stop()
+  }
+  renameSync(join(home, 'postgres'), join(home, 'elsewhere'))
+  process.kill(Number(readFileSync(join(home, 'elsewhere/postmaster.pid'), 'utf8').split('\n')[0]), 'SIGKILL')
+  expect((await lost).message).toMatch(/^The embedded PostgreSQL did not start: /)
+}, 60_000)
+
+async function untilTrue(claim: () => Promise<boolean>) {
+  while (!(await claim().catch(() => false))) await new Promise(done => setTimeout(done, 50))
+}
+
+function pidOf() {
+  return existsSync(pidFile()) ? Number(readFileSync(pidFile(), 'utf8').split('\n')[0]) : 0
+}
 
 function pidFile() {
   return join(home, 'postgres', 'postmaster.pid')

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -84,6 +84,56 @@ test('killed -9 under load, server and database: what was acknowledged is there,
   for (const from of acknowledged)
     expect((await track(again, keys.ingest, from)).data).toEqual({ eventsTrack: { accepted: 0, duplicates: 20 } })
 }, 90_000)
+
+test('the database killed -9 while it serves is brought back by itself, and so is the worker; jobs go on', async () => {
+  const platform = start()
+  const url = await urlOf(platform)
+  await platform.says(/worker ready/)
+  const { admin, ingest } = keysOf(home)
+  process.kill(postgresPid(home) as number, 'SIGKILL')
+  await platform.says(/the database server runs again/)
+  await until(async () => (await track(url, ingest, 1_000_000)).data !== null)
+  process.kill(childrenOf(platform.process.pid as number)[0], 'SIGKILL')
+  await platform.says(/the worker ended and is started again/)
+  const train = 'mutation { modelTrain(input: { task: RECOMMENDATION }) { job { id } } }'
+  const { modelTrain } = await answer<{ modelTrain: { job: { id: string } } }>(url, admin, train)
+  const look = 'query ($id: ID!) { job(id: $id) { state error } }'
+  const job = async () => (await answer<{ job: { state: string } }>(url, admin, look, modelTrain.job)).job
+  await until(async () => ['COMPLETED', 'FAILED'].includes((await job()).state))
+  expect(await job()).toEqual({ state: 'COMPLETED', error: null })
+}, 120_000)
+
+test('two started at the same moment: one serves, the other one says why not', async () => {
+  const pair = [start(), start()]
+  const codes = await Promise.all(pair.map(one => Promise.race([one.ended, urlOf(one).catch(() => one.ended)])))
+  expect(codes.map(code => (typeof code === 'string' ? 'serves' : code)).sort()).toEqual([1, 'serves'])
+  expect(pair.map(one => one.output()).join()).toMatch(/Bellwether already runs in/)
+}, 60_000)
+
+async function until(claim: () => Promise<boolean>) {
+  while (!(await claim().catch(() => false))) await new Promise(done => setTimeout(done, 100))
+}
+
+async function answer<Data>(url: string, key: string, query: string, variables: object = {}): Promise<Data> {
+  const { data, errors } = (await post(url, key, { query, variables })) as unknown as { data: Data; errors?: unknown }
+  expect(errors).toBeUndefined()
+  return data
+}
+
+/** Processes that `pid` forked and that are Bellwether's own. */
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .filter(name => {
+      try {
+        return new RegExp(`^PPid:\\s*${pid}$`, 'm').test(readFileSync(`/proc/${name}/status`, 'utf8'))
+      } catch {
+        return false
+      }
+    })
+    .filter(name => readFileSync(`/proc/${name}/cmdline`, 'utf8').includes('main.js'))
+    .map(Number)
+}
 
 test('keys.json that was damaged is written anew, and the old keys end', async () => {
   const old = keysOf(home)

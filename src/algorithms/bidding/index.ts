@@ -50,3 +50,6 @@ export function createBidder(strategy: Strategy, settings: StrategySettings, mar
     throw new BadSettings('cpcBidFloorMicros', `The floor ${cpcBidFloorMicros} of the bid is above its ceiling ${cpcBidCeilingMicros}`)
   return strategy.prepare(settings, market, random)
 }
+
+/** For worker threads, which call what the family's index exports. */
+export { simulate } from './simulate.js'

@@ -30,12 +30,10 @@ interface TreeKernels {
   subtract(a: number, b: number, bins: number): void
   split(hist: number, starts: number, columns: number, g: number, h: number, lambda: number, least: number, out: number): void
   partition(
-    codes: number,
-    columns: number,
+    column: number,
     rows: number,
     from: number,
     to: number,
-    column: number,
     bin: number,
     missing: number,
     missingLeft: number,
@@ -107,6 +105,8 @@ class Grower {
   /** First bin of each column, and the end. */
   private readonly starts: Int32Array
   private readonly codes: Uint16Array
+  /** The same, column after column. */
+  private readonly byColumn: Uint16Array
   private readonly labels: Uint8Array
   private readonly order: Int32Array
   private readonly other: Int32Array
@@ -128,6 +128,7 @@ class Grower {
     if (this.starts[columnCount] > MOST_BINS)
       throw new RangeError(`${columnCount} columns of up to ${growth.codes} codes are too many; ${MOST_BINS} codes in all are the limit`)
     this.codes = this.u16(rows * columnCount)
+    this.byColumn = this.u16(rows * columnCount)
     this.fillCodes()
     this.labels = this.arena.u8(padded)
     this.labels.set(table.labels)
@@ -199,19 +200,19 @@ class Grower {
         continue
       }
       const missing = this.own.starts[leaf.column + 1] - 1
+      const column = this.own.chosen[leaf.column]
+      // From bins of the tree's own columns to those of all.
+      const shift = this.starts[column] - this.own.starts[leaf.column]
       const middle = this.kernel.partition(
-        codes,
-        columns,
+        this.byColumn.byteOffset + 2 * column * rows,
         order,
         leaf.from,
         leaf.to,
-        leaf.column,
-        leaf.bin,
-        missing,
+        leaf.bin + shift,
+        missing + shift,
         leaf.missingLeft,
         this.other.byteOffset,
       )
-      const column = this.own.chosen[leaf.column]
       const [left, right] = nodes.split(leaf.node, {
         column,
         cut: this.cuts[column][leaf.bin - this.own.starts[leaf.column]] ?? Number.POSITIVE_INFINITY,
@@ -326,7 +327,11 @@ class Grower {
     const { rows, columnCount, columns } = this.table
     for (let column = 0; column < columnCount; column++) {
       const [cuts, first] = [this.cuts[column], this.starts[column]]
-      for (let at = column; at < rows * columnCount; at += columnCount) this.codes[at] = first + codeOf(cuts, columns[at])
+      for (let row = 0; row < rows; row++) {
+        const code = first + codeOf(cuts, columns[row * columnCount + column])
+        this.codes[row * columnCount + column] = code
+        this.byColumn[column * rows + row] = code
+      }
     }
   }
 }

@@ -15,7 +15,7 @@ const FORMAT = 'logistic-l2/1'
  */
 export const logisticL2 = classifier({
   name: 'logistic-l2',
-  defaults: { cost: 0.05, codes: 32, minimumCount: 2 },
+  defaults: { cost: 0.05, codes: 16, minimumCount: 2 },
   fit: (examples, params) => {
     const number = (name: string) => parameter(params as Params, logisticL2.defaults, name)
     const cuts = quantileCuts(examples, number('codes'))

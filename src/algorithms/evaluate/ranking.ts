@@ -163,7 +163,8 @@ export function gini(counts: Float64Array): number {
 
 const ideal: number[] = [0]
 
-function idealDcg(hits: number): number {
+/** DCG of a list that begins with `hits` relevant items. */
+export function idealDcg(hits: number): number {
   while (ideal.length <= hits) ideal.push(ideal[ideal.length - 1] + 1 / Math.log2(ideal.length + 1))
   return ideal[hits]
 }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
+import { isMainThread } from 'node:worker_threads'
 
 /** A number of the graph: its name, element type and shape; a letter stands for a size that is known when it runs. */
 export interface Value {
@@ -28,23 +29,33 @@ export interface Tensor {
 }
 
 export interface Session {
-  /** Runs at once, on the runtime's own threads; results are new arrays, or those given in `into`. */
-  run(inputs: Readonly<Record<string, Tensor>>, into?: Readonly<Record<string, Tensor>>): Record<string, Tensor['data']>
+  /** Runs at once, on the runtime's own threads; results are new arrays. */
+  run(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor['data']>
 }
 
-interface NativeTensor {
-  data: Tensor['data']
+/**
+ * What the binding takes and gives. The package's own class compares constructors, and refuses arrays of another realm (a test's, say); the binding reads
+ * only these properties.
+ */
+class NativeTensor {
+  readonly location = 'cpu'
+
+  constructor(
+    readonly type: string,
+    readonly data: Tensor['data'],
+    readonly dims: readonly number[],
+  ) {}
 }
+
 interface NativeSession {
+  readonly inputMetadata: readonly { name: string }[]
+  readonly outputMetadata: readonly { name: string }[]
   loadModel(bytes: ArrayBufferLike, offset: number, length: number, options: object): void
   run(feeds: Record<string, NativeTensor>, fetches: Record<string, NativeTensor | null>, options: object): Record<string, NativeTensor>
 }
-interface Native {
-  binding: { InferenceSession: new () => NativeSession }
-  initOrt(): void
-}
-interface Common {
-  Tensor: new (type: string, data: Tensor['data'], shape: readonly number[]) => NativeTensor
+interface Binding {
+  InferenceSession: new () => NativeSession
+  initOrtOnce(logLevel: number, tensor: typeof NativeTensor, isMainThread: boolean): void
 }
 
 const MOST_THREADS = 8
@@ -56,7 +67,9 @@ const OPTIONS = {
   extra: { session: { intra_op: { allow_spinning: '0' } } },
 }
 
-let native: { binding: Native['binding']; Tensor: Common['Tensor'] } | null | undefined
+const ONLY_ERRORS = 3
+
+let native: Binding | null | undefined
 
 /**
  * The native runtime by its synchronous binding: its promise interface would make every `fit` asynchronous and only wraps these same calls.
@@ -66,14 +79,17 @@ function runtime() {
   if (native !== undefined) return native
   try {
     const require = createRequire(import.meta.url)
-    const { binding, initOrt } = require('onnxruntime-node/dist/binding.js') as Native
-    const { Tensor } = require('onnxruntime-common') as Common
-    initOrt()
-    native = { binding, Tensor }
+    const { binding } = require('onnxruntime-node/dist/binding.js') as { binding: Binding }
+    binding.initOrtOnce(ONLY_ERRORS, NativeTensor, isMainThread)
+    native = binding
   } catch {
     native = null
   }
   return native
+}
+
+function typed({ data, shape }: Tensor): NativeTensor {
+  return new NativeTensor(data.BYTES_PER_ELEMENT === 4 ? 'float32' : 'int64', data, shape)
 }
 
 /** The graph, ready to run; undefined where there is no native runtime. */
@@ -81,17 +97,53 @@ export function createSession(graph: Graph): Session | undefined {
   const loaded = runtime()
   if (!loaded) return undefined
   const bytes = encode(graph)
-  const session = new loaded.binding.InferenceSession()
+  const session = new loaded.InferenceSession()
   session.loadModel(bytes.buffer, bytes.byteOffset, bytes.byteLength, OPTIONS)
-  const typed = ({ data, shape }: Tensor) => new loaded.Tensor(data instanceof Float32Array ? 'float32' : 'int64', data, shape)
   return {
-    run: (inputs, into = {}) => {
+    run: inputs => {
       const feeds = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, typed(tensor)]))
-      const fetches = Object.fromEntries(graph.outputs.map(({ name }) => [name, into[name] ? typed(into[name]) : null]))
+      const fetches = Object.fromEntries(graph.outputs.map(({ name }) => [name, null]))
       const results = session.run(feeds, fetches, {})
-      return Object.fromEntries(Object.entries(results).map(([name, { data }]) => [name, data]))
+      return Object.fromEntries(Object.entries(results).map(([name, { data }]) => [name, ofThisRealm(data)]))
     },
   }
+}
+
+/** A model of somebody's own. */
+export interface ForeignModel {
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  /** Runs at once; every input is a table of whole numbers. */
+  run(inputs: Readonly<Record<string, Tensor>>): Record<string, { data: ArrayLike<number>; shape: readonly number[] }>
+}
+
+/** Opens the bytes of an ONNX file. Throws `RangeError` where there is no native runtime or the bytes are no model that it can run. */
+export function openModel(bytes: Uint8Array): ForeignModel {
+  const loaded = runtime()
+  if (!loaded) throw new RangeError('ONNX models cannot run here: there is no native runtime for this platform')
+  const session = new loaded.InferenceSession()
+  try {
+    session.loadModel(bytes.buffer, bytes.byteOffset, bytes.byteLength, OPTIONS)
+  } catch (error) {
+    throw new RangeError(`These bytes are no ONNX model that can run: ${(error as Error).message}`)
+  }
+  const [inputs, outputs] = [session.inputMetadata, session.outputMetadata].map(values => values.map(({ name }) => name))
+  return {
+    inputs,
+    outputs,
+    run: given => {
+      const feeds = Object.fromEntries(Object.entries(given).map(([name, tensor]) => [name, typed(tensor)]))
+      const results = session.run(feeds, Object.fromEntries(outputs.map(name => [name, null])), {})
+      return Object.fromEntries(
+        Object.entries(results).map(([name, { data, dims }]) => [name, { data: data as unknown as ArrayLike<number>, shape: dims }]),
+      )
+    },
+  }
+}
+
+/** Results may be arrays of the realm that loaded the binding; a view of the same bytes is one of ours. */
+function ofThisRealm({ buffer, byteOffset, length, BYTES_PER_ELEMENT }: Tensor['data']): Tensor['data'] {
+  return BYTES_PER_ELEMENT === 4 ? new Float32Array(buffer, byteOffset, length) : new BigInt64Array(buffer, byteOffset, length)
 }
 
 const IR_VERSION = 8

@@ -16,19 +16,24 @@ export interface Crew {
 /** Beyond eight threads these kernels wait for memory. */
 const MOST_THREADS = 8
 const MOST_ARGS = 32
-const [GENERATION, DONE, READY, KERNEL, FUNCTION, ARGS] = [0, 1, 2, 3, 4, 5]
+const [GENERATION, JOINED, DONE, KERNEL, FUNCTION, ARGS] = [0, 1, 2, 3, 4, 5]
+/** JOINED while nothing runs, or nothing more can be joined. */
+const CLOSED = -1
 
-/** What a helper runs: it waits, takes over what was posted to it, calls the function, and says that it is done. */
+/** What a helper runs: it waits for work, joins it while it is open, takes over what was posted, calls the function, and says that it is done. */
 const HELPER = `
-const { workerData: { control, args, port, thread } } = require('node:worker_threads')
-const { receiveMessageOnPort } = require('node:worker_threads')
+const { receiveMessageOnPort, workerData: { control, args, port, thread } } = require('node:worker_threads')
 const kernels = new Map()
 const refuse = () => { throw new Error('a kernel failed an assertion') }
-let seen = Atomics.load(control, ${GENERATION})
-Atomics.add(control, ${READY}, 1)
-for (;;) {
+const join = () => {
+  for (let joined; (joined = Atomics.load(control, ${JOINED})) !== ${CLOSED}; )
+    if (Atomics.compareExchange(control, ${JOINED}, joined, joined + 1) === joined) return true
+  return false
+}
+for (let seen = -1; ; ) {
   Atomics.wait(control, ${GENERATION}, seen)
   seen = Atomics.load(control, ${GENERATION})
+  if (!join()) continue
   for (let found; (found = receiveMessageOnPort(port)); ) {
     const { id, gone, module, memory } = found.message
     if (gone) kernels.delete(id)
@@ -70,23 +75,21 @@ export function createCrew(
     run: (called, ...rest) => {
       const args = [counter.byteOffset, ...rest]
       Atomics.store(counter, 0, 0)
-      // Helpers that are still starting are not waited for: the caller does it all.
-      const joined = team !== undefined && Atomics.load(team.control, READY) === team.ports.length
-      if (joined) {
-        if (args.length > MOST_ARGS) throw new RangeError(`A kernel takes at most ${MOST_ARGS} arguments`)
-        const { control } = team
-        team.args.set(args)
-        Atomics.store(control, KERNEL, id)
-        Atomics.store(control, FUNCTION, functions.indexOf(called))
-        Atomics.store(control, ARGS, args.length)
-        Atomics.store(control, DONE, 0)
-        Atomics.add(control, GENERATION, 1)
-        Atomics.notify(control, GENERATION)
-      }
+      if (!team) return own[called](...args, 0)
+      if (args.length > MOST_ARGS) throw new RangeError(`A kernel takes at most ${MOST_ARGS} arguments`)
+      const { control } = team
+      team.args.set(args)
+      Atomics.store(control, KERNEL, id)
+      Atomics.store(control, FUNCTION, functions.indexOf(called))
+      Atomics.store(control, ARGS, args.length)
+      Atomics.store(control, DONE, 0)
+      Atomics.store(control, JOINED, 0)
+      Atomics.add(control, GENERATION, 1)
+      Atomics.notify(control, GENERATION)
       own[called](...args, 0)
-      if (!joined) return
-      for (let done = Atomics.load(team.control, DONE); done < team.ports.length; done = Atomics.load(team.control, DONE))
-        Atomics.wait(team.control, DONE, done)
+      // Only those who joined are waited for: a helper that starts or wakes late takes part if there is something left, and else does not matter.
+      const joined = Atomics.exchange(control, JOINED, CLOSED)
+      for (let done = Atomics.load(control, DONE); done < joined; done = Atomics.load(control, DONE)) Atomics.wait(control, DONE, done)
     },
     close: () => post({ gone: true }),
   }
@@ -95,6 +98,7 @@ export function createCrew(
 function startHelpers(count: number): Helpers | undefined {
   if (count < 1) return undefined
   const control = new Int32Array(new SharedArrayBuffer(64))
+  control[JOINED] = CLOSED
   const args = new Float64Array(new SharedArrayBuffer(8 * MOST_ARGS))
   const ports = Array.from({ length: count }, (_, index) => {
     const { port1, port2 } = new MessageChannel()

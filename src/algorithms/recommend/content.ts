@@ -4,6 +4,7 @@ import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, sparseFrom, transpose } from '../math/sparse.js'
 import { voteReader } from './preference.js'
 import type { Evidence, History, RecommendAlgorithm, Recommender } from './recommender.js'
+import { rowNorms } from './similarity.js'
 
 const FORMAT = 'content/1'
 
@@ -19,6 +20,8 @@ export interface Content {
   attributes?: readonly (readonly string[])[]
 }
 
+/** Of these kinds an item has many or few by the length of a text, which says nothing: they are scaled to length 1. */
+const TEXTS: readonly string[] = ['title', 'letters', 'description']
 /** Kinds of terms, each with the parameter that weighs it. */
 const GROUPS = ['title', 'letters', 'description', 'category', 'brand', 'price', 'attribute'] as const
 type Group = (typeof GROUPS)[number]
@@ -35,26 +38,29 @@ interface Vocabulary {
 
 interface State {
   votes: boolean
+  /** Power of the length that a score is divided by. */
+  norm: number
   vocabulary: Vocabulary
-  /** Items × terms, rows of length 1 (or 0 where nothing is known). */
+  /** Items × terms; an empty row where nothing is known. */
   items: SparseMatrix
 }
 
 /**
- * Like what the user liked, by words (English and Chinese), letters, categories, brand, price band and attributes (Lops et al. 2011): each kind of term is
- * weighed by tf · idf, scaled to length 1 and by its parameter, and the whole to length 1: score_j = ⟨Σ w_i x_i, x_j⟩ / |Σ w_i x_i|. The one
- * algorithm that can score items nobody has touched.
+ * Like what the user liked, by words (English and Chinese), letters, categories, brand, price band and attributes (Lops et al. 2011). An item's vector x is tf · idf
+ * times the weight of each kind of term, texts scaled to length 1; what has more or rarer facts speaks louder. score_j = ⟨p, x_j⟩ / (|p| · |x_j|^norm),
+ * p = Σ w_i x_i: cosine at norm 1. The one algorithm that can score items nobody has touched.
  */
 export const content: RecommendAlgorithm = {
   name: 'content',
-  defaults: { title: 0.5, letters: 0.3, description: 0.5, category: 1, brand: 0.6, price: 0.4, attribute: 0.6 },
-  search: { title: [0, 0.5, 1], description: [0, 0.5], brand: [0.3, 0.6, 1], price: [0, 0.4] },
+  defaults: { title: 0.5, letters: 0.3, description: 0.5, category: 1, brand: 0.6, price: 0.3, attribute: 0.4, norm: 0.5 },
+  search: { title: [0, 0.5, 1], letters: [0, 0.3], norm: [0.5, 1], description: [0, 0.5], brand: [0.3, 1], price: [0, 0.3] },
   fit: (data, params) => {
     const weights = weightsOf(params)
     const described = data.content ?? { titles: [] }
     const documents = Array.from({ length: data.itemCount }, (_, item) => termsOf(described, item, weights))
     const vocabulary = vocabularyOf(documents, weights)
-    return recommenderOf({ votes: data.kind === 'explicit', vocabulary, items: matrixOf(documents, vocabulary) })
+    const norm = parameter(params, content.defaults, 'norm')
+    return recommenderOf({ votes: data.kind === 'explicit', norm, vocabulary, items: matrixOf(documents, vocabulary) })
   },
   load: artifact => {
     const { meta, arrays } = unpack(FORMAT, artifact)
@@ -63,6 +69,7 @@ export const content: RecommendAlgorithm = {
     if (terms.length !== arrays.idf.length) throw new BrokenArtifact('The terms of the model artifact are incomplete')
     return recommenderOf({
       votes: Boolean(meta.votes),
+      norm: Number(meta.norm),
       vocabulary: {
         columns: new Map(terms.map((term, column) => [term, column])),
         idf: arrays.idf as Float64Array,
@@ -150,15 +157,14 @@ function matrixOf(documents: readonly Map<string, number>[], { columns, idf, wei
       values.set(column, value)
       squares.set(group, (squares.get(group) ?? 0) + value * value)
     }
-    const present = [...squares].filter(([, square]) => square > 0)
-    const norm = Math.sqrt(present.reduce((sum, [group]) => sum + weights[group as Group] ** 2, 0))
     for (const term of document.keys()) {
       const column = columns.get(term)
       const square = squares.get(groupOf(term)) ?? 0
       if (column === undefined || square === 0) continue
       entries.rows.push(row)
       entries.columns.push(column)
-      entries.values.push(((values.get(column) as number) * weights[groupOf(term) as Group]) / Math.sqrt(square) / norm)
+      const length = TEXTS.includes(groupOf(term)) ? Math.sqrt(square) : 1
+      entries.values.push(((values.get(column) as number) * weights[groupOf(term) as Group]) / length)
     }
   })
   return sparseFrom(documents.length, columns.size, {
@@ -172,11 +178,13 @@ function groupOf(term: string): string {
   return term.slice(0, term.indexOf(':'))
 }
 
-function recommenderOf({ votes, vocabulary, items }: State): Recommender {
+function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recommender {
   const itemCount = items.rows
   const row = voteReader(itemCount, votes)
   const byTerm = transpose(items)
   const profile = new Float64Array(items.columnCount)
+  const lengths = rowNorms(items)
+  const divisors = lengths.map(length => (length > 0 ? length ** power : 1))
   let last: History | undefined
   let touched: number[] = []
   let norm = 0
@@ -210,12 +218,15 @@ function recommenderOf({ votes, vocabulary, items }: State): Recommender {
   function score(given: History, out: Float64Array) {
     read(given)
     spread(norm > 0 ? touched : [], term => profile[term] / norm, out)
+    for (let item = 0; item < itemCount; item++) out[item] /= divisors[item]
   }
 
   const termNames = () => [...vocabulary.columns.keys()]
   let names: string[] | undefined
 
-  /** Common terms of two items with their parts of the cosine. */
+  const cosineOf = (product: number, a: number, b: number) => (product > 0 ? Math.min(1, product / (lengths[a] * lengths[b])) : 0)
+
+  /** Common terms of two items with their parts of the inner product. */
   function common(a: number, b: number): { term: number; part: number }[] {
     const found: { term: number; part: number }[] = []
     let [x, y] = [items.offsets[a], items.offsets[b]]
@@ -236,7 +247,7 @@ function recommenderOf({ votes, vocabulary, items }: State): Recommender {
     for (let at = 0; at < history.items.length; at++) {
       const shared = common(history.items[at], item)
       if (shared.length === 0) continue
-      const similarity = shared.reduce((sum, { part }) => sum + part, 0)
+      const product = shared.reduce((sum, { part }) => sum + part, 0)
       names ??= termNames()
       const terms = shared
         .sort((a, b) => b.part - a.part || a.term - b.term)
@@ -245,8 +256,8 @@ function recommenderOf({ votes, vocabulary, items }: State): Recommender {
       evidence.push({
         kind: 'content',
         items: [history.items[at]],
-        weight: (history.values[at] * similarity) / norm,
-        similarity: Math.min(1, similarity),
+        weight: (history.values[at] * product) / norm / divisors[item],
+        similarity: cosineOf(product, history.items[at], item),
         terms: terms.map(term => term.slice(term.indexOf(':') + 1)),
       })
     }
@@ -267,29 +278,32 @@ function recommenderOf({ votes, vocabulary, items }: State): Recommender {
       for (let at = items.offsets[item]; at < items.offsets[item + 1]; at++) own.set(items.columns[at], items.values[at])
       const scores = new Float64Array(itemCount)
       spread(own.keys(), term => own.get(term) as number, scores)
+      for (let other = 0; other < itemCount; other++) scores[other] = cosineOf(scores[other], item, other)
       const best = topIndexes(scores, count + 1)
         .filter(other => other !== item && scores[other] > 0)
         .slice(0, count)
       return { items: best, scores: Float32Array.from(best, other => scores[other]) }
     },
     alike: (a, b) =>
-      Math.min(
-        1,
+      cosineOf(
         common(a, b).reduce((sum, { part }) => sum + part, 0),
+        a,
+        b,
       ),
     scoreNew: (given, described) => {
       read(given)
       const documents = described.titles.map((_, item) => termsOf(described, item, vocabulary.weights))
       const fresh = matrixOf(documents, vocabulary)
+      const freshLengths = rowNorms(fresh)
       return Float64Array.from({ length: fresh.rows }, (_, item) => {
         let sum = 0
         for (let at = fresh.offsets[item]; at < fresh.offsets[item + 1]; at++) sum += profile[fresh.columns[at]] * fresh.values[at]
-        return norm > 0 ? sum / norm : 0
+        return norm > 0 && sum > 0 ? sum / norm / freshLengths[item] ** power : 0
       })
     },
     save: () =>
       pack(FORMAT, {
-        meta: { votes, weights: vocabulary.weights },
+        meta: { votes, norm: power, weights: vocabulary.weights },
         arrays: {
           terms: new TextEncoder().encode(JSON.stringify(termNames())),
           idf: vocabulary.idf,

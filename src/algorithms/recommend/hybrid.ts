@@ -1,5 +1,6 @@
 import { BrokenArtifact, type NumberArray, pack, unpack } from '../artifact.js'
-import { listMetrics } from '../evaluate/ranking.js'
+import { idealDcg } from '../evaluate/ranking.js'
+import type { Random } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
 import { content } from './content.js'
 import { ease } from './ease.js'
@@ -9,17 +10,26 @@ import { itemCf } from './item-cf.js'
 import { popularity } from './popularity.js'
 import type { BlendLevel, Evidence, History, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
 import { rp3beta } from './rp3beta.js'
+import { trending } from './trending.js'
 import { userCf } from './user-cf.js'
 
 const FORMAT = 'hybrid/1'
-const PARTS: readonly RecommendAlgorithm[] = [ease, itemCf, userCf, ials, rp3beta, content, popularity]
+const PARTS: readonly RecommendAlgorithm[] = [ease, itemCf, userCf, ials, rp3beta, content, trending, popularity]
+const UNPERSONAL = ['popularity', 'trending']
 /** Amounts of history that get weights of their own where enough users tell what is good for them. */
 const LEVELS = [1, 5, 20] as const
 const ENOUGH_TESTS = 100
-const CANDIDATES = 60
+const CHANCES = ['validation', 'second validation', 'third validation']
+const CANDIDATES = 50
 const LIST = 10
-const WEIGHTS = [0, 0.03, 0.07, 0.15, 0.3, 0.5, 0.8, 1.2] as const
-const ROUNDS = 3
+/** What content weighs at least for products that came after the training: of them nothing else is known. */
+const NEW_WEIGHT = 0.1
+const WEIGHTS = [0, 0.05, 0.15, 0.4, 0.8, 1.2] as const
+const ROUNDS = 2
+const BAGS = 5
+const MOST_IN_BAG = 500
+/** A part that weighs less is not worth its time. */
+const LEAST_WEIGHT = 0.02
 
 /**
  * Weighted blend of the other algorithms, switching by amount of history: score_j = Σ_a w_a(level) · s_aj / max_k s_ak, the maximum over what the user has not
@@ -28,25 +38,35 @@ const ROUNDS = 3
  */
 export const hybrid: RecommendAlgorithm = {
   name: 'hybrid',
-  defaults: { parts: PARTS.map(({ name }) => name).join(','), validationUsers: 1_500 },
+  defaults: { parts: PARTS.map(({ name }) => name).join(','), validationUsers: 1_000 },
   fit: (data, params, random) => {
     const parts = partsFor(data, String(params.parts ?? hybrid.defaults.parts))
     const settings = (name: string) => ({ ...PARTS.find(part => part.name === name)?.defaults, ...nested(params, name) })
     const teach = (part: RecommendAlgorithm, on: Interactions) => part.fit(on, settings(part.name), random.fork(part.name))
     const most = Number(params.validationUsers ?? hybrid.defaults.validationUsers)
-    const { train, tests } = holdOutLater(data, 0.2, most, random.fork('validation'))
-    const levels = learnLevels(
-      parts.map(part => part.name),
+    // Splits by chance can be had again and again, and each tests little; of time there is one.
+    const isTimed = data.times.some(time => time > 0)
+    const splits = isTimed
+      ? [holdOutLater(data, 0.2, most, random.fork('validation'))]
+      : CHANCES.map(name => holdOutLater(data, 0.1, most, random.fork(name)))
+    const tests = splits.flatMap(({ train, tests }) =>
       candidatesOf(
         parts.map(part => teach(part, train)),
         tests,
       ),
     )
+    const levels = learnLevels(
+      parts.map(part => part.name),
+      tests,
+      random.fork('bags'),
+    )
+    // What has no weight anywhere need not be there; content stays, for products that are still to come.
+    const weighed = parts.filter(({ name }) => name === 'content' || levels.some(({ weights }) => weights[name] > 0))
     return recommenderOf(
       data.itemCount,
-      parts.map(({ name }) => name),
-      parts.map(part => teach(part, data)),
-      levels,
+      weighed.map(({ name }) => name),
+      weighed.map(part => teach(part, data)),
+      levels.map(({ from, weights }) => ({ from, weights: Object.fromEntries(weighed.map(({ name }) => [name, weights[name]])) })),
     )
   },
   load: artifact => {
@@ -82,10 +102,11 @@ function partsFor(data: Interactions, wanted: string): RecommendAlgorithm[] {
 interface Candidates {
   /** Items of the user's history. */
   amount: number
-  items: Int32Array
-  /** Candidates × parts, each part scaled to the maximum 1. */
-  scores: Float64Array
-  relevant: ReadonlySet<number>
+  /** Of each part, for each candidate, items ascending; scaled to the maximum 1. */
+  scores: readonly Float64Array[]
+  isRelevant: Uint8Array
+  /** DCG of the best list there can be. */
+  ideal: number
 }
 
 /** For each test the best candidates of every part, with what each part says of them. */
@@ -101,13 +122,13 @@ function candidatesOf(models: readonly Recommender[], tests: readonly Test[]): C
       for (const item of topIndexes(all[part], CANDIDATES, skip)) found.add(item)
     })
     const items = Int32Array.from(found).sort()
-    const scales = all.map(scores => scaleOf(scores, skip))
-    const scores = new Float64Array(items.length * models.length)
-    items.forEach((item, at) => {
-      for (let part = 0; part < models.length; part++) scores[at * models.length + part] = all[part][item] * scales[part]
+    const scores = all.map(each => {
+      const scale = scaleOf(each, skip)
+      return Float64Array.from(items, item => each[item] * scale)
     })
+    const isRelevant = Uint8Array.from(items, item => (relevant.has(item) ? 1 : 0))
     for (const item of history.items) skip[item] = 0
-    return { amount: new Set(history.items).size, items, scores, relevant }
+    return { amount: new Set(history.items).size, scores, isRelevant, ideal: idealDcg(Math.min(LIST, relevant.size)) }
   })
 }
 
@@ -118,17 +139,31 @@ function scaleOf(scores: Float64Array, skip: Uint8Array): number {
   return most > 1e-12 ? 1 / most : 0
 }
 
-function learnLevels(names: readonly string[], tests: readonly Candidates[]): BlendLevel[] {
+function learnLevels(names: readonly string[], tests: readonly Candidates[], random: Random): BlendLevel[] {
   const named = (weights: readonly number[]) => Object.fromEntries(names.map((name, part) => [name, weights[part]]))
-  const prior = names.map(name => (name === 'popularity' ? 0.1 : 1))
-  const overall = tests.length >= ENOUGH_TESTS / 4 ? climb(tests, names.length, undefined) : prior
+  const prior = names.map(name => (UNPERSONAL.includes(name) ? 0.1 : 1))
+  const overall = tests.length >= ENOUGH_TESTS / 4 ? bagged(tests, names.length, undefined, random) : prior
   const popular: BlendLevel = { from: 0, weights: named(names.map(name => (name === 'popularity' || names.length === 1 ? 1 : 0))) }
   const levels = LEVELS.map((from, at) => {
     const next = LEVELS[at + 1] ?? Number.POSITIVE_INFINITY
     const own = tests.filter(({ amount }) => amount >= from && amount < next)
-    return { from, weights: named(own.length >= ENOUGH_TESTS ? climb(own, names.length, overall) : overall) }
+    return { from, weights: named(own.length >= ENOUGH_TESTS ? bagged(own, names.length, overall, random) : overall) }
   })
   return [popular, ...levels]
+}
+
+/** Mean of the weights found on resamples of the tests (Breiman 1996): what the split cannot tell apart shares the weight instead of winning it by chance. */
+function bagged(tests: readonly Candidates[], parts: number, start: readonly number[] | undefined, random: Random): number[] {
+  const sums = new Float64Array(parts)
+  for (let bag = 0; bag < BAGS; bag++) {
+    const sample = Array.from({ length: Math.min(tests.length, MOST_IN_BAG) }, () => tests[random.below(tests.length)])
+    climb(sample, parts, start).forEach((weight, part) => {
+      sums[part] += weight / BAGS
+    })
+  }
+  const kept = sums.map(weight => (weight < LEAST_WEIGHT ? 0 : weight))
+  const total = kept.reduce((sum, weight) => sum + weight, 0)
+  return Array.from(kept, weight => Number((weight / total).toFixed(4)))
 }
 
 /**
@@ -176,18 +211,28 @@ function mean(values: Float64Array): number {
   return values.length > 0 ? sum / values.length : 0
 }
 
+/** NDCG@10 of each test; the loop that the search for weights spends its time in, so the best ten are kept by insertion. */
 function ndcgs(tests: readonly Candidates[], weights: readonly number[]): Float64Array {
   const used = [...weights.keys()].filter(part => weights[part] > 0)
-  return Float64Array.from(tests, ({ items, scores, relevant }) => {
-    const blended = new Float64Array(items.length)
-    for (const part of used) {
-      const weight = weights[part]
-      for (let at = 0; at < items.length; at++) blended[at] += weight * scores[at * weights.length + part]
+  const values = new Float64Array(LIST)
+  const hits = new Uint8Array(LIST)
+  return Float64Array.from(tests, ({ scores, isRelevant, ideal }) => {
+    let length = 0
+    for (let at = 0; at < isRelevant.length; at++) {
+      let score = 0
+      for (const part of used) score += weights[part] * scores[part][at]
+      if (length === LIST && score <= values[LIST - 1]) continue
+      let place = length < LIST ? length++ : LIST - 1
+      for (; place > 0 && values[place - 1] < score; place--) {
+        values[place] = values[place - 1]
+        hits[place] = hits[place - 1]
+      }
+      values[place] = score
+      hits[place] = isRelevant[at]
     }
-    return listMetrics(
-      topIndexes(blended, LIST).map(at => items[at]),
-      relevant,
-    ).ndcgAt10
+    let dcg = 0
+    for (let place = 0; place < length; place++) if (hits[place] === 1) dcg += 1 / Math.log2(place + 2)
+    return dcg / ideal
   })
 }
 
@@ -202,12 +247,16 @@ function recommenderOf(
   let last: History | undefined
   let factors: number[] = []
 
+  function levelOf({ items }: History): BlendLevel {
+    const amount = new Set(Array.from(items).filter(item => item >= 0 && item < itemCount)).size
+    return levels.findLast(({ from }) => amount >= from) ?? levels[0]
+  }
+
   /** Weight and scale of each part for this history; fills the buffers with the parts' scores. */
   function read(history: History): number[] {
     if (history === last) return factors
     const known = Array.from(history.items).filter(item => item >= 0 && item < itemCount)
-    const amount = new Set(known).size
-    const { weights } = levels.findLast(({ from }) => amount >= from) ?? levels[0]
+    const { weights } = levelOf(history)
     for (const item of known) skip[item] = 1
     factors = names.map((name, part) => {
       if (!(weights[name] > 0)) return 0
@@ -244,17 +293,21 @@ function recommenderOf(
     similar: (item, count) => {
       // The strongest part of those with the longest history speaks first; content where behaviour knows nothing.
       const strongest = [...names.keys()].sort((a, b) => (levels.at(-1)?.weights[names[b]] ?? 0) - (levels.at(-1)?.weights[names[a]] ?? 0))
-      for (const part of strongest.filter(part => names[part] !== 'popularity')) {
+      for (const part of strongest.filter(part => !UNPERSONAL.includes(names[part]))) {
         const found = models[part].similar(item, count)
         if (found.items.length > 0) return found
       }
       return { items: new Int32Array(0), scores: new Float32Array(0) }
     },
+    alike: models[names.indexOf('content')]?.alike,
     scoreNew: (history, described) => {
       const part = names.indexOf('content')
-      const factor = part < 0 ? 0 : read(history)[part]
-      const scores = part < 0 ? undefined : models[part].scoreNew?.(history, described)
-      return scores?.map(score => factor * score) ?? new Float64Array(described.titles.length)
+      const fresh = part < 0 ? undefined : models[part].scoreNew?.(history, described)
+      if (!fresh) return new Float64Array(described.titles.length)
+      const scores = new Float64Array(itemCount)
+      models[part].score(history, scores)
+      const weight = Math.max(NEW_WEIGHT, levelOf(history).weights.content ?? 0) * scaleOf(scores, skip)
+      return fresh.map(score => weight * score)
     },
     save: () => {
       const arrays: Record<string, NumberArray> = Object.fromEntries(models.map((model, part) => [names[part], model.save()]))

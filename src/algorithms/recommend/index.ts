@@ -9,6 +9,7 @@ import { itemCf } from './item-cf.js'
 import { popularity } from './popularity.js'
 import type { BlendLevel, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
 import { repeat } from './repeat.js'
+import { rerank } from './rerank.js'
 import { rp3beta } from './rp3beta.js'
 import { trending } from './trending.js'
 import { type Trial, tune } from './tune.js'
@@ -26,6 +27,7 @@ export const algorithms: readonly RecommendAlgorithm[] = [
   trending,
   repeat,
   hybrid,
+  rerank,
 ]
 
 export interface FitRequest {

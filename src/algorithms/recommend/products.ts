@@ -43,15 +43,12 @@ export function productThresholds(a: SparseMatrix, b: SparseMatrix, options: Top
   return run(a, b, options, true).values
 }
 
-/** Kept entries are written `keep` a row; past this many rows are worked in slices, so that the arena stays below its 4 GiB. */
+/** Kept entries are written `keep` a row; in a matrix of more rows than that has room for (4 GiB of arena), fewer neighbours are kept of each. */
 const MOST_KEPT = 60_000_000
 
 function run(a: SparseMatrix, b: SparseMatrix, { keep: wanted, cosine, scales }: TopOptions, thresholds: boolean) {
-  const keep = Math.max(1, Math.min(wanted, b.columnCount))
-  if (!thresholds && a.rows * keep > MOST_KEPT) {
-    // A list is rarely full in so large a matrix; half the room is tried with fewer neighbours kept rather than failing.
-    return run(a, b, { keep: Math.max(1, Math.floor(MOST_KEPT / a.rows)), cosine, scales }, thresholds)
-  }
+  const room = thresholds ? wanted : Math.floor(MOST_KEPT / Math.max(1, a.rows))
+  const keep = Math.max(1, Math.min(wanted, room, b.columnCount))
   const arena = new Arena()
   const crew = createCrew('sparse', arena)
   const width = b.columnCount
@@ -61,7 +58,7 @@ function run(a: SparseMatrix, b: SparseMatrix, { keep: wanted, cosine, scales }:
   const counts = arena.i32(a.rows)
   const columns = arena.i32(thresholds ? 0 : a.rows * keep)
   const values = arena.f64(thresholds ? a.rows : a.rows * keep)
-  const scratchBytes = Math.ceil((width * 16 + keep * 12 + 64) / 16) * 16
+  const scratchBytes = Math.ceil((width * 20 + keep * 12 + 64) / 16) * 16
   const scratch = arena.u8(scratchBytes * crew.threads)
   const { minimumOverlap = 0, shrinkage = 0, significance = 0 } = cosine ?? {}
   crew.run(

@@ -29,7 +29,7 @@ export interface History {
 
 /** One piece of evidence for an item: its exact part of the score. The parts of an explanation sum to the score. */
 export interface Evidence {
-  kind: 'popularity' | 'neighbour-item' | 'neighbour-user' | 'content' | 'factor' | 'repeat'
+  kind: 'popularity' | 'neighbour-item' | 'neighbour-user' | 'content' | 'factor' | 'repeat' | 'rank'
   /** Items of the history (or bought by the neighbour) that carry the evidence. */
   items: number[]
   /** Contribution to the score. */

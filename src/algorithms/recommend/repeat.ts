@@ -17,7 +17,7 @@ interface State {
  */
 export const repeat: RecommendAlgorithm = {
   name: 'repeat',
-  defaults: { halfLifeDays: 0 },
+  defaults: { halfLifeDays: 180 },
   fit: ({ itemCount, now }, params) =>
     recommenderOf({ itemCount, now, halfLifeDays: Math.max(0, parameter(params, repeat.defaults, 'halfLifeDays')) }),
   load: artifact => recommenderOf(unpack(FORMAT, artifact).meta as unknown as State),

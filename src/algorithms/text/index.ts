@@ -3,16 +3,16 @@ import { createRandom, fnv1a } from '../math/random.js'
 import { best, type LabelledTexts, type TextAlgorithm, type TextClassifier } from './classifier.js'
 import { intentRules } from './intents.js'
 import { lexicon } from './lexicon.js'
-import { linearSvm, nbLogistic, textBlend, tfidfLogistic } from './linear-classifiers.js'
+import { linearBlend, linearSvm, nbLogistic, textBlend, tfidfLogistic } from './linear-classifiers.js'
 
 /** Sentiment; the first is the baseline. */
 export const sentimentAlgorithms: readonly TextAlgorithm[] = [lexicon, textBlend, nbLogistic, tfidfLogistic, linearSvm]
 
 /** Intent of messages, and any labels of the customer's own; the first is the baseline. */
-export const intentAlgorithms: readonly TextAlgorithm[] = [intentRules, tfidfLogistic, linearSvm, nbLogistic, textBlend]
+export const intentAlgorithms: readonly TextAlgorithm[] = [intentRules, linearBlend, tfidfLogistic, linearSvm, nbLogistic]
 
 /** Every judge of texts there is. A new one is one file and its name here. */
-export const algorithms: readonly TextAlgorithm[] = [lexicon, intentRules, tfidfLogistic, linearSvm, nbLogistic, textBlend]
+export const algorithms: readonly TextAlgorithm[] = [lexicon, intentRules, linearBlend, tfidfLogistic, linearSvm, nbLogistic, textBlend]
 
 export interface FitRequest {
   algorithm: string

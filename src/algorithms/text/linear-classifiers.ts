@@ -2,7 +2,8 @@ import { type Params, parameter } from '../algorithm.js'
 import type { TextAlgorithm } from './classifier.js'
 import { fitLinearText, type HeadOptions, loadLinearText } from './linear-model.js'
 
-const SHARED = { words: 2, hanCharacters: 3, characters: 5, acrossWords: 0, minimumTexts: 1, mostFeatures: 300_000 }
+/** Stems of English words alone and in pairs, jieba's words alone: pairs of those say what the characters say already. */
+const SHARED = { words: 2, hanWords: 1, stems: 1, hanCharacters: 3, characters: 5, acrossWords: 0, minimumTexts: 1, mostFeatures: 300_000 }
 
 /** Words 1–2 and characters (Chinese 1–3, others 2–5 inside words), tf-idf, logistic regression; one plane a label. */
 export const tfidfLogistic = linear('tfidf-logistic', { cost: 20 }, ({ cost }) => [
@@ -23,6 +24,12 @@ export const textBlend = linear('text-blend', { cost: 4, svmCost: 0.5 }, ({ cost
   { weighting: 'nb', loss: 'logistic', cost, channels: [1, 1] },
 ])
 
+/** Support vector machine and logistic regression on tf-idf, their log-odds added. */
+export const linearBlend = linear('linear-blend', { cost: 20, svmCost: 1 }, ({ cost, svmCost }) => [
+  { weighting: 'tfidf', loss: 'squared-hinge', cost: svmCost, channels: [1, 1] },
+  { weighting: 'tfidf', loss: 'logistic', cost, channels: [1, 1] },
+])
+
 function linear(name: string, own: Record<string, number>, headsOf: (costs: Record<string, number>) => HeadOptions[]): TextAlgorithm {
   const defaults: Params = { ...SHARED, ...own }
   const format = `${name}/1`
@@ -35,6 +42,8 @@ function linear(name: string, own: Record<string, number>, headsOf: (costs: Reco
       return fitLinearText(format, data, {
         features: {
           words: value('words'),
+          hanWords: value('hanWords'),
+          stems: value('stems') !== 0,
           hanCharacters: value('hanCharacters'),
           characters: value('characters'),
           acrossWords: value('acrossWords') !== 0,

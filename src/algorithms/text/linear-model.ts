@@ -57,7 +57,27 @@ export function fitLinearText(format: string, data: LabelledTexts, options: Line
   heldOut.scores.forEach((scores, head) => {
     for (let at = 0; at < summed.length; at++) summed[at] += shares[head] * scores[at]
   })
-  return new LinearTextModel(format, data.labelNames, space, idf, heads, calibrationOf(summed, heldOut.labels, planes))
+  return new LinearTextModel(format, data.labelNames, space, idf, folded(heads), calibrationOf(summed, heldOut.labels, planes))
+}
+
+/** Heads that see the same values are one: their planes add up. The ratios of naive Bayes stand in the weights, so those heads see plain tf-idf. */
+function folded(heads: readonly Head[]): Head[] {
+  const groups = new Map<string, Head[]>()
+  for (const head of heads) {
+    const key = `${head.options.weighting === 'binary-nb'} ${head.options.channels}`
+    groups.set(key, [...(groups.get(key) ?? []), head])
+  }
+  return [...groups.values()].map(([first, ...more]) => {
+    if (more.length === 0) return first
+    const all = [first, ...more]
+    const sumOf = (at: number, of: (head: Head) => ArrayLike<number>) => all.reduce((sum, head) => sum + head.share * of(head)[at], 0)
+    return {
+      options: first.options,
+      weights: first.weights.map((_, at) => sumOf(at, head => head.weights)),
+      intercepts: first.intercepts.map((_, at) => sumOf(at, head => head.intercepts)),
+      share: 1,
+    }
+  })
 }
 
 interface Counted {
@@ -218,7 +238,7 @@ function calibrationOf(scores: Float64Array, labels: Int32Array, planes: number)
 }
 
 /** Minimises the log-loss of softmax(β·scores) over β by golden section on ln β: the loss has one valley (Guo et al. 2017). */
-function inverseTemperature(scores: Float64Array, labels: Int32Array, planes: number): number {
+export function inverseTemperature(scores: Float64Array, labels: Int32Array, planes: number): number {
   if (labels.length === 0) return 1
   const lossOf = (beta: number) => {
     let loss = 0

@@ -8,6 +8,8 @@ export const [WORDS, CHARACTERS] = [0, 1]
 export interface NgramOptions {
   /** Longest run of words; 0 leaves words out. */
   words: number
+  /** The same in text with Chinese characters; `words` unless given. */
+  hanWords?: number
   /** Longest run of characters in Chinese text, from 1; 0 leaves characters out. */
   hanCharacters: number
   /** Longest run of characters in other text, from 2, inside words with a blank on either side; 0 leaves them out. */
@@ -51,7 +53,8 @@ export class Ngrams {
       hasHan ||= isHan(unit)
     }
     this.from[WORDS] = 0
-    if (this.options.words > 0) this.readWords()
+    const words = hasHan ? (this.options.hanWords ?? this.options.words) : this.options.words
+    if (words > 0) this.readWords(words)
     this.from[CHARACTERS] = this.length
     if (hasHan && this.options.hanCharacters > 0) this.readRuns(0, size, 1, this.options.hanCharacters, 0x5bd1e995)
     else if (this.options.characters > 0) {
@@ -61,8 +64,7 @@ export class Ngrams {
     this.from[CHANNELS] = this.length
   }
 
-  private readWords() {
-    const longest = this.options.words
+  private readWords(longest: number) {
     const words = wordsOf(this.text)
     this.reserve(words.length * longest)
     let cursor = 0

@@ -1,7 +1,7 @@
 import { type NumberArray, pack, unpack } from '../artifact.js'
 import { type Calibration, calibrated, fitPlatt } from '../math/calibration.js'
 import { topIndexes } from '../math/select.js'
-import { type Answered, chooseThreshold } from './abstention.js'
+import { type Answered, chooseThreshold, withOutOfScopeShare } from './abstention.js'
 import { CHANNELS, HashTable, Ngrams } from './ngrams.js'
 import { normalise } from './normalise.js'
 import { isStopword, isWord, stemOf, wordsOf } from './tokens.js'
@@ -43,6 +43,9 @@ const FORMAT = 'phrasings/1'
 const DEFAULT_CALIBRATION: Calibration = { kind: 'platt', slope: 7, intercept: -3.4 }
 const FEWEST_CALIBRATED = 40
 const MOST_CALIBRATED = 2_000
+/** Postings that are read before the best phrasings so far are scored in full, and how many those are. */
+const POSTINGS = 4_000
+const POOL = 128
 const NGRAMS = { words: 1, hanCharacters: 2, characters: 4, acrossWords: false, stems: true }
 
 /**
@@ -58,6 +61,12 @@ export class PhrasingIndex {
   private readonly entryPhrasings: Int32Array
   private readonly seenAt: Int32Array
   private reads = 0
+  private asked = new Int32Array(1_024)
+  private readonly pool: Int32Array
+  /** Terms and weights of each phrasing, the postings turned over. */
+  private readonly forwardOffsets: Int32Array
+  private readonly forwardTerms: Int32Array
+  private readonly forwardWeights: Float32Array
 
   private constructor(
     readonly entryCount: number,
@@ -80,6 +89,20 @@ export class PhrasingIndex {
     this.entryBest = new Float64Array(entryCount)
     this.entryPhrasings = new Int32Array(entryCount)
     this.seenAt = new Int32Array(keys.length)
+    this.pool = new Int32Array(entries.length)
+    this.forwardOffsets = new Int32Array(entries.length + 1)
+    for (const phrasing of phrasings) this.forwardOffsets[phrasing + 1]++
+    for (let at = 0; at < entries.length; at++) this.forwardOffsets[at + 1] += this.forwardOffsets[at]
+    this.forwardTerms = new Int32Array(phrasings.length)
+    this.forwardWeights = new Float32Array(phrasings.length)
+    const next = this.forwardOffsets.slice()
+    for (let term = 0; term < keys.length; term++) {
+      for (let place = offsets[term]; place < offsets[term + 1]; place++) {
+        const to = next[phrasings[place]]++
+        this.forwardTerms[to] = term
+        this.forwardWeights[to] = weights[place]
+      }
+    }
   }
 
   /** `maximumError` is the share of wrong answers among the given ones that is accepted. */
@@ -114,6 +137,9 @@ export class PhrasingIndex {
         }
       }
     })
+    renumber(keys, channels, terms)
+    const ordered = new HashTable(keys.length)
+    for (const key of keys) ordered.add(key)
     const means = lengths.map(own => Math.max(1, own.reduce((sum, length) => sum + length, 0) / Math.max(1, own.length)))
     const offsets = new Int32Array(keys.length + 1)
     for (const term of terms) offsets[term + 1]++
@@ -137,7 +163,7 @@ export class PhrasingIndex {
       data.entries.slice(),
       { k1, b, characters, support },
       Uint32Array.from(keys),
-      table,
+      ordered,
       offsets,
       phrasings,
       weights,
@@ -205,11 +231,12 @@ export class PhrasingIndex {
   private most = 0
 
   private ranked(question: string, count: number, skip?: (phrasing: number, entry: number) => boolean) {
-    const { ngrams, scores, touched, entryScores, entryBest, entryPhrasings, offsets, phrasings, weights, seenAt } = this
+    const { ngrams, scores, touched, entryScores, entryBest, entryPhrasings, offsets, phrasings, weights, seenAt, pool } = this
     ngrams.read(normalise(question))
     const stamp = ++this.reads
-    let touchedCount = 0
     this.most = 0
+    let asked = 0
+    if (this.asked.length < ngrams.length) this.asked = new Int32Array(2 * ngrams.length)
     for (let at = 0; at < ngrams.length; at++) {
       const term = this.table.find(ngrams.hashes[at])
       if (term < 0) {
@@ -220,17 +247,45 @@ export class PhrasingIndex {
       if (seenAt[term] === stamp) continue
       seenAt[term] = stamp
       this.most += this.inverse[term]
-      for (let place = offsets[term]; place < offsets[term + 1]; place++) {
+      this.asked[asked++] = term
+    }
+    // Rare terms first (their numbers are in that order): they find the phrasings; the frequent ones only put them in order.
+    const terms = this.asked.subarray(0, asked).sort()
+    let touchedCount = 0
+    let budget = POSTINGS
+    let isWhole = true
+    for (let at = 0; at < asked; at++) {
+      const [from, to] = [offsets[terms[at]], offsets[terms[at] + 1]]
+      if (to - from > budget && at > 0) {
+        isWhole = false
+        break
+      }
+      budget -= to - from
+      for (let place = from; place < to; place++) {
         const phrasing = phrasings[place]
         if (scores[phrasing] === 0) touched[touchedCount++] = phrasing
         scores[phrasing] += weights[place]
       }
     }
+    let poolSize = 0
+    if (isWhole) for (let at = 0; at < touchedCount; at++) pool[poolSize++] = touched[at]
+    else {
+      const partial = new Float64Array(touchedCount)
+      for (let at = 0; at < touchedCount; at++) partial[at] = scores[touched[at]]
+      for (const at of topIndexes(partial, Math.max(POOL, 2 * count))) pool[poolSize++] = touched[at]
+      const { forwardOffsets, forwardTerms, forwardWeights } = this
+      for (let at = 0; at < poolSize; at++) {
+        let sum = 0
+        for (let place = forwardOffsets[pool[at]]; place < forwardOffsets[pool[at] + 1]; place++)
+          if (seenAt[forwardTerms[place]] === stamp) sum += forwardWeights[place]
+        scores[pool[at]] = sum
+      }
+    }
     const candidates: number[] = []
     const { support } = this.options
     // Best phrasings first where several speak for an entry: each next one counts `support` of the one before.
-    for (let at = 0; at < touchedCount; at++) {
-      const phrasing = touched[at]
+    for (let at = 0; at < poolSize; at++) {
+      const phrasing = pool[at]
       const entry = this.entries[phrasing]
       if (skip?.(phrasing, entry)) continue
       const score = scores[phrasing]
@@ -283,9 +338,11 @@ export class PhrasingIndex {
   private calibrate(data: Phrasings, maximumError: number) {
     const evidence: number[] = []
     const isRight: number[] = []
+    const isOutside: boolean[] = []
     const ask = (text: string, right: number, skip?: (phrasing: number, entry: number) => boolean) => {
       const { entries, scores } = this.ranked(text, 2, skip)
       evidence.push(entries.length > 0 ? this.evidence(scores) : 0)
+      isOutside.push(right < 0)
       isRight.push(Number(entries.length > 0 && entries[0] === right))
     }
     const counts = new Int32Array(this.entryCount)
@@ -304,6 +361,30 @@ export class PhrasingIndex {
     const fitted = fitPlatt(evidence, isRight)
     if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = fitted
     const answered = evidence.map((each, at): Answered => ({ confidence: calibrated(this.calibration, each), isRight: isRight[at] === 1 }))
-    this.threshold = chooseThreshold(answered, maximumError)
+    // Probabilities reach 1 at most; an infinite threshold is no JSON.
+    this.threshold = Math.min(
+      1.01,
+      chooseThreshold(
+        withOutOfScopeShare(answered, at => isOutside[at]),
+        maximumError,
+      ),
+    )
   }
+}
+
+/** Numbers the terms by their frequency, the rarest first. */
+function renumber(keys: number[], channels: number[], terms: number[]) {
+  const frequencies = new Int32Array(keys.length)
+  for (const term of terms) frequencies[term]++
+  const order = Array.from(keys, (_, term) => term).sort((a, b) => frequencies[a] - frequencies[b] || a - b)
+  const numbers = new Int32Array(keys.length)
+  order.forEach((term, at) => {
+    numbers[term] = at
+  })
+  const [oldKeys, oldChannels] = [keys.slice(), channels.slice()]
+  order.forEach((term, at) => {
+    keys[at] = oldKeys[term]
+    channels[at] = oldChannels[term]
+  })
+  for (let at = 0; at < terms.length; at++) terms[at] = numbers[terms[at]]
 }

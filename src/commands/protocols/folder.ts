@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
+import type { Content } from '../../algorithms/recommend/content.js'
 import type { Interactions } from '../../algorithms/recommend/recommender.js'
 import { measured, type Protocol, ProtocolError } from './protocol.js'
 import { ratingMethods, topNMethods } from './recommend.js'
@@ -38,11 +39,11 @@ export const rating: Protocol = {
 export const topN: Protocol = {
   name: 'top-n',
   about:
-    'ranking on a folder with train.csv and test.csv: user,item[,rating][,timestamp]; optional negatives.csv (user,item) and items.csv',
+    'ranking on a folder with train.csv and test.csv: user,item[,rating][,timestamp]; optional negatives.csv (user,item) and items.csv (item[,text][,categories a|b][,brand][,price])',
   run: function* ({ data, methods }) {
     const { train, test, negatives, items } = tablesOf(data, [])
     const words = vocabularyOf([train, test, ...(negatives ? [negatives] : [])], items)
-    const learn = { ...interactions(train, words, 'implicit') }
+    const learn = { ...interactions(train, words, 'implicit'), ...(items ? { content: contentOf(items, words) } : {}) }
     learn.values = learn.values.map(() => 1)
     yield* measured(
       'top-n',
@@ -128,6 +129,31 @@ function interactions({ rows }: Table, { users, items }: Vocabulary, kind: Inter
     times: new Float64Array(rows.length),
     kind,
     now: 0,
+  }
+}
+
+/** What items.csv tells, by item index; `title` and `description` are taken as well as `text`. */
+function contentOf({ file, rows }: Table, { items }: Vocabulary): Content {
+  const cells: Record<string, string>[] = Array.from({ length: items.size }, () => ({}))
+  for (const { line, cells: row } of rows) {
+    const index = items.get(row.item) as number
+    if (cells[index].item !== undefined)
+      throw new ProtocolError(`${file} line ${line}: the item ${JSON.stringify(row.item)} stands there twice`)
+    if (row.price && !Number.isFinite(Number(row.price)))
+      throw new ProtocolError(`${file} line ${line}: price is no number: ${JSON.stringify(row.price.slice(0, 60))}`)
+    cells[index] = row
+  }
+  return {
+    titles: cells.map(({ title, text }) => title ?? text ?? ''),
+    descriptions: cells.map(({ title, text, description }) => description ?? (title === undefined ? null : text) ?? null),
+    categories: cells.map(({ categories }) =>
+      (categories ?? '')
+        .split('|')
+        .map(name => name.trim())
+        .filter(Boolean),
+    ),
+    brands: cells.map(({ brand }) => brand || null),
+    prices: Float64Array.from(cells, ({ price }) => (price ? Number(price) : Number.NaN)),
   }
 }
 

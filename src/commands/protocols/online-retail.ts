@@ -35,7 +35,7 @@ export const onlineRetail: Protocol = {
     const all = topNMethods({ search: true })
     for (const slot of ['new', 'all'] as const) {
       // What a customer buys again and again is measured by how often he did; everybody else's taste by whether he did.
-      const counted = { ...inputs[slot], train: interactions(train, words, invoices, false) }
+      const counted = { ...inputs[slot], train: { ...interactions(train, words, invoices, false), ...invoices?.lines } }
       for (const method of all.filter(({ name }) => !methods || methods.includes(name))) {
         const input = method.name === 'repeat' ? counted : inputs[slot]
         yield* [...measured('online-retail', [method], input, undefined, slot)].map((result): MethodResult => ({ ...result, slot }))
@@ -107,6 +107,8 @@ interface Invoices {
   content: Content
   /** First purchase of "user item", milliseconds: when the item was new to the customer, which is what is to be foreseen. */
   times: Map<string, number>
+  /** Every line of a purchase. */
+  lines: Pick<Interactions, 'users' | 'items' | 'values' | 'times'>
 }
 
 /** Titles, prices and times as the invoices before the cut have them; absent where only the pairs are there. */
@@ -116,15 +118,28 @@ function invoicesOf(folder: string, { users, items }: Words): Invoices | undefin
   const titles = Array.from({ length: items.size }, () => '')
   const prices = new Float64Array(items.size).fill(Number.NaN)
   const times = new Map<string, number>()
-  for (const { StockCode, Description, UnitPrice, InvoiceDate, CustomerID } of recordsIn(file)) {
+  const lines: [user: number, item: number, time: number][] = []
+  for (const { InvoiceNo, StockCode, Description, Quantity, UnitPrice, InvoiceDate, CustomerID } of recordsIn(file)) {
     const item = items.get(StockCode)
     if (item === undefined || InvoiceDate >= CUT) continue
     if (titles[item] === '' && Description) titles[item] = Description
     if (Number(UnitPrice) > 0) prices[item] = Number(UnitPrice)
     const user = CustomerID?.replace(/\.0$/, '')
-    if (!user || !users.has(user)) continue
+    const userIndex = users.get(user)
+    if (userIndex === undefined || !(Number(Quantity) > 0) || !(Number(UnitPrice) > 0) || InvoiceNo.startsWith('C')) continue
+    const time = Date.parse(`${InvoiceDate}Z`)
+    lines.push([userIndex, item, time])
     const pair = `${user} ${StockCode}`
-    times.set(pair, Math.min(times.get(pair) ?? Number.POSITIVE_INFINITY, Date.parse(`${InvoiceDate}Z`)))
+    times.set(pair, Math.min(times.get(pair) ?? Number.POSITIVE_INFINITY, time))
   }
-  return { content: { titles, prices }, times }
+  return {
+    content: { titles, prices },
+    times,
+    lines: {
+      users: Int32Array.from(lines, ([user]) => user),
+      items: Int32Array.from(lines, ([, item]) => item),
+      values: new Float32Array(lines.length).fill(1),
+      times: Float64Array.from(lines, ([, , time]) => time),
+    },
+  }
 }

@@ -71,7 +71,8 @@ export const onlineShoppers: Protocol = {
         ...TABLES,
         'boosted-trees': { leaves: 8, depth: 4, trees: 200 },
         tree: { depth: 6, minimumRows: 20 },
-        blend: { cost: 0.5 },
+        blend: { cost: 0.1 },
+        'logistic-l2': { cost: 0.1 },
         ...params,
       }
       yield* pooled('online-shoppers', examples, folds, methods, own, part)

@@ -1,15 +1,29 @@
 import { useEffect, useState } from 'react'
 import { follow, run } from '../api.js'
-import { JobCancelDocument, type JobState, JobsDocument, JobUpdatedDocument } from '../generated/documents.js'
+import { JobCancelDocument, JobRetryDocument, type JobState, JobsDocument, JobUpdatedDocument } from '../generated/documents.js'
 import { Badge, More, Panel, Table, timeOf, usePages, useWords, Waiting } from '../parts.js'
 
 const STATES: JobState[] = ['WAITING', 'ACTIVE', 'COMPLETED', 'FAILED', 'DELAYED', 'CANCELLED']
 const ENDED = new Set<JobState>(['COMPLETED', 'FAILED', 'CANCELLED'])
+const MAY_BE_RETRIED = new Set<JobState>(['FAILED', 'CANCELLED'])
+const PARTS_SHOWN = 100
 
 export function Jobs() {
   const words = useWords()
   const [state, setState] = useState<JobState | null>(null)
+  const [fault, setFault] = useState('')
   const jobs = usePages(async (after, signal) => (await run(JobsDocument, { first: 20, after, state }, signal)).jobs, [state])
+  /** Asks for a change of a job, shows what the answer refuses, and the list as it is then. */
+  const change = async (work: Promise<{ userErrors: readonly { message: string }[] }>) => {
+    const message = await work.then(
+      ({ userErrors }) => userErrors[0]?.message ?? '',
+      error => (error as Error).message,
+    )
+    setFault(message)
+    jobs.reload()
+  }
+  const cancel = (id: string) => change(run(JobCancelDocument, { id }).then(({ jobCancel }) => jobCancel))
+  const retry = (id: string) => change(run(JobRetryDocument, { id }).then(({ jobRetry }) => jobRetry))
   return (
     <Panel
       title={words.jobs}
@@ -22,6 +36,11 @@ export function Jobs() {
         </select>
       }
     >
+      {fault && (
+        <p className="fault" role="alert">
+          {fault}
+        </p>
+      )}
       <Waiting of={jobs} />
       {jobs.data && (
         <Table
@@ -36,14 +55,28 @@ export function Jobs() {
                 </>
               ),
             },
-            { title: words.progress, cell: row => <Progress job={row} onEnd={jobs.reload} /> },
+            {
+              title: words.progress,
+              cell: row => (
+                <div>
+                  <Progress job={row} onEnd={jobs.reload} />
+                  {row.parts !== null && <Parts of={row.id} count={row.parts} />}
+                </div>
+              ),
+            },
             { title: words.attempts, cell: row => row.attempts, isNumber: true },
             { title: words.started, cell: row => timeOf(row.createdAt) },
             {
               title: '',
               cell: row =>
-                !ENDED.has(row.state) && (
-                  <button type="button" className="plain" onClick={() => run(JobCancelDocument, { id: row.id }).then(jobs.reload)}>
+                ENDED.has(row.state) ? (
+                  MAY_BE_RETRIED.has(row.state) && (
+                    <button type="button" className="plain" onClick={() => retry(row.id)}>
+                      {words.retry}
+                    </button>
+                  )
+                ) : (
+                  <button type="button" className="plain" onClick={() => cancel(row.id)}>
                     {words.cancel}
                   </button>
                 ),
@@ -53,6 +86,40 @@ export function Jobs() {
       )}
       <More of={jobs} />
     </Panel>
+  )
+}
+
+/** The parts a job cut itself into, looked up when they are opened. */
+function Parts({ of, count }: { of: string; count: number }) {
+  const words = useWords()
+  const [isOpen, setOpen] = useState(false)
+  return (
+    <details onToggle={event => setOpen(event.currentTarget.open)}>
+      <summary>
+        {count} {words.parts}
+      </summary>
+      {isOpen && <PartList of={of} />}
+    </details>
+  )
+}
+
+function PartList({ of }: { of: string }) {
+  const parts = usePages(
+    async (after, signal) => (await run(JobsDocument, { first: PARTS_SHOWN, after, state: null, parentId: of }, signal)).jobs,
+    [of],
+  )
+  return (
+    <>
+      <Waiting of={parts} />
+      <ol className="parts">
+        {parts.rows.map(part => (
+          <li key={part.id}>
+            <Progress job={part} onEnd={parts.reload} />
+          </li>
+        ))}
+      </ol>
+      <More of={parts} />
+    </>
   )
 }
 

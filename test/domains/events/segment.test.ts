@@ -62,7 +62,8 @@ describe('an unmodified @segment/analytics-node with its host changed', () => {
     await analytics.closeAndFlush({ timeout: 20_000 })
     expect(failures).toEqual([])
     expect((await stored()).map(({ type, owner }) => [type, owner])).toEqual([
-      ['VIEW', 'anonymous:cookie'],
+      // What the visitor did before became hers when she said who she is.
+      ['VIEW', 'ida'],
       ['ADD_TO_CART', 'ida'],
       ['PAGE', 'ida'],
       ['PAGE', 'ida'],

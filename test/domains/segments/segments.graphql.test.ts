@@ -61,6 +61,13 @@ test('a segment by the typed builder finds its members in the background, and fo
     s: id,
     u: Buffer.from('User:1').toString('base64url'),
   })
+  const { data } = await house.as('admin').run('{ systemHealth { stage state rowsIn } }')
+  expect((data as unknown as { systemHealth: unknown[] }).systemHealth).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ stage: 'profiles', state: 'ok' }),
+      expect.objectContaining({ stage: 'segments', state: 'ok' }),
+    ]),
+  )
   expect(explained.segmentExplainMembership).toMatchObject({ rule: { all: [{ clause: { did: { type: 'PURCHASE' } } }, { not: {} }] } })
 }, 60_000)
 

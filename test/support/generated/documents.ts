@@ -69,6 +69,7 @@ export type RecommendationAlgorithm =
   | 'ITEM_CF'
   | 'POPULARITY'
   | 'REPEAT'
+  | 'RERANK'
   | 'RP3BETA'
   | 'TRENDING'
   | 'USER_CF';

@@ -1,6 +1,8 @@
 // Alternating least squares over float32 factors in linear memory. `f`, the number of factors, is a multiple of 4; pointers are byte offsets.
 // Threads take rows from a shared counter; each row is solved on its own, so results do not depend on the number of threads.
 
+// V8 optimises a function when it is called again, never while it runs: the work of a row is a call of its own.
+
 const CHUNK: i32 = 32
 
 function sum(v: v128): f32 {
@@ -98,50 +100,65 @@ export function solveRows(
 ): void {
   const bytes = (<usize>f) << 2
   const r = scratches + <usize>thread * 3 * bytes
-  const p = r + bytes
-  const q = p + bytes
   while (true) {
     const start = atomic.add<i32>(counter, CHUNK)
     if (start >= rows) return
     const end = min(start + CHUNK, rows)
-    for (let u = start; u < end; u++) {
-      const own = x + <usize>u * bytes
-      const from = load<i32>(offsets + ((<usize>u) << 2))
-      const to = load<i32>(offsets + ((<usize>u) << 2), 4)
-      if (from === to) {
-        memory.fill(own, 0, bytes)
-        continue
-      }
-      const reg = load<f32>(regs + ((<usize>u) << 2))
-      // r = b − A·x
-      multiply(g, own, r, f, bytes)
-      axpy(reg, own, r, bytes)
-      for (let at: usize = 0; at < bytes; at += 16) v128.store(r + at, f32x4.neg(v128.load(r + at)))
-      for (let at = from; at < to; at++) {
-        const other = y + <usize>load<i32>(columns + ((<usize>at) << 2)) * bytes
-        const c = load<f32>(weights + ((<usize>at) << 2))
-        axpy(c * (1 - dot(other, own, bytes)), other, r, bytes)
-      }
-      memory.copy(p, r, bytes)
-      let old = dot(r, r, bytes)
-      if (old < 1e-20) continue
-      for (let step = 0; step < steps; step++) {
-        multiply(g, p, q, f, bytes)
-        axpy(reg, p, q, bytes)
-        for (let at = from; at < to; at++) {
-          const other = y + <usize>load<i32>(columns + ((<usize>at) << 2)) * bytes
-          axpy(load<f32>(weights + ((<usize>at) << 2)) * dot(other, p, bytes), other, q, bytes)
-        }
-        const alpha = old / dot(p, q, bytes)
-        axpy(alpha, p, own, bytes)
-        axpy(-alpha, q, r, bytes)
-        const fresh = dot(r, r, bytes)
-        if (fresh < 1e-20) break
-        const beta = f32x4.splat(fresh / old)
-        for (let at: usize = 0; at < bytes; at += 16) v128.store(p + at, f32x4.add(v128.load(r + at), f32x4.mul(beta, v128.load(p + at))))
-        old = fresh
-      }
+    for (let u = start; u < end; u++) solveRow(u, f, offsets, columns, weights, g, regs, y, x, steps, r)
+  }
+}
+
+export function solveRow(
+  u: i32,
+  f: i32,
+  offsets: usize,
+  columns: usize,
+  weights: usize,
+  g: usize,
+  regs: usize,
+  y: usize,
+  x: usize,
+  steps: i32,
+  r: usize,
+): void {
+  const bytes = (<usize>f) << 2
+  const p = r + bytes
+  const q = p + bytes
+  const own = x + <usize>u * bytes
+  const from = load<i32>(offsets + ((<usize>u) << 2))
+  const to = load<i32>(offsets + ((<usize>u) << 2), 4)
+  if (from === to) {
+    memory.fill(own, 0, bytes)
+    return
+  }
+  const reg = load<f32>(regs + ((<usize>u) << 2))
+  // r = b − A·x
+  multiply(g, own, r, f, bytes)
+  axpy(reg, own, r, bytes)
+  for (let at: usize = 0; at < bytes; at += 16) v128.store(r + at, f32x4.neg(v128.load(r + at)))
+  for (let at = from; at < to; at++) {
+    const other = y + <usize>load<i32>(columns + ((<usize>at) << 2)) * bytes
+    const c = load<f32>(weights + ((<usize>at) << 2))
+    axpy(c * (1 - dot(other, own, bytes)), other, r, bytes)
+  }
+  memory.copy(p, r, bytes)
+  let old = dot(r, r, bytes)
+  if (old < 1e-20) return
+  for (let step = 0; step < steps; step++) {
+    multiply(g, p, q, f, bytes)
+    axpy(reg, p, q, bytes)
+    for (let at = from; at < to; at++) {
+      const other = y + <usize>load<i32>(columns + ((<usize>at) << 2)) * bytes
+      axpy(load<f32>(weights + ((<usize>at) << 2)) * dot(other, p, bytes), other, q, bytes)
     }
+    const alpha = old / dot(p, q, bytes)
+    axpy(alpha, p, own, bytes)
+    axpy(-alpha, q, r, bytes)
+    const fresh = dot(r, r, bytes)
+    if (fresh < 1e-20) break
+    const beta = f32x4.splat(fresh / old)
+    for (let at: usize = 0; at < bytes; at += 16) v128.store(p + at, f32x4.add(v128.load(r + at), f32x4.mul(beta, v128.load(p + at))))
+    old = fresh
   }
 }
 

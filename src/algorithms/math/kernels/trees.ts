@@ -136,25 +136,17 @@ export function split(hist: usize, starts: usize, columns: i32, g: f64, h: f64, 
   store<f64>(out, bestH, 40)
 }
 
-/** Sorts rows[from … to) so that the left side comes first, each side in its order; returns where the right side starts. `other` has room for all rows. */
-export function partition(
-  codes: usize,
-  columns: i32,
-  rows: usize,
-  from: i32,
-  to: i32,
-  column: i32,
-  bin: i32,
-  missing: i32,
-  missingLeft: i32,
-  other: usize,
-): i32 {
+/**
+ * Sorts rows[from … to) so that the left side comes first, each side in its order; returns where the right side starts. `column` has the codes of the column
+ * asked for, of all rows, so that rows in order read memory in order. `other` has room for all rows.
+ */
+export function partition(column: usize, rows: usize, from: i32, to: i32, bin: i32, missing: i32, missingLeft: i32, other: usize): i32 {
   let left = from
   let right = 0
   const leftCode = missingLeft ? missing : -1
   for (let at = from; at < to; at++) {
     const row = load<i32>(rows + ((<usize>at) << 2))
-    const code = <i32>load<u16>(codes + ((<usize>row * <usize>columns + <usize>column) << 1))
+    const code = <i32>load<u16>(column + ((<usize>row) << 1))
     const isLeft = i32(code <= bin) | i32(code === leftCode)
     // Both are written, one advances: no branch to mispredict.
     store<i32>(rows + ((<usize>left) << 2), row)

@@ -1,0 +1,110 @@
+import type { Database } from '../platform/database.js'
+
+/** One impression with what came of it, as a model may learn from it. */
+export interface LogRow {
+  id: bigint
+  adId: number
+  at: number
+  clicked: boolean
+  converted: boolean
+  /** A bid of ours: its context is exactly what was known then. */
+  isOwn: boolean
+  context: Record<string, unknown>
+  gender: string | null
+  birthYear: number | null
+  city: string | null
+  country: string | null
+}
+
+export interface AdFactsRow {
+  id: number
+  adGroupId: string
+  campaignId: string
+  productExternalId: string | null
+  categories: string[] | null
+  brand: string | null
+  priceMicros: bigint | null
+}
+
+const PAGE = 50_000
+
+/** The log of impressions, for what learns from it. Facts of a person are given only where he consented to ADS. */
+export class AdLogRepository {
+  constructor(private readonly database: Database) {}
+
+  ads(): Promise<AdFactsRow[]> {
+    return this.database.sql(
+      `SELECT a.id, a."adGroupId", g."campaignId", p."externalId" AS "productExternalId", p.categories, p.brand, p."priceMicros"
+       FROM "Ad" a JOIN "AdGroup" g ON g.id = a."adGroupId" LEFT JOIN "Product" p ON p.id = a."productId" ORDER BY a.id`,
+    )
+  }
+
+  /** Rows shown from `from` up to `until`, in the order in which they were written, page by page; with `clickedOnly` the clicks alone. */
+  async *rows({ from, until, clickedOnly }: { from: Date; until: Date; clickedOnly: boolean }): AsyncGenerator<LogRow[]> {
+    for (let after = 0n; ; ) {
+      const page = await this.database.sql<LogRow>(
+        `SELECT e.id, e."adId", (extract(epoch FROM e."occurredAt") * 1000)::float8 AS at, e.clicked, e."decisionId" IS NOT NULL AS "isOwn", e.context,
+           CASE WHEN e."decisionId" IS NOT NULL THEN EXISTS (
+             SELECT 1 FROM "AuctionOutcome" o WHERE o."decisionId" = e."decisionId" AND o.type = 'CONVERSION' AND o."occurredAt" <= COALESCE(e."clickedAt", e."occurredAt") + make_interval(days => c."attributionDays"))
+           ELSE e.converted END AS converted,
+           u.gender, u."birthYear", u.city, u.country
+         FROM "AdLogEntry" e JOIN "Ad" a ON a.id = e."adId" JOIN "AdGroup" g ON g.id = a."adGroupId" JOIN "Campaign" c ON c.id = g."campaignId"
+         LEFT JOIN "Consent" k ON k."userId" = e."userId" AND k.purpose = 'ADS' AND k.granted LEFT JOIN "User" u ON u.id = k."userId"
+         WHERE e.id > $1 AND e."occurredAt" >= $2 AND e."occurredAt" < $3 AND (NOT $4 OR e.clicked) ORDER BY e.id LIMIT $5`,
+        [after, from, until, clickedOnly, PAGE],
+        'ad-log-rows',
+      )
+      if (page.length > 0) yield page
+      if (page.length < PAGE) return
+      after = page[page.length - 1].id
+    }
+  }
+
+  /**
+   * Notes what a browser told, once a message. A click belongs to the newest impression of that ad to that person within a day, a conversion to the last
+   * click within the campaign's window; a click that nobody saw an impression of is one itself.
+   */
+  async note({
+    kind,
+    messageId,
+    ad,
+    user,
+    at,
+    valueMicros,
+  }: {
+    kind: 'IMPRESSION' | 'CLICK' | 'CONVERSION'
+    messageId: string
+    ad: string | null
+    user: string | null
+    at: Date
+    valueMicros: bigint
+  }): Promise<void> {
+    const named = `SELECT a.id AS ad, c."attributionDays" AS days, (SELECT id FROM "User" WHERE "externalId" = $2) AS "user"
+      FROM "Ad" a JOIN "AdGroup" g ON g.id = a."adGroupId" JOIN "Campaign" c ON c.id = g."campaignId" WHERE a."externalId" = $1`
+    const found = (condition: string) =>
+      `SELECT e.id FROM "AdLogEntry" e JOIN named n ON e."adId" = n.ad AND e."userId" = n."user" WHERE e."occurredAt" <= $3 AND ${condition} ORDER BY e."occurredAt" DESC LIMIT 1`
+    if (kind === 'CONVERSION') {
+      await this.database.sql(
+        `WITH named AS (${named}), last AS (${found(`e.clicked AND NOT e.converted AND e."decisionId" IS NULL AND COALESCE(e."clickedAt", e."occurredAt") >= $3::timestamptz - make_interval(days => n.days)`)})
+         UPDATE "AdLogEntry" e SET converted = true, "convertedAt" = $3, "conversionValueMicros" = $4 FROM last WHERE e.id = last.id`,
+        [ad, user, at, valueMicros],
+      )
+      return
+    }
+    const last =
+      kind === 'CLICK'
+        ? found(`NOT e.clicked AND e."occurredAt" >= $3::timestamptz - interval '1 day'`)
+        : 'SELECT NULL::bigint AS id WHERE false'
+    await this.database.sql(
+      `WITH named AS (${named}), last AS (${last}), changed AS (UPDATE "AdLogEntry" e SET clicked = true, "clickedAt" = $3 FROM last WHERE e.id = last.id RETURNING e.id)
+       INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt")
+       SELECT 'segment:' || $4, n.ad, n."user", $3, $5, CASE WHEN $5 THEN $3::timestamptz END FROM named n WHERE NOT EXISTS (SELECT 1 FROM changed) ON CONFLICT ("messageId") DO NOTHING`,
+      [ad, user, at, messageId, kind === 'CLICK'],
+    )
+  }
+
+  /** When the newest impression was shown. */
+  async newest(): Promise<Date | null> {
+    return (await this.database.sql<{ at: Date | null }>('SELECT max("occurredAt") AS at FROM "AdLogEntry"'))[0].at
+  }
+}

@@ -1,0 +1,130 @@
+import type { Examples, Fields } from '../algorithms/ctr/examples.js'
+import { UNKNOWN, wordHash } from '../algorithms/ctr/examples.js'
+
+/** What a click may depend on of the ad. */
+export interface AdFacts {
+  ad: string
+  adGroup: string
+  campaign: string
+  product: string | null
+  categories: readonly string[]
+  brand: string | null
+  priceMicros: number | null
+}
+
+/** What it may depend on of the moment and the person; kept with every bid, so that a model learns from exactly what was known then. */
+export interface ContextFacts {
+  device?: string | null
+  placement?: string | null
+  position?: string | number | null
+  country?: string | null
+  domain?: string | null
+  os?: string | null
+  language?: string | null
+  hour?: number | null
+  weekday?: number | null
+  /** Only with consent for ADS. */
+  gender?: string | null
+  age?: string | null
+  city?: string | null
+  affinity?: string | null
+}
+
+const CONTEXT_WORDS = [
+  'device',
+  'placement',
+  'position',
+  'country',
+  'domain',
+  'os',
+  'language',
+  'hour',
+  'weekday',
+  'gender',
+  'age',
+  'city',
+  'affinity',
+] as const
+const AD_WORDS = ['ad', 'adGroup', 'campaign', 'product', 'category', 'brand', 'price'] as const
+/** Pairs that every algorithm sees, also those that make none of their own. */
+const CROSS_WORDS = ['affinity=category', 'gender*category', 'device*category', 'age*category'] as const
+
+export const FIELDS: Fields = { numbers: [], words: [...AD_WORDS, ...CONTEXT_WORDS, ...CROSS_WORDS] }
+export const WIDTH = FIELDS.words.length
+
+/** Hashes of an ad's words, made once. */
+export function adWords(facts: AdFacts): Uint32Array {
+  const { ad, adGroup, campaign, product, categories, brand, priceMicros } = facts
+  return Uint32Array.from([ad, adGroup, campaign, product, categories[0], brand, bandOf(priceMicros)], hashOf)
+}
+
+export function contextWords(facts: ContextFacts): Uint32Array {
+  return Uint32Array.from(CONTEXT_WORDS, name => hashOf(facts[name]))
+}
+
+const CATEGORY = AD_WORDS.indexOf('category')
+const AFFINITY = CONTEXT_WORDS.indexOf('affinity')
+const CROSSED = (['gender', 'device', 'age'] as const).map(name => CONTEXT_WORDS.indexOf(name))
+
+/** Writes one example into `words` from `at` on. */
+export function writeExample(words: Uint32Array, at: number, ad: Uint32Array, context: Uint32Array): void {
+  words.set(ad, at)
+  words.set(context, at + ad.length)
+  const category = ad[CATEGORY]
+  let place = at + ad.length + context.length
+  // Whether the person's favourite category is the ad's: the same word for all categories, so that it is learned quickly.
+  words[place++] = context[AFFINITY] === UNKNOWN ? UNKNOWN : context[AFFINITY] === category ? MATCH : NO_MATCH
+  for (const index of CROSSED)
+    words[place++] = context[index] === UNKNOWN || category === UNKNOWN ? UNKNOWN : mixed(context[index], category)
+}
+
+export function examplesOf(words: Uint32Array, rows: number): Examples {
+  return { fields: FIELDS, rows, numbers: NO_NUMBERS, words, labels: NO_LABELS }
+}
+
+/** The words of one example by their field, for an explanation. */
+export function wordsOf(ad: AdFacts, context: ContextFacts): (field: string) => string {
+  const own: Record<string, unknown> = { ...ad, ...context, category: ad.categories[0], price: bandOf(ad.priceMicros) }
+  const shown = (name: string) => {
+    const word = own[name]
+    return word === null || word === undefined || word === '' ? 'unknown' : String(word)
+  }
+  return field => (/[*=]/.test(field) ? field.split(/[*=]/).map(shown).join(' × ') : shown(field))
+}
+
+/** Years of age in bands. */
+export function ageOf(birthYear: number | null, year: number): string | null {
+  if (birthYear === null) return null
+  const age = year - birthYear
+  return age < 18
+    ? 'under 18'
+    : age < 25
+      ? '18-24'
+      : age < 35
+        ? '25-34'
+        : age < 45
+          ? '35-44'
+          : age < 55
+            ? '45-54'
+            : age < 65
+              ? '55-64'
+              : '65+'
+}
+
+const NO_NUMBERS = new Float32Array(0)
+const NO_LABELS = new Uint8Array(0)
+const MATCH = wordHash('match')
+const NO_MATCH = wordHash('no match')
+
+/** Prices in bands of a factor of two. */
+function bandOf(micros: number | null): string | null {
+  return micros === null || !(micros > 0) ? null : `2^${Math.round(Math.log2(micros / 1_000_000))}`
+}
+
+function hashOf(value: unknown): number {
+  return value === null || value === undefined || value === '' ? UNKNOWN : wordHash(String(value).toLowerCase())
+}
+
+function mixed(a: number, b: number): number {
+  return Math.imul(a ^ Math.imul(b, 0x9e3779b1), 0x85ebca6b) >>> 0
+}

@@ -1,0 +1,174 @@
+import { describe, expect, test } from '@jest/globals'
+import { BrokenArtifact, pack } from '../../src/algorithms/artifact.js'
+import { createRandom } from '../../src/algorithms/math/random.js'
+import { type Content, content, wordsOf } from '../../src/algorithms/recommend/content.js'
+import { ease } from '../../src/algorithms/recommend/ease.js'
+import { holdOutLater, holdOutUsers } from '../../src/algorithms/recommend/hold-out.js'
+import { hybrid } from '../../src/algorithms/recommend/hybrid.js'
+import { algorithms, fitAndEvaluate } from '../../src/algorithms/recommend/index.js'
+import type { Recommender } from '../../src/algorithms/recommend/recommender.js'
+import { repeat } from '../../src/algorithms/recommend/repeat.js'
+import { trending } from '../../src/algorithms/recommend/trending.js'
+import { tune } from '../../src/algorithms/recommend/tune.js'
+import { historyOf, interactionsOf, twoTastes } from '../support/worlds.js'
+
+const DAY = 86_400_000
+const random = () => createRandom(7)
+const scoresOf = (model: Recommender, history = historyOf([])) => {
+  const out = new Float64Array(model.itemCount)
+  model.score(history, out)
+  return out
+}
+
+describe('content', () => {
+  const shop: Content = {
+    titles: ['Red running shoes', 'Blue running shoe', '轻便跑鞋', '红色跑鞋', 'Espresso machine', 'Espresso machine', ''],
+    categories: [['Shoes'], ['Shoes'], ['Shoes'], ['Shoes'], ['Kitchen'], ['Kitchen'], []],
+    brands: ['Fjord', 'Fjord', '远山', '远山', 'Ember', 'Ember', null],
+    prices: Float64Array.of(80, 75, 70, 90, 300, 310, Number.NaN),
+  }
+  const data = { ...interactionsOf(1, 7, [[0, 0]]), content: shop }
+  const model = content.fit(data, {}, random())
+
+  test('Chinese text is read by pairs of characters, Latin text by words', () => {
+    expect(wordsOf('Ｔ恤 Light-weight 跑步鞋 x2')).toEqual(['t', '恤', 'light', 'weight', '跑步', '步鞋', 'x2'])
+  })
+
+  test('who likes shoes is shown shoes, in either language, and is told the terms', () => {
+    const english = scoresOf(model, historyOf([[0]]))
+    expect(english[1]).toBeGreaterThan(english[3])
+    expect(english[3]).toBeGreaterThan(english[4])
+    const chinese = scoresOf(model, historyOf([[2]]))
+    expect(chinese[3]).toBeGreaterThan(chinese[0])
+    expect(model.explain(historyOf([[0]]), 1)[0].terms).toEqual(expect.arrayContaining(['running']))
+  })
+
+  test('a product that came after the training is scored as it would have been in it', () => {
+    const fresh = {
+      titles: [shop.titles[1]],
+      categories: [['Shoes']],
+      brands: ['Fjord'],
+      prices: Float64Array.of(75),
+    }
+    const history = historyOf([[0]])
+    expect(model.scoreNew?.(history, fresh)[0]).toBeCloseTo(scoresOf(model, history)[1], 10)
+    expect(model.scoreNew?.(historyOf([]), fresh)[0]).toBe(0)
+  })
+
+  test('two products with one title are two products, and one without a word is none', () => {
+    const scores = scoresOf(model, historyOf([[4]]))
+    expect(scores[5]).toBeGreaterThan(0.8)
+    expect(scores[6]).toBe(0)
+    expect(model.similar(4, 3).items[0]).toBe(5)
+  })
+})
+
+describe('hybrid', () => {
+  const data = twoTastes()
+  const model = hybrid.fit(data, {}, random())
+
+  test('its weights can be read, by amount of history, and sum to one', () => {
+    expect(model.blend?.map(({ from }) => from)).toEqual([0, 1, 5, 20])
+    for (const { weights } of model.blend ?? []) expect(Object.values(weights).reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 3)
+    expect(model.blend?.[0].weights.popularity).toBe(1)
+  })
+
+  test('every piece of evidence says whose it is', () => {
+    const evidence = model.explain(historyOf([[0], [1], [2]]), 5)
+    expect(evidence.length).toBeGreaterThan(0)
+    expect(evidence.every(({ by }) => by !== undefined)).toBe(true)
+  })
+
+  test('without a history it says what is popular; new products go by content', () => {
+    expect(scoresOf(model).some(score => score > 0)).toBe(true)
+    const titles = Array.from({ length: data.itemCount }, (_, item) => (item < 20 ? `tea ${item}` : `tent ${item}`))
+    const described = hybrid.fit({ ...data, content: { titles } }, { parts: 'content,popularity' }, random())
+    const [tea, tent] = described.scoreNew?.(historyOf([[0], [1]]), { titles: ['tea', 'tent'] }) ?? []
+    expect(tea).toBeGreaterThan(tent)
+  })
+
+  test('a part that does not exist is named', () => {
+    expect(() => hybrid.fit(data, { parts: 'ease,magic' }, random())).toThrow('magic')
+  })
+})
+
+test('a search keeps what is best on the validation split, within its tries, and leaves alone what is fixed', () => {
+  const data = twoTastes()
+  const { params, trials } = tune(ease, data, {}, random(), 3)
+  expect(trials.length).toBe(3)
+  const best = Math.max(...trials.map(({ ndcgAt10 }) => ndcgAt10))
+  expect(trials.find(({ ndcgAt10 }) => ndcgAt10 === best)?.params.reg).toBe(params.reg)
+  expect(tune(ease, data, { reg: 7 }, random()).params.reg).toBe(7)
+  expect(tune(ease, interactionsOf(0, 3, []), {}, random()).trials).toEqual([])
+})
+
+test('training reports the parameters it chose and how a hybrid blends', () => {
+  const request = { seed: 1, data: twoTastes() }
+  const searched = fitAndEvaluate({ ...request, algorithm: 'ease', params: { reg: 300, items: 50 }, search: ['reg'] })
+  expect(searched.params.items).toBe(50)
+  expect(searched.notes.some(note => note.includes('validation split'))).toBe(true)
+  const blended = fitAndEvaluate({ ...request, algorithm: 'hybrid', params: {} })
+  expect(blended.notes.filter(note => note.startsWith('Histories from')).length).toBe(4)
+})
+
+describe('what is held out', () => {
+  test('by time: it comes after all that taught, and was new to its user', () => {
+    const { train, tests } = holdOutLater(twoTastes(), 0.2, 1_000, random())
+    const last = train.times.reduce((latest, time) => Math.max(latest, time), 0)
+    expect(train.now).toBe(last)
+    expect(tests.length).toBeGreaterThan(10)
+    for (const { history, relevant } of tests) for (const item of history.items) expect(relevant.has(item)).toBe(false)
+  })
+
+  test('without times: by chance, the same for the same seed, and nobody is left with nothing', () => {
+    const data = { ...twoTastes(), times: new Float64Array(twoTastes().items.length) }
+    const [a, b] = [holdOutLater(data, 0.3, 50, random()), holdOutLater(data, 0.3, 50, random())]
+    expect(a.tests).toEqual(b.tests)
+    expect(a.tests.length).toBe(50)
+    expect(a.tests.every(({ history }) => history.items.length > 0)).toBe(true)
+  })
+
+  test('by user: who is tested taught nothing', () => {
+    const { train, tests } = holdOutUsers(twoTastes(), 0.25, random())
+    const taught = new Set(train.users)
+    expect(tests.length).toBeGreaterThan(5)
+    expect(tests.some(({ user }) => taught.has(user))).toBe(false)
+  })
+})
+
+test('what rises now is found, what is always popular is not', () => {
+  const rows: [number, number, number, number][] = []
+  for (let day = 1; day <= 35; day++) for (let n = 0; n < 20; n++) rows.push([n, 0, 1, day * DAY])
+  for (let n = 0; n < 30; n++) rows.push([n, 1, 1, 34 * DAY])
+  const scores = scoresOf(trending.fit({ ...interactionsOf(30, 2, rows), now: 35 * DAY }, {}, random()))
+  expect(scores[1]).toBeGreaterThan(10)
+  expect(scores[0]).toBeLessThan(3)
+})
+
+test('what was bought most comes again first, what was taken back does not', () => {
+  const model = repeat.fit(interactionsOf(1, 4, []), {}, random())
+  const scores = scoresOf(
+    model,
+    historyOf([
+      [2, 1],
+      [1, 3],
+      [2, 1],
+      [3, 2],
+      [3, -5],
+    ]),
+  )
+  expect([...scores]).toEqual([0, 3, 2, 0])
+})
+
+test.each(algorithms.map(({ name }) => name))('%s refuses the bytes of another version', name => {
+  const algorithm = algorithms.find(each => each.name === name)
+  expect(() => algorithm?.load(pack(`${name}/999`, { meta: {}, arrays: {} }))).toThrow(BrokenArtifact)
+})
+
+test.each(algorithms.map(({ name }) => name))('%s learns from a user with very many events and an item of everybody', name => {
+  const rows: [number, number, number][] = []
+  for (let at = 0; at < 20_000; at++) rows.push([0, at % 300, 1])
+  for (let user = 1; user < 400; user++) rows.push([user, 0, 1], [user, 1 + (user % 299), 1])
+  const model = algorithms.find(each => each.name === name)?.fit(interactionsOf(400, 300, rows), {}, random()) as Recommender
+  expect(scoresOf(model, historyOf([[0], [5]])).every(Number.isFinite)).toBe(true)
+})

@@ -1,0 +1,139 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { type BidAnswer, documents, eur, type Payload } from '../support/ads.js'
+import { eventually, startTestApp, type TestApp } from '../support/app.js'
+
+let api: TestApp
+let campaign: Payload['campaign']
+const run = async <T = Payload>(source: string, variables: Record<string, unknown>): Promise<T> => {
+  const { data, errors } = await api.as('marketer').run(source, variables)
+  if (errors) throw new Error(JSON.stringify(errors))
+  return Object.values(data as object)[0] as T
+}
+
+beforeAll(async () => {
+  api = await startTestApp()
+  await api.startWorker()
+  campaign = (
+    await run(documents.create, {
+      input: { name: 'Log', attributionDays: 7, budget: { amount: eur(100) }, biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(2) } },
+    })
+  ).campaign
+  const { adGroup } = await run(documents.adGroup, { input: { campaignId: campaign.id, name: 'All' } })
+  await run(documents.ad, { input: { adGroupId: adGroup.id, headline: 'One', externalId: 'creative-1' } })
+  await run(documents.enable, { input: { campaignId: campaign.id } })
+})
+afterAll(() => api.close())
+
+const load = async (body: string, mapping: Record<string, string>) => {
+  const query = new URLSearchParams({ mapping: JSON.stringify(mapping) })
+  const headers = { authorization: `Bearer ${api.keys.ingest}` }
+  const response = await fetch(`${api.url}/v1/import/ad-log?${query}`, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'text/csv' },
+    body,
+  })
+  const answer = (await response.json()) as { jobId: string; error?: string }
+  if (!answer.jobId) return { error: answer.error, rejects: '' }
+  const status = await eventually(async () => {
+    const now = (await (await fetch(`${api.url}/v1/import/${answer.jobId}`, { headers })).json()) as {
+      state: string
+      rowsMerged: number
+      rowsRejected: number
+      rowsDuplicate: number
+    }
+    return now.state === 'COMPLETED' || now.state === 'FAILED' ? now : undefined
+  })
+  return { ...status, rejects: await (await fetch(`${api.url}/v1/import/${answer.jobId}/rejects`, { headers })).text() }
+}
+const performance = async () => (await run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance
+
+const IPINYOU = {
+  messageId: 'bidid',
+  adId: 'creative',
+  userId: 'ipinyouid',
+  clicked: 'click',
+  costCpm: 'payprice',
+  'context.domain': 'domain',
+  'context.placement': 'slotid',
+  'context.position': 'visibility',
+}
+const HEADER = 'click,bidid,timestamp,ipinyouid,domain,slotid,visibility,creative,payprice'
+
+test('an iPinYou log comes in by a mapping, and a click that comes later is taken over', async () => {
+  const rows = [
+    '0,b1,20130606000104000,u1,news.example,top,1,creative-1,50',
+    '0,b2,20130606000105000,u1,news.example,top,2,creative-1,70',
+    '1,b3,20130606000106000,u2,,side,1,nobody,70',
+    '2,b4,20130606000106000,u2,,side,1,creative-1,70',
+  ]
+  const first = await load(`${HEADER}\n${rows.join('\n')}\n`, IPINYOU)
+  expect(first).toMatchObject({ state: 'COMPLETED', rowsMerged: 2, rowsRejected: 2 })
+  expect(first.rejects).toContain('adId names no ad')
+  expect(first.rejects).toContain('clicked must be true or false')
+  const [row] = await api.app.database.sql<Record<string, unknown>>(
+    `SELECT "occurredAt", "costMicros"::float8 AS cost, context FROM "AdLogEntry" WHERE "messageId" = 'b1'`,
+  )
+  expect(row).toEqual({
+    occurredAt: new Date('2013-06-06T00:01:04Z'),
+    cost: 50_000,
+    context: { domain: 'news.example', placement: 'top', position: '1' },
+  })
+  expect(
+    await load(
+      `${HEADER}\n1,b1,20130606000104000,u1,news.example,top,1,creative-1,50\n0,b2,20130606000105000,u1,news.example,top,2,creative-1,70\n`,
+      IPINYOU,
+    ),
+  ).toMatchObject({ rowsMerged: 1, rowsDuplicate: 1 })
+  expect(await performance()).toMatchObject({ impressions: 2, clicks: 1, cost: { amountMicros: 120_000 } })
+})
+
+test('a Criteo log comes in by a mapping: its columns are context', async () => {
+  const mapping = { adId: '=creative-1', clicked: 'label', 'context.I1': 'I1', 'context.C1': 'C1' }
+  expect(await load('label,I1,C1\n1,3,8cf07265\n0,,68fd1e64\n', mapping)).toMatchObject({
+    state: 'COMPLETED',
+    rowsMerged: 2,
+    rowsRejected: 0,
+  })
+  const rows = await api.app.database.sql<{ context: object }>(
+    `SELECT context FROM "AdLogEntry" WHERE "messageId" LIKE 'import:%' ORDER BY id`,
+  )
+  expect(rows.map(row => row.context)).toEqual([{ C1: '8cf07265', I1: '3' }, { C1: '68fd1e64' }])
+})
+
+test('a log without its columns is refused by name', async () => {
+  expect((await load('label,I1\n1,3\n', { clicked: 'label' })).error).toContain('adId')
+})
+
+test('browsers tell of clicks and conversions by Segment events, and no event moves money', async () => {
+  await api.app.snapshots.look()
+  const { decision } = await run<{ decision: BidAnswer }>(documents.bid, { input: { userExternalId: 's-1' } })
+  const money = async () => api.app.database.sql('SELECT "spentMicros", "reservedMicros" FROM "BudgetLedger"')
+  const before = await money()
+  const track = (event: string, messageId: string, properties: object, timestamp = new Date().toISOString()) =>
+    fetch(`${api.url}/v1/track`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${Buffer.from(`${api.keys.ingest}:`).toString('base64')}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ event, messageId, userId: 's-1', properties, timestamp }),
+    })
+  const start = (await performance()) as { impressions: number; clicks: number; conversions: number }
+  const ago = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString()
+  for (const [event, id, properties, at] of [
+    ['Ad Impression', 'm1', { decision_id: decision.decisionId }, ago(0)],
+    ['Ad Clicked', 'm2', { decision_id: decision.decisionId }, ago(0)],
+    ['Ad Clicked', 'm2', { decision_id: decision.decisionId }, ago(0)],
+    ['Ad Conversion', 'm3', { decision_id: decision.decisionId, value: 12.5 }, ago(0)],
+    ['Promotion Viewed', 'm4', { promotion_id: 'creative-1' }, ago(3)],
+    ['Promotion Clicked', 'm5', { promotion_id: 'creative-1' }, ago(2.9)],
+    ['Ad Conversion', 'm6', { ad_id: 'creative-1', value: 3 }, ago(1)],
+    ['Ad Clicked', 'm7', { decision_id: 'nonsense' }, ago(0)],
+    ['Ad Clicked', 'm8', { ad_id: 'nobody' }, ago(0)],
+  ] as const)
+    expect((await track(event, id, properties, at)).status).toBe(200)
+  expect(await performance()).toMatchObject({
+    impressions: start.impressions + 2,
+    clicks: start.clicks + 2,
+    conversions: start.conversions + 2,
+    conversionValue: { amountMicros: 15_500_000 },
+  })
+  expect(await money()).toEqual(before)
+})

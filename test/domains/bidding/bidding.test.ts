@@ -1,0 +1,336 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { type BidAnswer, biddingWorld, documents, eur, type Payload } from '../../support/ads.js'
+import { createTestDatabase } from '../../support/database.js'
+
+let database: Awaited<ReturnType<typeof createTestDatabase>>
+let world: ReturnType<typeof biddingWorld>
+beforeAll(async () => {
+  database = await createTestDatabase()
+  world = biddingWorld(database)
+  await database.sql(
+    `INSERT INTO "User" (id, "externalId", gender, "birthYear", country) SELECT n, 'u-' || n, 'female', 1990, 'DE' FROM generate_series(1, 20) n`,
+  )
+  await database.sql(
+    `INSERT INTO "Consent" ("userId", purpose, granted, at, source) SELECT n, 'ADS', n <> 2, now(), 'banner' FROM generate_series(1, 10) n`,
+  )
+  await database.sql(
+    `INSERT INTO "Audience" (id, name, source, definition, status, size) VALUES ('in', 'In', 'SEGMENT', '{}', 'READY', 3), ('out', 'Out', 'SEGMENT', '{}', 'READY', 1)`,
+  )
+  await database.sql(`INSERT INTO "AudienceMember" ("audienceId", "userId") VALUES ('in', 1), ('in', 2), ('in', 3), ('in', 11), ('out', 3)`)
+  await database.sql(`INSERT INTO "Suppression" ("userId", reason) VALUES (5, 'complained')`)
+  await database.sql(
+    `INSERT INTO "Product" (id, "externalId", title, categories, "priceMicros", "currencyCode", stock) VALUES (1, 'p-1', 'Shoes', '{shoes}', 50000000, 'EUR', 3), (2, 'p-2', 'Hats', '{hats}', 10000000, 'EUR', 0)`,
+  )
+})
+beforeEach(async () => {
+  world.clock.now = new Date()
+  await database.sql(`UPDATE "Campaign" SET status = 'PAUSED' WHERE status = 'ENABLED'`)
+  await world.signals.announce('campaign.changed', { campaignId: '' })
+})
+afterAll(async () => {
+  world.stop()
+  await database.drop()
+})
+
+const audience = (id: string) => Buffer.from(`Audience:${id}`).toString('base64url')
+const ask = async (input: Record<string, unknown> = {}) => {
+  await world.snapshots.look()
+  const { decision, userErrors } = await world.bid(input)
+  expect(userErrors).toEqual([])
+  return decision as BidAnswer
+}
+const decisionOf = (answer: { decisionId: string }) =>
+  world.decisions.find(Buffer.from(answer.decisionId, 'base64url').toString().slice('Decision:'.length))
+
+describe('a bid', () => {
+  test('is explained: the parts in micros sum to the price, those of the chances to their log-odds', async () => {
+    await world.campaign({ biddingStrategy: { type: 'MANUAL_CPC', cpcBid: eur(0.5) } }, { product: 'p-1' })
+    const bid = await ask({ context: { device: 'mobile' } })
+    expect(bid).toMatchObject({ __typename: 'Bid', price: { amountMicros: 5_000, currencyCode: 'EUR' }, pCtr: 0.01, multiplier: 1 })
+    const isChance = ({ feature }: { feature: string }) => feature.startsWith('pC')
+    const sum = (parts: BidAnswer['explanation']) => parts.reduce((total, { weight }) => total + weight, 0)
+    expect(sum(bid.explanation.filter(part => !isChance(part)))).toBeCloseTo(5_000)
+    expect(sum(bid.explanation.filter(({ feature }) => feature.startsWith('pCTR')))).toBeCloseTo(Math.log(0.01 / 0.99))
+    expect(await decisionOf(bid)).toMatchObject({
+      kind: 'bid',
+      consentBasis: null,
+      rules: ['No person was named: nothing personal was used'],
+    })
+  })
+
+  test('comes from the campaign to which the impression is worth most', async () => {
+    await world.campaign({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(2) } })
+    const best = await world.campaign({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(3) } })
+    await world.campaign({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(1) } })
+    expect((await ask()).campaign.name).toBe(best.name)
+    expect(await ask({ floor: { amountMicros: 3_001 } })).toMatchObject({ reason: 'BELOW_FLOOR' })
+    expect((await ask({ ceiling: { amountMicros: 700 } })).price.amountMicros).toBe(700)
+  })
+
+  test.each([
+    ['MANUAL_CPC', { cpcBid: eur(1) }, 10_000],
+    ['MANUAL_CPM', { cpmBid: eur(4) }, 4_000],
+    ['MAXIMIZE_CLICKS', { cpcBidCeiling: eur(0.8) }, 8_000],
+    ['MAXIMIZE_CONVERSIONS', {}, 0.01 * 0.02 * 50_000_000],
+    ['MAXIMIZE_CONVERSION_VALUE', {}, 0.01 * 0.02 * 50_000_000],
+    ['TARGET_CPA', { targetCpa: eur(20) }, 0.01 * 0.02 * 20_000_000],
+    ['TARGET_ROAS', { targetRoas: 4 }, (0.01 * 0.02 * 50_000_000) / 4],
+  ])('%s bids what its formula says', async (type, facts, micros) => {
+    await world.campaign({
+      biddingStrategy: { type, ...facts },
+      conversionValue: eur(50),
+      budget: { amount: eur(100), deliveryMethod: 'ACCELERATED' },
+    })
+    const { price } = await ask()
+    expect(price.amountMicros).toBeGreaterThanOrEqual(Math.floor(micros) - 1)
+    expect(price.amountMicros).toBeLessThanOrEqual(Math.ceil(micros))
+  })
+
+  test('ORTB bids less than the worth, and more than nothing', async () => {
+    await world.campaign({ biddingStrategy: { type: 'ORTB', settings: { form: 1, cMicros: 5_000 } }, conversionValue: eur(50) })
+    const { price } = await ask()
+    expect(price.amountMicros).toBe(Math.floor(Math.sqrt(5_000 * 10_000 + 5_000 ** 2) - 5_000))
+  })
+
+  test('one key is one bid and one reservation', async () => {
+    const campaign = await world.campaign()
+    await world.snapshots.look()
+    const answers = await Promise.all(Array.from({ length: 10 }, () => world.bid({ idempotencyKey: 'impression-1' })))
+    const made = answers.filter(({ userErrors }) => userErrors.length === 0)
+    expect(new Set(made.map(({ decision }) => decision?.decisionId)).size).toBe(1)
+    expect(await world.ledger(campaign.key)).toMatchObject({ reserved: 2_000 })
+    const replay = await world.bid({ idempotencyKey: 'impression-1' })
+    expect(replay).toMatchObject({ idempotentReplay: true, decision: { __typename: 'Bid', campaign: { name: campaign.name } } })
+    expect((await world.bid({ idempotencyKey: 'impression-1', placement: 'other' })).userErrors).toMatchObject([
+      { code: 'IDEMPOTENCY_KEY_REUSED' },
+    ])
+  })
+
+  test('a dry run decides and leaves nothing behind', async () => {
+    const campaign = await world.campaign()
+    await world.snapshots.look()
+    const count = async () => (await database.sql('SELECT 1 FROM "Decision"')).length
+    const before = await count()
+    const { preview, decision } = await world.bid({ dryRun: true })
+    expect(decision).toBeNull()
+    expect(preview).toMatchObject({ __typename: 'Bid', price: { amountMicros: 2_000 }, reserved: { amountMicros: 0 } })
+    expect(await count()).toBe(before)
+    expect(await world.ledger(campaign.key)).toMatchObject({ reserved: 0 })
+  })
+
+  test('there is none without campaigns, and the reason is kept', async () => {
+    const none = await ask()
+    expect(none).toMatchObject({ __typename: 'NoBid', reason: 'NO_CAMPAIGNS' })
+    expect(await decisionOf(none)).toMatchObject({ kind: 'no bid' })
+  })
+
+  test('a product that is out of stock is not advertised', async () => {
+    await world.campaign({}, { product: 'p-2' })
+    expect(await ask()).toMatchObject({ reason: 'STOCK_LIMITED' })
+  })
+
+  test('a campaign that was paused on another server gets no money, whatever this one remembers', async () => {
+    const campaign = await world.campaign()
+    await world.snapshots.look()
+    await database.sql(`UPDATE "Campaign" SET status = 'PAUSED' WHERE id = $1`, [campaign.key])
+    expect((await world.bid()).decision).toMatchObject({ __typename: 'NoBid' })
+    expect(await world.ledger(campaign.key)).toMatchObject({ reserved: 0 })
+  })
+})
+
+describe('whom it is for', () => {
+  test('an audience is addressed only with consent to ADS', async () => {
+    await world.campaign({ audienceId: audience('in'), excludedAudienceIds: [audience('out')] })
+    const bid = await ask({ userExternalId: 'u-1' })
+    expect(bid.__typename).toBe('Bid')
+    expect((await decisionOf(bid))?.consentBasis).toMatch(/^ADS granted .* \(banner\)$/)
+    const cases: [string | undefined, string, string][] = [
+      ['u-2', 'CONSENT_MISSING', 'This person refused consent to ADS: nothing personal was used'],
+      ['u-11', 'CONSENT_MISSING', 'This person was not asked for consent to ADS: nothing personal was used'],
+      ['nobody', 'CONSENT_MISSING', 'This person is unknown: nothing personal was used'],
+      ['u-5', 'CONSENT_MISSING', 'This person must not be addressed: nothing personal was used'],
+      ['u-4', 'NOT_IN_AUDIENCE', 'No bid: NOT_IN_AUDIENCE'],
+      ['u-3', 'EXCLUDED_AUDIENCE', 'No bid: EXCLUDED_AUDIENCE'],
+      [undefined, 'CONSENT_MISSING', 'No person was named: nothing personal was used'],
+    ]
+    for (const [userExternalId, reason, rule] of cases) {
+      const none = await ask({ userExternalId })
+      expect(none).toMatchObject({ __typename: 'NoBid', reason })
+      expect((await decisionOf(none))?.rules).toContain(rule)
+    }
+  })
+
+  test('without consent nothing of the person is stored with the bid', async () => {
+    await world.campaign()
+    const contextOf = async (userExternalId: string) => {
+      const { decisionId } = await ask({ userExternalId, context: { device: 'mobile' } })
+      const key = Buffer.from(decisionId, 'base64url').toString().slice('Decision:'.length)
+      const [row] = await database.sql<{ userId: number | null; context: Record<string, unknown> }>(
+        'SELECT "userId", context FROM "BidReservation" WHERE id = $1',
+        [key],
+      )
+      return row
+    }
+    expect(await contextOf('u-1')).toMatchObject({
+      userId: 1,
+      context: { device: 'mobile', gender: 'female', age: '35-44', country: 'DE' },
+    })
+    const anonymous = await contextOf('u-2')
+    expect(anonymous.userId).toBeNull()
+    expect(Object.keys(anonymous.context).sort()).toEqual(['categories', 'device', 'hour', 'weekday'])
+  })
+
+  test('a person sees a campaign at most as often as its cap says, also when asked at once', async () => {
+    const campaign = await world.campaign({ frequencyCap: { impressions: 3, hours: 1 } })
+    await world.snapshots.look()
+    const answers = await Promise.all(Array.from({ length: 12 }, () => world.bid({ userExternalId: 'u-6' })))
+    const made = answers.flatMap(({ decision }) => (decision?.__typename === 'Bid' ? [decision] : []))
+    expect(made.length).toBe(3)
+    expect(await ask({ userExternalId: 'u-6' })).toMatchObject({ reason: 'FREQUENCY_CAPPED' })
+    expect((await ask({ userExternalId: 'u-7' })).__typename).toBe('Bid')
+    await world.report(made[0].decisionId, 'LOSS')
+    expect((await ask({ userExternalId: 'u-6' })).__typename).toBe('Bid')
+    world.clock.now = new Date(Date.now() + 3_700_000)
+    expect((await ask({ userExternalId: 'u-6' })).__typename).toBe('Bid')
+    expect(campaign.key).toBeTruthy()
+  })
+
+  test('context decides where a campaign runs', async () => {
+    await world.campaign({ targeting: { countries: ['DE'], devices: ['mobile'], categories: ['sport'] } })
+    const context = { country: 'de', device: 'Mobile', categories: ['news', 'Sport'] }
+    expect((await ask({ context })).__typename).toBe('Bid')
+    expect(await ask({ context: { ...context, country: 'FR' } })).toMatchObject({ reason: 'TARGETING_COUNTRIES' })
+    expect(await ask({ context: { ...context, device: null } })).toMatchObject({ reason: 'TARGETING_DEVICES' })
+    expect(await ask({ context: { ...context, categories: ['news'] } })).toMatchObject({ reason: 'TARGETING_CATEGORIES' })
+  })
+
+  test('hours of the week decide when', async () => {
+    await world.campaign({ schedule: [{ days: [1, 2, 3, 4, 5], fromHour: 9, toHour: 17 }] })
+    const at = async (time: string) => {
+      world.clock.now = new Date(time)
+      return (await ask()).__typename
+    }
+    expect([
+      await at('2026-11-23T08:59:59Z'),
+      await at('2026-11-23T09:00:00Z'),
+      await at('2026-11-23T16:59:59Z'),
+      await at('2026-11-23T17:00:00Z'),
+      await at('2026-11-22T12:00:00Z'),
+    ]).toEqual(['NoBid', 'Bid', 'Bid', 'NoBid', 'NoBid'])
+  })
+})
+
+describe('bad input', () => {
+  test.each([
+    [{ floor: { amountMicros: -1 } }, ['floor', 'amountMicros']],
+    [{ floor: { amountMicros: 1, currencyCode: 'USD' } }, ['floor', 'currencyCode']],
+    [{ ceiling: { amountMicros: 0 } }, ['ceiling', 'amountMicros']],
+    [{ ceiling: { amountMicros: '9223372036854775807' } }, ['ceiling', 'amountMicros']],
+    [{ pCtr: 0 }, ['pCtr']],
+    [{ pCtr: 1 }, ['pCtr']],
+    [{ pCvr: 1.5 }, ['pCvr']],
+    [{ userId: 'x', userExternalId: 'u-1' }, ['userId']],
+    [{ userId: 'x' }, ['userId']],
+    [{ reserveSeconds: 0 }, ['reserveSeconds']],
+    [{ context: { country: 'Germany' } }, ['context', 'country']],
+    [{ context: { categories: Array.from({ length: 101 }, () => 'x') } }, ['context', 'categories']],
+    [{ campaignIds: ['x'] }, ['campaignIds']],
+  ])('%j is refused by name', async (input, field) => {
+    const { decision, userErrors } = await world.bid(input)
+    expect(decision).toBeNull()
+    expect(userErrors).toMatchObject([{ code: 'INVALID', field }])
+  })
+
+  test('a model that predicts no number is not believed', async () => {
+    await world.campaign({ biddingStrategy: { type: 'MANUAL_CPC', cpcBid: eur(0.5) } })
+    const broken = {
+      model: { predict: (_: unknown, out: Float64Array) => out.fill(Number.NaN), explain: () => [] },
+      modelId: 'm',
+      servedBy: 'broken v1',
+      keys: new Int32Array(1),
+    }
+    const predictor = (world.bidding as unknown as { parts: { predictor: { models: object } } }).parts.predictor
+    const before = predictor.models
+    predictor.models = { live: (task: string) => (task === 'CTR' ? broken : undefined), baseline: () => undefined }
+    const bid = await ask()
+    predictor.models = before
+    expect(bid).toMatchObject({ pCtr: 0.01, price: { amountMicros: 5_000 } })
+    expect((await decisionOf(bid))?.rules).toContain("broken v1 predicted NaN; the ad's own record answered")
+  })
+})
+
+describe('what came of it', () => {
+  test('performance counts conversions within the window, however late they are told', async () => {
+    const campaign = await world.campaign({ attributionDays: 7 })
+    const shownAt = world.clock.now
+    const day = (days: number) => new Date(shownAt.getTime() + days * 86_400_000)
+    const bids = await Promise.all(Array.from({ length: 4 }, () => ask({ campaignIds: [campaign.id] })))
+    for (const { decisionId } of bids) await world.report(decisionId, 'BILLABLE', { price: { amountMicros: 1_000 } })
+    world.clock.now = day(30)
+    const [a, b, c] = bids.map(({ decisionId }) => decisionId)
+    // Told before its click, and twice.
+    await world.report(a, 'CONVERSION', { value: eur(10), reference: 'order-1', occurredAt: day(8).toISOString() })
+    await world.report(a, 'CLICK', { occurredAt: day(2).toISOString() })
+    await world.report(a, 'CONVERSION', { value: eur(10), reference: 'order-1', occurredAt: day(8).toISOString() })
+    await world.report(a, 'CONVERSION', { value: eur(5), reference: 'order-2', occurredAt: day(9).toISOString() })
+    await world.report(b, 'CLICK', { occurredAt: day(1).toISOString() })
+    await world.report(b, 'CONVERSION', { value: eur(99), reference: 'order-3', occurredAt: day(8.5).toISOString() })
+    await world.report(c, 'CLICK', { occurredAt: day(1).toISOString(), reference: 'click-1' })
+    await world.report(c, 'CLICK', { occurredAt: day(2).toISOString(), reference: 'click-2' })
+    const { performance } = await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })
+    expect(performance).toMatchObject({
+      impressions: 4,
+      clicks: 3,
+      conversions: 2,
+      cost: { amountMicros: 4_000 },
+      conversionValue: { amountMicros: 15_000_000 },
+      ctr: { value: 0.75, sampleSize: 4, state: 'INSUFFICIENT_DATA' },
+      cpa: { amountMicros: 2_000 },
+      roas: 3_750,
+    })
+    await world.run(documents.update, { input: { campaignId: campaign.id, attributionDays: 8 } })
+    expect((await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance).toMatchObject({ conversions: 3 })
+  })
+
+  test('nothing shown is no rate, not a zero', async () => {
+    const { id } = await world.campaign()
+    expect((await world.run<Payload['campaign']>(documents.campaign, { id })).performance).toMatchObject({
+      impressions: 0,
+      ctr: { value: null, interval: null, sampleSize: 0, state: 'INSUFFICIENT_DATA' },
+      cpa: null,
+      roas: null,
+    })
+  })
+})
+
+describe('pacing', () => {
+  test.each(['PID', 'DUAL'])(
+    '%s lowers bids of a campaign that spends too fast, and raises none above the price set by hand',
+    async pacingController => {
+      world.clock.now = new Date('2026-11-24T00:00:00Z')
+      const campaign = await world.campaign({ budget: { amount: { amountMicros: 20_000 } }, pacingController })
+      for (let count = 0; count < 6; count++) await world.report((await ask({ campaignIds: [campaign.id] })).decisionId, 'BILLABLE')
+      world.clock.now = new Date('2026-11-24T02:00:00Z')
+      await world.campaigns.stepPacing()
+      const bid = await ask({ campaignIds: [campaign.id] })
+      expect(bid.multiplier).toBeLessThan(1)
+      expect(bid.price.amountMicros).toBe(Math.floor(2_000 * bid.multiplier))
+      const { pacing } = await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })
+      expect(pacing).toMatchObject({ state: 'OVER', controller: pacingController, period: '2026-11-24' })
+      world.clock.now = new Date('2026-11-24T23:00:00Z')
+      await world.campaigns.stepPacing()
+      expect((await ask({ campaignIds: [campaign.id] })).price.amountMicros).toBeLessThanOrEqual(2_000)
+    },
+  )
+
+  test('accelerated delivery is not paced', async () => {
+    const campaign = await world.campaign({ budget: { amount: { amountMicros: 20_000 }, deliveryMethod: 'ACCELERATED' } })
+    for (let count = 0; count < 10; count++) expect((await ask({ campaignIds: [campaign.id] })).price.amountMicros).toBe(2_000)
+    expect(await ask({ campaignIds: [campaign.id] })).toMatchObject({ reason: 'BUDGET_EXHAUSTED' })
+    expect((await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })).pacing).toMatchObject({
+      state: 'EXHAUSTED',
+      multiplier: 1,
+      controller: 'NONE',
+    })
+  })
+})

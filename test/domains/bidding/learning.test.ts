@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { createRandom } from '../../../src/algorithms/math/random.js'
+import { encodeId } from '../../../src/graphql/node-id.js'
+import { type BidAnswer, documents, eur, type Payload } from '../../support/ads.js'
+import { eventually, startTestApp, type TestApp } from '../../support/app.js'
+
+let api: TestApp
+let campaign: Payload['campaign']
+let ads: { key: number; isLoved: boolean }[]
+const DAY = 86_400_000
+const random = createRandom(7)
+
+const run = async <T = Payload>(source: string, input: Record<string, unknown>): Promise<T> => {
+  const { data, errors } = await api.as('marketer').run(source, { input })
+  if (errors) throw new Error(JSON.stringify(errors))
+  return Object.values(data as object)[0] as T
+}
+const keyOf = (id: string) => Buffer.from(id, 'base64url').toString().split(':')[1]
+/** Loved ads are clicked three times as often on a phone; conversions follow the category. */
+const truth = (isLoved: boolean, device: string) => (isLoved ? 0.12 : 0.04) * (device === 'mobile' ? 1.5 : 0.5)
+
+beforeAll(async () => {
+  api = await startTestApp()
+  const { database } = api.app
+  await database.sql(
+    `INSERT INTO "Product" (id, "externalId", title, categories, "priceMicros", "currencyCode", stock) VALUES (1, 'p-1', 'A', '{a}', 20000000, 'EUR', 9), (2, 'p-2', 'B', '{b}', 20000000, 'EUR', 9)`,
+  )
+  campaign = (
+    await run(documents.create, { name: 'Learn', budget: { amount: eur(1_000) }, biddingStrategy: { type: 'MANUAL_CPC', cpcBid: eur(1) } })
+  ).campaign
+  const { adGroup } = await run(documents.adGroup, { campaignId: campaign.id, name: 'All' })
+  ads = []
+  for (const isLoved of [true, false]) {
+    const { ad } = await run(documents.ad, {
+      adGroupId: adGroup.id,
+      headline: isLoved ? 'loved' : 'plain',
+      productExternalId: isLoved ? 'p-1' : 'p-2',
+    })
+    ads.push({ key: Number(keyOf(ad.id)), isLoved })
+  }
+  await run(documents.enable, { campaignId: campaign.id })
+  const rows: unknown[][] = [[], [], [], [], []]
+  for (let index = 0; index < 12_000; index++) {
+    const ad = ads[index % 2]
+    const device = random.next() < 0.5 ? 'mobile' : 'desktop'
+    const clicked = random.next() < truth(ad.isLoved, device)
+    const cells = [`m-${index}`, ad.key, new Date(Date.now() - 40 * DAY + index * 250_000), clicked, JSON.stringify({ device })]
+    cells.forEach((cell, column) => {
+      rows[column].push(cell)
+    })
+  }
+  await database.sql(
+    `INSERT INTO "AdLogEntry" ("messageId", "adId", "occurredAt", clicked, converted, context) SELECT m, a, t, c, c AND length(m) % 2 = 0, x FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::bool[], $5::jsonb[]) AS i(m, a, t, c, x)`,
+    rows,
+  )
+})
+afterAll(() => api.close())
+
+const bid = async (device: string) => {
+  await api.app.snapshots.look()
+  const { decision } = await run<{ decision: BidAnswer }>(documents.bid, { context: { device }, campaignIds: [campaign.id] })
+  expect(decision.__typename).toBe('Bid')
+  return decision
+}
+
+describe('click prediction', () => {
+  test('begins with the smoothed rate of each ad', async () => {
+    expect(await api.app.trainer.refreshBaseline(api.app.trainer.taskNamed('CTR'))).toContain('CTR over 12000 rows')
+    await api.app.liveModels.look()
+    const { pCtr, ad } = await bid('mobile')
+    expect(ad.headline).toBe('loved')
+    expect(pCtr).toBeGreaterThan(0.1)
+    expect(pCtr).toBeLessThan(0.14)
+  })
+
+  test('learns what clicks depend on, and says what each part weighs', async () => {
+    const { models } = await api.app.trainer.train({ task: 'CTR', algorithm: 'logistic' })
+    expect(models[0].guardrails.checks.filter(check => !check.passed)).toEqual([])
+    expect(models[0].metrics.ece).toBeLessThan(0.02)
+    await api.app.modelsService.approve({ id: 'a', name: 'a' }, { modelId: encodeId('Model', models[0].id) })
+    await api.app.liveModels.look()
+    const [mobile, desktop] = [await bid('mobile'), await bid('desktop')]
+    expect(Math.abs(mobile.pCtr - truth(true, 'mobile'))).toBeLessThan(0.03)
+    expect(Math.abs(desktop.pCtr - truth(true, 'desktop'))).toBeLessThan(0.02)
+    const parts = mobile.explanation.filter(({ feature }) => feature.startsWith('pCTR'))
+    expect(parts.find(({ feature }) => feature === 'pCTR: device')).toMatchObject({ value: 'mobile' })
+    expect(parts.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(Math.log(mobile.pCtr / (1 - mobile.pCtr)), 5)
+    const decision = await api.app.decisions.find(keyOf(mobile.decisionId))
+    expect(decision).toMatchObject({ modelId: models[0].id, servedBy: expect.stringContaining('logistic v1') })
+  })
+
+  test('goes on learning from the log between trainings', async () => {
+    const before = (await bid('desktop')).pCtr
+    const { database } = api.app
+    await database.sql(
+      `INSERT INTO "AdLogEntry" ("messageId", "adId", "occurredAt", clicked, context) SELECT 'later-' || n, $1, now() - interval '3 hours' + n * interval '1 second', true, '{"device": "desktop"}' FROM generate_series(1, 400) n`,
+      [ads[0].key],
+    )
+    // Labels come late: what was shown within the hour is not learned yet.
+    await database.sql(
+      `INSERT INTO "AdLogEntry" ("messageId", "adId", "occurredAt", clicked, context) SELECT 'young-' || n, $1, now(), false, '{}' FROM generate_series(1, 100) n`,
+      [ads[0].key],
+    )
+    expect(await api.app.onlineLearning.learn()).toBe(400)
+    expect(await api.app.onlineLearning.learn()).toBe(0)
+    expect((await bid('desktop')).pCtr).toBeGreaterThan(before)
+  })
+
+  test('conversions are learned from clicks only', async () => {
+    const task = api.app.trainer.taskNamed('CVR')
+    const { rows, data } = await task.load(new Date())
+    expect(rows).toBeGreaterThan(500)
+    expect(rows).toBeLessThan(1_500)
+    const labels = (data as { labels: Uint8Array }).labels
+    expect(labels.reduce((sum, label) => sum + label, 0)).toBeGreaterThan(100)
+  })
+})
+
+describe('the market', () => {
+  test('a win curve is learned from what came of bids, and shades first-price bids', async () => {
+    const { database, market, snapshots } = api.app
+    await database.sql(
+      `INSERT INTO "BidReservation" (id, "campaignId", period, "adId", state, "reservedMicros", "costMicros", "bidMicros", "pCtr", "pCvr", "createdAt", "expiresAt", "minToWinMicros", auction)
+       SELECT 'w-' || n, $1, 'x', $2, (CASE WHEN n % 10 < 6 THEN 'COMMITTED' ELSE 'RELEASED' END)::"ReservationState", 0, 0, 60000, 0.1, 0.02, now() - n * interval '1 minute', now(), 10000 + (n % 10) * 10000, 'FIRST_PRICE' FROM generate_series(1, 2000) n`,
+      [keyOf(campaign.id), ads[0].key],
+    )
+    expect(await market.refreshWinCurve()).toBe(2_000)
+    await run(documents.update, { campaignId: campaign.id, attributionDays: 20 })
+    await snapshots.look()
+    const second = await bid('mobile')
+    const { decision: first } = await run<{ decision: BidAnswer }>(documents.bid, {
+      context: { device: 'mobile' },
+      campaignIds: [campaign.id],
+      auction: 'FIRST_PRICE',
+    })
+    expect(first.reason).toBeUndefined()
+    expect(first.price.amountMicros).toBeLessThan(second.price.amountMicros)
+    expect(first.explanation.find(({ feature }) => feature === 'shading')?.weight).toBeLessThan(0)
+  })
+
+  test('a preview expects what a replay of the known auctions brings', async () => {
+    const { preview } = await run(documents.budget, { campaignId: campaign.id, amount: eur(5), dryRun: true })
+    expect(preview.expectedClicks).toMatchObject({ interval: { low: expect.any(Number), high: expect.any(Number) } })
+    const { value, interval } = preview.expectedClicks as { value: number; interval: { low: number; high: number } }
+    expect(value).toBeGreaterThan(0)
+    expect(interval.low).toBeLessThan(value)
+    expect((preview.expectedCost as { value: number }).value).toBeLessThanOrEqual(5_000_000)
+  })
+
+  test('a simulation is a job whose result is a chart', async () => {
+    const worker = await api.startWorker()
+    const SIMULATE = 'mutation ($input: BidSimulationInput!) { bidSimulation(input: $input) { job { id } userErrors { code field } } }'
+    expect((await run<Payload>(SIMULATE, { campaignId: campaign.id, factors: [0] })).userErrors).toEqual([
+      { code: 'INVALID', field: ['factors'] },
+    ])
+    const { job } = await run<{ job: { id: string } }>(SIMULATE, { campaignId: campaign.id, over: 'BUDGET', factors: [0.001 * 10, 0.1, 1] })
+    const row = await eventually(async () => {
+      const found = await api.app.jobs.get(keyOf(job.id))
+      return found?.state === 'COMPLETED' || found?.state === 'FAILED' ? found : undefined
+    })
+    expect(row.error).toBeNull()
+    const { points, auctions } = row.result as {
+      points: { factor: number; costMicros: number; budgetMicros: number; impressions: number }[]
+      auctions: number
+    }
+    expect(auctions).toBeGreaterThanOrEqual(2_000)
+    expect(points.map(({ factor }) => factor)).toEqual([0.01, 0.1, 1])
+    for (const { costMicros, budgetMicros } of points) expect(costMicros).toBeLessThanOrEqual(budgetMicros)
+    expect(points[2].impressions).toBeGreaterThanOrEqual(points[0].impressions)
+    await worker.drain()
+  })
+
+  test('jobs of the clock do what is due', async () => {
+    for (const name of ['pace-campaigns', 'expire-reservations', 'refresh-win-curves']) {
+      const definition = api.app.jobDefinitions.get(name) as unknown as {
+        run(app: object, payload: object, context: object): Promise<string>
+      }
+      const sentence = await definition.run(api.app, {}, { signal: new AbortController().signal })
+      expect(sentence).toMatch(
+        /^(Ended 0 campaigns, opened \d+ budgets, paced 1 campaigns|Released \d+ reservations|Learned the win curve from \d+ bids)$/,
+      )
+    }
+  })
+})

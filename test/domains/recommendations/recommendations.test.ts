@@ -1,0 +1,225 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { startTestApp, type TestApp } from '../../support/app.js'
+import { fillShop } from '../../support/shop.js'
+
+interface List {
+  servedBy: string
+  modelId: string | null
+  decisionId: string
+  fallbacks: string[]
+  items: {
+    rank: number
+    score: number
+    product: { externalId: string; categories: string[] }
+    reasons: { kind: string; text: string; weight: number }[]
+  }[]
+}
+interface Decision {
+  kind: string
+  modelId: string | null
+  servedBy: string
+  contributions: { feature: string; value: string; weight: number }[]
+  rules: string[]
+  dropped: { counts: Record<string, number>; examples: { item: string; reason: string }[] }
+  inputHash: string
+}
+
+let house: TestApp
+beforeAll(async () => {
+  house = await startTestApp()
+}, 60_000)
+afterAll(() => house.close())
+
+const FIELDS = 'servedBy modelId decisionId fallbacks items { rank score product { externalId categories } reasons { kind text weight } }'
+const ask = async (variables: object): Promise<List> => {
+  const { data, errors } = await house.as('marketer').run(
+    `query($user: String, $first: Int! = 5, $algorithm: RecommendationAlgorithm! = AUTO, $excludeSeen: Boolean! = true, $diversity: Float! = 0, $where: ProductWhere) {
+        recommendations(userExternalId: $user, first: $first, algorithm: $algorithm, excludeSeen: $excludeSeen, diversity: $diversity, where: $where) { ${FIELDS} } }`,
+    variables as Record<string, unknown>,
+  )
+  expect(errors).toBeUndefined()
+  return (data as never as { recommendations: List }).recommendations
+}
+const why = async (id: string): Promise<Decision> => {
+  const { data, errors } = await house
+    .as('marketer')
+    .run('query($id: ID!) { decision(id: $id) { kind modelId servedBy contributions { feature value weight } rules dropped inputHash } }', {
+      id,
+    })
+  expect(errors).toBeUndefined()
+  return (data as never as { decision: Decision }).decision
+}
+const track = async (user: string, product: string, type = 'VIEW') => {
+  const { data } = await house.as('ingest').run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', {
+    e: [{ userId: user, productId: product, type }],
+  })
+  expect(data).toEqual({ eventsTrack: { accepted: 1 } })
+}
+const ids = ({ items }: List) => items.map(({ product }) => product.externalId)
+
+describe('an empty shop', () => {
+  test.each([{}, { user: 'nobody' }, { user: 'nobody', where: { category: 'tea' } }])(
+    '%j gets an empty answer that can be asked why',
+    async variables => {
+      const list = await ask(variables)
+      expect(list).toMatchObject({ servedBy: 'newest products', modelId: null, items: [] })
+      expect(list.fallbacks.at(-1)).toMatch(/newest products/)
+      expect(await why(list.decisionId)).toMatchObject({ kind: 'recommendation', servedBy: 'newest products', contributions: [] })
+    },
+  )
+
+  test('products without any event are shown as new', async () => {
+    await house.as('ingest').run('mutation { productUpsert(input: { externalId: "first", title: "The first" }) { product { id } } }')
+    const { items, servedBy } = await ask({ user: 'nobody' })
+    expect(servedBy).toBe('newest products')
+    expect(items).toMatchObject([{ rank: 1, product: { externalId: 'first' }, reasons: [{ text: 'New in the shop' }] }])
+  })
+})
+
+describe('a shop with two tastes', () => {
+  beforeAll(async () => {
+    await fillShop(house)
+    const { models } = await house.app.trainer.train({ task: 'RECOMMENDATION', algorithm: 'item-cf' })
+    await house.app.modelsService.approve(
+      { id: 'test', name: 'test' },
+      { modelId: Buffer.from(`Model:${models[0].id}`).toString('base64url') },
+    )
+    await house.app.liveModels.look()
+  }, 60_000)
+
+  test('a visitor gets what goes with what he bought, best first, and nothing he has', async () => {
+    const list = await ask({ user: 'u0' })
+    expect(list.servedBy).toBe('item-cf v1')
+    expect(ids(list)[0]).toBe('p5')
+    expect(list.items.map(({ rank }) => rank)).toEqual(list.items.map((_, at) => at + 1))
+    for (const [at, { score }] of list.items.entries())
+      if (at > 0 && list.items[at].reasons[0]?.kind === 'neighbour-item') expect(score).toBeLessThanOrEqual(list.items[at - 1].score)
+    expect(ids(list)).toEqual(expect.not.arrayContaining(['p0', 'p1', 'p2', 'p3', 'p4']))
+    expect(new Set(ids(list)).size).toBe(list.items.length)
+    const seen = await ask({ user: 'u0', excludeSeen: false, first: 12 })
+    expect(ids(seen)).toEqual(expect.arrayContaining(['p0', 'p1', 'p2', 'p3', 'p4']))
+  })
+
+  test('the parts of every reason sum to the score, and the decision holds the same', async () => {
+    const list = await ask({ user: 'u3', first: 1 })
+    const [item] = list.items
+    const sum = item.reasons.reduce((total, { weight }) => total + weight, 0)
+    expect(sum).toBeLessThanOrEqual(item.score + 1e-6)
+    const decision = await why(list.decisionId)
+    expect(decision).toMatchObject({
+      kind: 'recommendation',
+      modelId: list.modelId,
+      servedBy: 'item-cf v1',
+      dropped: { counts: { seen: 5 } },
+    })
+    expect(decision.contributions.length).toBeGreaterThan(0)
+    const [total, ...parts] = decision.contributions.filter(({ feature }) => feature === item.product.externalId)
+    expect(total).toMatchObject({ value: 'score', weight: expect.closeTo(item.score, 5) })
+    expect(parts.reduce((whole, { weight }) => whole + weight, 0)).toBeCloseTo(item.score, 5)
+    expect(decision.inputHash).toMatch(/^[0-9a-f]{64}$/)
+  })
+
+  test('every answer has a decision of its own, whoever asks and whatever comes of it', async () => {
+    const wishes = [
+      { user: 'u0' },
+      { user: 'u0' },
+      { user: 'nobody' },
+      {},
+      { user: 'u1', where: { category: 'none such' } },
+      { user: 'u1', first: 0 },
+      { user: 'u1', algorithm: 'EASE' },
+    ]
+    const lists = await Promise.all(wishes.map(ask))
+    expect(new Set(lists.map(({ decisionId }) => decisionId)).size).toBe(wishes.length)
+    for (const { decisionId, servedBy } of lists) expect((await why(decisionId)).servedBy).toBe(servedBy)
+  })
+
+  test('the next request knows what a visitor did just now', async () => {
+    expect((await ask({ user: 'fresh' })).fallbacks[0]).toMatch(/unknown/)
+    await track('fresh', 'p7')
+    const tents = await ask({ user: 'fresh', first: 4 })
+    expect(tents.servedBy).toBe('item-cf v1')
+    expect(tents.items.every(({ product }) => product.categories[0] === 'tents')).toBe(true)
+    expect(ids(tents)).not.toContain('p7')
+    await track('fresh', 'p1', 'PURCHASE')
+    const mixed = await ask({ user: 'fresh', first: 4 })
+    expect(mixed.items[0].product.categories[0]).toBe('tea')
+    expect(mixed.items[0].reasons[0].text).toContain('Product p1')
+  })
+
+  test('a filter is kept, also where it leaves less than was asked for, and the decision names what it dropped', async () => {
+    const list = await ask({ user: 'u0', first: 12, where: { category: 'tents', priceMaxMicros: '9000000' } })
+    expect(ids(list).sort()).toEqual(['p6', 'p7', 'p8'])
+    const tea = await ask({ user: 'u1', first: 3, where: { category: 'tea' } })
+    expect(tea.items.every(({ product }) => product.categories[0] === 'tea')).toBe(true)
+    const none = await ask({ user: 'u0', where: { category: 'none such' } })
+    expect(none).toMatchObject({ items: [], fallbacks: expect.arrayContaining(['No product passes the filter "where"']) })
+    expect((await why(none.decisionId)).dropped.counts['filter where']).toBeGreaterThan(0)
+  })
+
+  test('what is out of stock is not shown, from the next request on, and the decision says why', async () => {
+    const upsert = 'mutation($i: ProductUpsertInput!) { productUpsert(input: $i) { userErrors { message } } }'
+    await house.as('ingest').run(upsert, { i: { externalId: 'p5', title: 'Product p5', stock: 0 } })
+    const list = await ask({ user: 'u0', first: 12 })
+    expect(ids(list)).not.toContain('p5')
+    expect((await why(list.decisionId)).dropped.examples).toContainEqual({ item: 'p5', reason: 'out of stock' })
+    await house.as('ingest').run(upsert, { i: { externalId: 'p5', title: 'Product p5', stock: 3 } })
+    expect(ids(await ask({ user: 'u0', first: 12 }))).toContain('p5')
+  })
+
+  test('an algorithm that nobody approved is not silently another one', async () => {
+    const list = await ask({ user: 'u0', algorithm: 'EASE' })
+    expect(list.fallbacks).toContain('EASE has no approved model: the live model answers')
+    expect((await ask({ user: 'u0', algorithm: 'POPULARITY' })).servedBy).toBe('popularity (baseline)')
+  })
+
+  test('who refused PERSONALISATION gets nothing personal, and why says so', async () => {
+    await house.app.database.sql(
+      `INSERT INTO "Consent" ("userId", purpose, granted, at, source) SELECT id, 'PERSONALISATION', false, now(), 'test' FROM "User" WHERE "externalId" = 'u2'`,
+    )
+    const [refused, stranger] = [await ask({ user: 'u2', excludeSeen: false }), await ask({})]
+    expect(refused.servedBy).toBe('popularity (baseline)')
+    expect(ids(refused)).toEqual(ids(stranger))
+    expect((await why(refused.decisionId)).rules).toContain('The user refused PERSONALISATION: nothing personal was used')
+  })
+
+  test('diversity mixes the tastes, without a product twice', async () => {
+    await track('both', 'p0', 'PURCHASE')
+    await track('both', 'p6', 'PURCHASE')
+    const [plain, mixed] = [await ask({ user: 'both', first: 6 }), await ask({ user: 'both', first: 6, diversity: 1 })]
+    expect(new Set(ids(mixed)).size).toBe(6)
+    expect(new Set(mixed.items.slice(0, 2).map(({ product }) => product.categories[0])).size).toBe(2)
+    expect(mixed.items[0].product.externalId).toBe(plain.items[0].product.externalId)
+  })
+
+  test.each([
+    [{ first: -1 }, 'first'],
+    [{ first: 100_000 }, 'first'],
+    [{ diversity: 1.01 }, 'diversity'],
+    [{ diversity: -0.01 }, 'diversity'],
+    [{ user: 'u'.repeat(10_000) }, 'userExternalId'],
+    [{ user: 'a\u0000b' }, 'userExternalId'],
+  ])('%#: bad input is refused and names its field', async (variables, field) => {
+    const { errors } = await house
+      .as('marketer')
+      .run(
+        'query($user: String, $first: Int, $diversity: Float! = 0) { recommendations(userExternalId: $user, first: $first, diversity: $diversity) { servedBy } }',
+        variables,
+      )
+    expect(errors?.[0].extensions.code).toBe('BAD_USER_INPUT')
+    expect(JSON.stringify(errors?.[0])).toContain(field)
+  })
+
+  test('Product.similar and User.recommendations answer from the same model', async () => {
+    const { data, errors } = await house
+      .as('marketer')
+      .run(
+        '{ product(externalId: "p6") { similar(first: 3) { rank product { externalId categories } reasons { text } } } user(externalId: "u1") { recommendations(first: 2) { servedBy items { product { externalId } } } } }',
+      )
+    expect(errors).toBeUndefined()
+    const { product, user } = data as never as { product: { similar: List['items'] }; user: { recommendations: List } }
+    expect(product.similar.map(({ product: { categories } }) => categories[0])).toEqual(['tents', 'tents', 'tents'])
+    expect(product.similar[0].reasons[0].text).toBe('Chosen by the people who chose Product p6')
+    expect(ids(user.recommendations)).toEqual(ids(await ask({ user: 'u1', first: 2 })))
+  })
+})
