@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { App } from '../src/app.js'
-import { isUserFault } from '../src/graphql/payload.js'
+import { InvalidInput } from '../src/platform/errors.js'
 import { cut, defineJob } from '../src/platform/jobs.js'
 
 const build = z.object({ audienceId: z.string().max(100), version: z.number().int() })
@@ -20,7 +20,7 @@ export const buildAudience = defineJob<App, z.infer<typeof build>>({
         `Cut into ${ranges.length} ranges`,
       )
     } catch (error) {
-      if (!isUserFault(error)) throw error
+      if (!(error instanceof InvalidInput)) throw error
       await audiences.fail(audienceId, version, error.message)
       return `Not built: ${error.message}`
     }

@@ -9,9 +9,6 @@ if (!existsSync(FILE)) process.stderr.write(`${FILE} is not there: the check of 
 
 /** What is still to come. A part that builds one of these takes its line away. */
 const STILL_MISSING: readonly string[] = [
-  'Audience',
-  'AudienceSource',
-  'Exclusion',
   'Product.sentiment',
   'Product.forecast',
   'Campaign',
@@ -48,7 +45,6 @@ const STILL_MISSING: readonly string[] = [
   'ForecastPoint',
   'Backtest',
   'ErasureRequest',
-  'Query.audiences',
   'Query.campaign',
   'Query.campaigns',
   'Query.biddingStrategies',
@@ -61,7 +57,6 @@ const STILL_MISSING: readonly string[] = [
   'Query.privacyExport',
   'Query.erasureRequest',
   'Mutation.reviewSubmit',
-  'Mutation.audienceCreate',
   'Mutation.audienceExport',
   'Mutation.campaignCreate',
   'Mutation.campaignUpdate',
