@@ -1,4 +1,5 @@
 import type { JobDefinition } from '../src/platform/jobs.js'
+import { buildAudience, resumeAudiences, scoreAudienceRange } from './audiences.js'
 import { refreshBaselines } from './baselines.js'
 import { expireReservations } from './expire-reservations.js'
 import { draftFaq } from './faq.js'
@@ -24,6 +25,9 @@ export const jobDefinitions = [
   scoreProfileRange,
   evaluateSegments,
   evaluateSegmentShard,
+  buildAudience,
+  scoreAudienceRange,
+  resumeAudiences,
   paceCampaigns,
   expireReservations,
   refreshWinCurves,

@@ -12,6 +12,9 @@ import { JobsService } from './admin/job.service.js'
 import { SimulationResolver } from './admin/simulation.resolver.js'
 import { TokenVerifier } from './admin/token-verifier.js'
 import { TrainingResolver } from './admin/training.resolver.js'
+import { AudiencesRepository } from './audiences/audiences.repository.js'
+import { AudiencesResolver } from './audiences/audiences.resolver.js'
+import { AudiencesService } from './audiences/audiences.service.js'
 import { AdEvents } from './bidding/ad-events.js'
 import { AdLogRepository } from './bidding/ad-log.repository.js'
 import { BidDoor } from './bidding/bid-door.js'
@@ -24,6 +27,7 @@ import { OnlineLearning } from './bidding/online-learning.js'
 import { openrtbDoor } from './bidding/openrtb.js'
 import { Predictor } from './bidding/predictor.js'
 import { Snapshots } from './bidding/snapshot.js'
+import { CampaignAudienceResolver } from './campaigns/campaign-audience.resolver.js'
 import { CampaignsRepository } from './campaigns/campaigns.repository.js'
 import { AdGroupResolver, AdResolver, CampaignsResolver } from './campaigns/campaigns.resolver.js'
 import { CampaignsService } from './campaigns/campaigns.service.js'
@@ -131,6 +135,8 @@ export const resolverClasses = [
   ProfilesResolver,
   SegmentsResolver,
   ProfileSegmentsResolver,
+  AudiencesResolver,
+  CampaignAudienceResolver,
   ModelsResolver,
   DecisionResolver,
   JobsResolver,
@@ -202,6 +208,16 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const profileScores = new ProfileScoreService(profileModels, decisions)
   const clusters = new ClustersService(profileModels, profilesRepository, { history, pool, database })
   const segments = new SegmentsService(new SegmentsRepository(database, config.timeZone), users, profiles, signals)
+  const audiences = new AudiencesService({
+    audiences: new AudiencesRepository(database),
+    users,
+    segments,
+    recommendations,
+    pool,
+    signals,
+    seed: config.seed,
+    build: async (audienceId, version, createdBy) => (await jobs.enqueue('build-audience', { audienceId, version }, { createdBy })).id,
+  })
   const biddingRepository = new BiddingRepository(database)
   const market = new MarketService({
     repository: biddingRepository,
@@ -306,6 +322,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     Job: async (key, { viewer }) => requireScope(viewer, Scope.JOBS_READ) && jobsService.get(key),
     Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
     Segment: (key, context) => segments.node(key, context),
+    Audience: (key, context) => audiences.node(key, context),
     Campaign: (key, context) => campaigns.node(key, context),
     BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
     AdGroup: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAdGroup(key),
@@ -333,6 +350,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new ProfilesResolver(profiles, profileScores, clusters, users, config.currency),
     new SegmentsResolver(segments, idempotency),
     new ProfileSegmentsResolver(segments),
+    new AudiencesResolver(audiences, idempotency),
+    new CampaignAudienceResolver(audiences),
     new ModelsResolver(modelsService, idempotency),
     new DecisionResolver(decisions),
     new JobsResolver(jobsService),
@@ -379,6 +398,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     profiles,
     clusters,
     segments,
+    audiences,
     campaigns,
     bidding,
     snapshots,

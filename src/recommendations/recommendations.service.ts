@@ -45,6 +45,7 @@ interface Trail {
 /** What a model may know of the visitor, in its own item indexes; worked out once for each model that is asked. */
 type Histories = (model: Live) => History
 
+const AFFINITY_BATCH = 200
 const TASK = 'RECOMMENDATION'
 const EMPTY: History = { items: new Int32Array(0), values: new Float32Array(0), times: new Float64Array(0) }
 const DEFAULT_FIRST = 10
@@ -116,6 +117,43 @@ export class RecommendationsService {
         rank: at + 1,
         reasons: [{ kind: 'similar', text: `Chosen by the people who chose ${product.title}`, weight: score, products: [product] }],
       }))
+  }
+
+  /** Of these products the ones that the live model can score. */
+  knownTo(products: readonly number[]): number[] {
+    const model = this.models.live<Recommender>(TASK)
+    return model ? products.filter(product => model.indexOf.has(product)) : []
+  }
+
+  /**
+   * How much each user would like the best of these products, by the live model and what he did so far. Users without a history, and those who refused
+   * PERSONALISATION, are absent. Pauses between users, so that a worker's heart goes on beating.
+   */
+  async affinities(
+    userIds: readonly number[],
+    products: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<{ ids: number[]; scores: number[] }> {
+    const model = this.models.live<Recommender>(TASK)
+    const found: { ids: number[]; scores: number[] } = { ids: [], scores: [] }
+    const wanted = model ? products.flatMap(product => model.indexOf.get(product) ?? []) : []
+    if (!model || wanted.length === 0) return found
+    const scores = new Float64Array(model.keys.length)
+    for (let from = 0; from < userIds.length; from += AFFINITY_BATCH) {
+      const batch = userIds.slice(from, from + AFFINITY_BATCH)
+      const visitors = await Promise.all(batch.map(id => this.repository.visitorById(id)))
+      signal?.throwIfAborted()
+      for (const [at, visitor] of visitors.entries()) {
+        if (!visitor || visitor.products.length === 0 || visitor.personalisation?.granted === false) continue
+        const history = historyOf(model, visitor)
+        if (history.items.length === 0) continue
+        model.model.score(history, scores)
+        found.ids.push(batch[at])
+        found.scores.push(wanted.reduce((best, item) => Math.max(best, scores[item]), Number.NEGATIVE_INFINITY))
+        if (at % 20 === 19) await new Promise(done => setImmediate(done))
+      }
+    }
+    return found
   }
 
   private async visitorOf({ userExternalId, userKey }: RecommendationRequest, trail: Trail): Promise<Visitor | null> {

@@ -9,19 +9,14 @@ if (!existsSync(FILE)) process.stderr.write(`${FILE} is not there: the check of 
 
 /** What is still to come. A part that builds one of these takes its line away. */
 const STILL_MISSING: readonly string[] = [
-  'Audience',
-  'AudienceSource',
-  'Exclusion',
   'Product.forecast',
   'Campaign.audience',
   'Forecast',
   'ForecastPoint',
   'Backtest',
   'ErasureRequest',
-  'Query.audiences',
   'Query.privacyExport',
   'Query.erasureRequest',
-  'Mutation.audienceCreate',
   'Mutation.audienceExport',
   'Mutation.erasureCreate',
 ]
