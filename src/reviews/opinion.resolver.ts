@@ -53,7 +53,7 @@ export class OpinionResolver {
 
   @Authorized(Scope.REVIEWS_WRITE, Scope.CAMPAIGNS_WRITE)
   @Mutation(() => OpinionAlertPayload, {
-    description: 'A person confirms what an alert proposes, or refuses it; it is done once. Scopes: reviews:write, campaigns:write.',
+    description: 'A person confirms what an alert proposes, or refuses it; it is done once. Scope: reviews:write, campaigns:write.',
   })
   opinionActionDecide(@Arg('input', () => OpinionActionInput) input: OpinionActionInput, @Ctx() { viewer }: Context) {
     return idempotent(this.idempotency, viewer, 'opinionActionDecide', input, () => this.opinion.decide(viewer!, input))
