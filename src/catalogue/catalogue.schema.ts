@@ -67,7 +67,10 @@ export class AttributeWhere {
   @Field(() => String)
   name!: string
 
-  @Field(() => String, { nullable: true, description: 'As text; of a list one of its entries. Without it the attribute must only be there' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'As text; of a list one of its entries. Without it the attribute must only be there',
+  })
   value?: string | null
 }
 

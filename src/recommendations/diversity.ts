@@ -80,11 +80,11 @@ function scaled(candidates: readonly Candidate[]): number[] {
 }
 
 /** The first of those with the largest value. */
-function bestOf(indexes: Iterable<number>, valueOf: (index: number) => number): number | undefined {
+function bestOf(indexes: Iterable<number>, worthOf: (index: number) => number): number | undefined {
   let best: number | undefined
   let bestValue = Number.NEGATIVE_INFINITY
   for (const index of indexes) {
-    const value = valueOf(index)
+    const value = worthOf(index)
     if (value > bestValue) {
       best = index
       bestValue = value

@@ -104,8 +104,11 @@ export function cleanRules(given: Given, algorithms: readonly string[]): Placeme
     if (found.length > MOST[name]) throw fault(`${name} must be at most ${MOST[name]}, not ${found.length}`, name)
     return found
   }
-  const number = (name: 'diversity' | 'excludeShownDays' | 'minimumStock' | 'marginWeight' | 'sentimentWeight', most: number, whole = false) =>
-    inRange(from(name), 0, most, [name], whole)
+  const number = (
+    name: 'diversity' | 'excludeShownDays' | 'minimumStock' | 'marginWeight' | 'sentimentWeight',
+    most: number,
+    whole = false,
+  ) => inRange(from(name), 0, most, [name], whole)
   const algorithm = (name: string, path: string[]) => {
     if (!algorithms.includes(name)) throw fault(`There is no algorithm ${name}`, ...path)
     return name
@@ -133,7 +136,11 @@ export function cleanRules(given: Given, algorithms: readonly string[]): Placeme
       factor: inRange(boost.factor, 0, LARGEST_FACTOR, ['boosts', `${at}`, 'factor']),
     })),
     pins: list('pins').map((pin, at) => ({
-      productExternalId: cleanText(pin.productExternalId, { field: ['rules', 'pins', `${at}`, 'productExternalId'], max: 200, trim: false }),
+      productExternalId: cleanText(pin.productExternalId, {
+        field: ['rules', 'pins', `${at}`, 'productExternalId'],
+        max: 200,
+        trim: false,
+      }),
       position: inRange(pin.position, 1, MOST_PLACES, ['pins', `${at}`, 'position'], true),
     })),
     caps: list('caps').map((cap, at) => ({
@@ -165,11 +172,16 @@ export interface Effect {
 }
 
 /** What rules do to the score of a product, in the order in which they do it. `penalty`: lower bound of the share of negative reviews. */
-export function compileEffects(rules: PlacementRules): { strongest: number; effectsOn(product: Steerable, penalty: number): Effect[] } {
+export function compileEffects(rules: PlacementRules): {
+  strongest: number
+  needsPenalties: boolean
+  effectsOn(product: Steerable, penalty: number): Effect[]
+} {
   const boosts = rules.boosts.map(boost => ({ ...boost, passes: productTest(boost.where) ?? (() => true) }))
   const { marginWeight, sentimentWeight } = rules
   return {
     strongest: boosts.reduce((product, { factor }) => product * Math.max(1, factor), 1) * (1 + marginWeight),
+    needsPenalties: sentimentWeight > 0,
     effectsOn: (product, penalty) => {
       const effects: Effect[] = []
       for (const { name, factor, passes } of boosts)
@@ -230,7 +242,8 @@ export function emptiedBy(tests: readonly FilterTest[], products: readonly Steer
 /** Counts what was taken and refuses what would be too many of a category or brand. */
 export function compileCaps(caps: readonly Cap[]): ((product: Steerable, taken: readonly Steerable[]) => string | undefined) | undefined {
   if (caps.length === 0) return undefined
-  const valuesOf = (by: CapKind, product: Steerable) => (by === 'BRAND' ? (product.brand === null ? [] : [product.brand]) : product.categories)
+  const valuesOf = (by: CapKind, product: Steerable) =>
+    by === 'BRAND' ? (product.brand === null ? [] : [product.brand]) : product.categories
   return (product, taken) => {
     for (const { by, value, most } of caps)
       for (const each of valuesOf(by, product)) {
