@@ -74,6 +74,12 @@ import { profileTasks } from './profiles/profile-tasks.js'
 import { ProfilesRepository } from './profiles/profiles.repository.js'
 import { ProfilesResolver, UserProfileResolver } from './profiles/profiles.resolver.js'
 import { ProfilesService } from './profiles/profiles.service.js'
+import { ExposureService } from './recommendations/exposure.service.js'
+import { NewProducts } from './recommendations/new-products.js'
+import { Placements } from './recommendations/placements.js'
+import { PlacementsRepository } from './recommendations/placements.repository.js'
+import { PlacementsResolver } from './recommendations/placements.resolver.js'
+import { PlacementsService } from './recommendations/placements.service.js'
 import { recommendationTask } from './recommendations/recommendation.task.js'
 import { RecommendationsRepository } from './recommendations/recommendations.repository.js'
 import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
@@ -129,6 +135,7 @@ export const resolverClasses = [
   RecommendationsResolver,
   UserRecommendationsResolver,
   ProductSimilarResolver,
+  PlacementsResolver,
   IdentityResolver,
   IdentityMergeResolver,
   UserProfileResolver,
@@ -201,7 +208,15 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const approver = new Approver(modelsService, tasks, config.autoApprove, log)
   const liveModels = new LiveModels(tasks, { models, database, signals, log })
   const decisions = new Decisions(database)
-  const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
+  const placementsRepository = new PlacementsRepository(database)
+  const placementsInMemory = new Placements(placementsRepository, signals)
+  const newProducts = new NewProducts(placementsRepository, catalogue, signals)
+  const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics, {
+    placements: placementsInMemory,
+    newProducts,
+    penalties: productKeys => reviews.penalties(productKeys),
+  })
+  const placements = new PlacementsService(placementsRepository, recommendations, signals)
 
   const profileModels = new ProfileModels(liveModels, pool)
   const profiles = new ProfilesService(profilesRepository, profileModels)
@@ -321,6 +336,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     ApiKey: (key, context) => apiKeys.node(key, context),
     Job: async (key, { viewer }) => requireScope(viewer, Scope.JOBS_READ) && jobsService.get(key),
     Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
+    Placement: async (key, { viewer }) => requireScope(viewer, Scope.RECOMMENDATIONS_READ) && placements.find(key),
     Segment: (key, context) => segments.node(key, context),
     Audience: (key, context) => audiences.node(key, context),
     Campaign: (key, context) => campaigns.node(key, context),
@@ -344,6 +360,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new RecommendationsResolver(recommendations),
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
+    new PlacementsResolver(placements, new ExposureService(database), idempotency),
     new IdentityResolver(identity, idempotency),
     new IdentityMergeResolver(users),
     new UserProfileResolver(profiles),
@@ -394,6 +411,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     liveModels,
     decisions,
     recommendations,
+    placements,
     identity,
     profiles,
     clusters,
@@ -441,6 +459,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
       liveModels.stop()
       authenticator.close()
       catalogue.close()
+      placementsInMemory.close()
+      newProducts.close()
       snapshots.stop()
       faqIndex.stop()
       onlineLearning.stop()

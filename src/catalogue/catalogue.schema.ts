@@ -62,6 +62,18 @@ export class ProductType extends NodeType {
 
 export const ProductConnection = connectionType('Product', () => ProductType)
 
+@InputType({ description: 'An attribute that a product must have' })
+export class AttributeWhere {
+  @Field(() => String)
+  name!: string
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'As text; of a list one of its entries. Without it the attribute must only be there',
+  })
+  value?: string | null
+}
+
 @InputType({ description: 'All conditions that are given must hold' })
 export class ProductWhere {
   @Field(() => String, { nullable: true })
@@ -84,6 +96,12 @@ export class ProductWhere {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether the product is known only from events' })
   stub?: boolean | null
+
+  @Field(() => Float, { nullable: true, description: 'At least this share of the price stays with the shop, 0 to 1' })
+  marginShareMin?: number | null
+
+  @Field(() => [AttributeWhere], { nullable: true, description: 'At most 10' })
+  attributes?: AttributeWhere[] | null
 }
 
 @ArgsType()

@@ -17,6 +17,7 @@ export interface SignalMap {
   'audience.changed': { audienceId: string }
   'campaign.changed': { campaignId: string }
   'faq.changed': { entryId: string }
+  'placement.changed': { name: string }
 }
 export type SignalName = keyof SignalMap
 
@@ -33,6 +34,7 @@ export const SIGNALS: readonly SignalName[] = [
   'audience.changed',
   'campaign.changed',
   'faq.changed',
+  'placement.changed',
 ]
 
 export type Trigger = { on: SignalName } | { cron: string }

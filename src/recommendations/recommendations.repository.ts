@@ -162,7 +162,7 @@ function visitorOf({ id, granted, at, source, products, hundredths, seconds }: V
 }
 
 /** { colour: "red" } → ["colour=red"]; what is no text, number or boolean is left out. */
-function factsOf(attributes: unknown): string[] {
+export function factsOf(attributes: unknown): string[] {
   if (typeof attributes !== 'object' || attributes === null) return []
   return Object.entries(attributes)
     .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))

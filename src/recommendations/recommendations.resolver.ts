@@ -14,8 +14,12 @@ export class RecommendationsResolver {
   @Query(() => RecommendationList, {
     description: 'What to show a user now, and why; without a user what is popular. Scope: recommendations:read.',
   })
-  recommendations(@Args(() => RecommendationsArgs) { userId, ...request }: RecommendationsArgs) {
-    return this.service.recommend({ ...request, userKey: userId ? decodeIntId('User', userId, 'userId') : undefined })
+  recommendations(@Args(() => RecommendationsArgs) { userId, contextProductIds, ...request }: RecommendationsArgs) {
+    return this.service.recommend({
+      ...request,
+      userKey: userId ? decodeIntId('User', userId, 'userId') : undefined,
+      contextProductKeys: contextProductIds?.map(id => decodeIntId('Product', id, 'contextProductIds')),
+    })
   }
 }
 

@@ -79,7 +79,11 @@ export class RecommendationsArgs {
   @Field(() => ID, { nullable: true })
   userId?: string | null
 
-  @Field(() => String, { nullable: true, description: 'Where it is shown; kept with the decision' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Where it is shown: the rules of the placement of this name steer the list (see placements). An argument other than its default wins over them. A name without a placement is answered without rules and says so',
+  })
   placement?: string | null
 
   @Field(() => Int, { nullable: true, defaultValue: 10, description: 'How many, 0 to 100' })
@@ -100,4 +104,14 @@ export class RecommendationsArgs {
 
   @Field(() => ProductWhere, { nullable: true })
   where?: ProductWhere | null
+
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      'Products that the list shall go with, instead of with all the user did: the one looked at, the cart; at most 100, newest last',
+  })
+  contextProductExternalIds?: string[] | null
+
+  @Field(() => [ID], { nullable: true, description: 'The same by id' })
+  contextProductIds?: string[] | null
 }

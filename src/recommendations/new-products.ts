@@ -1,0 +1,114 @@
+import type { Content } from '../algorithms/recommend/content.js'
+import { wordsOf } from '../algorithms/recommend/content.js'
+import type { ProductType } from '../catalogue/catalogue.schema.js'
+import type { CatalogueService } from '../catalogue/catalogue.service.js'
+import type { Signals } from '../platform/signals.js'
+import { factsOf } from './recommendations.repository.js'
+
+const FRESH_MS = 5_000
+/** Newest ones that are considered; a model that is older than so many products is due for training. */
+const MOST = 200
+const DESCRIPTION = 2_000
+/** Less in common is chance. */
+const LEAST_LIKENESS = 0.2
+const NEIGHBOURS = 10
+
+export interface Ranked {
+  product: ProductType
+  score: number
+}
+
+export interface Newcomer extends Ranked {
+  /** The known products that speak for it, the one that speaks most first. */
+  like: readonly Ranked[]
+}
+
+/** Products that came after the training of a model; they are recommendable by what they are. */
+export class NewProducts {
+  private readonly known = new Map<number, { at: number; products: Promise<ProductType[]> }>()
+  private readonly unsubscribe: () => void
+
+  constructor(
+    private readonly repository: { productsAfter(id: number, limit: number): Promise<number[]> },
+    private readonly catalogue: CatalogueService,
+    signals: Pick<Signals, 'on'>,
+  ) {
+    this.unsubscribe = signals.on('catalogue.changed', () => this.known.clear())
+  }
+
+  /** The newest products that a model with these ascending keys does not know. */
+  since(keys: Int32Array): Promise<ProductType[]> {
+    const last = keys.length > 0 ? keys[keys.length - 1] : 0
+    const now = performance.now()
+    const before = this.known.get(last)
+    if (before && now - before.at <= FRESH_MS) return before.products
+    const products = this.read(last)
+    this.known.set(last, { at: now, products })
+    products.catch(() => this.known.delete(last))
+    return products
+  }
+
+  close(): void {
+    this.unsubscribe()
+  }
+
+  private async read(last: number): Promise<ProductType[]> {
+    const ids = await this.repository.productsAfter(last, MOST)
+    const found = await this.catalogue.byIds(ids)
+    return ids.flatMap(id => found.get(id) ?? [])
+  }
+}
+
+/** What products are, as content-based algorithms read it. */
+export function contentOf(products: readonly ProductType[]): Content {
+  return {
+    titles: products.map(({ title }) => title),
+    descriptions: products.map(({ description }) => description?.slice(0, DESCRIPTION) ?? null),
+    categories: products.map(({ categories }) => categories),
+    brands: products.map(({ brand }) => brand),
+    prices: Float64Array.from(products, ({ price }) => (price ? Number(price.amountMicros) / 1e6 : Number.NaN)),
+    attributes: products.map(({ attributes }) => factsOf(attributes)),
+  }
+}
+
+/**
+ * Scores of new products on the scale of a model that knows only behaviour: the mean score of the known products they are most like, weighted by likeness, and
+ * times the largest likeness, so that a newcomer never stands above what speaks for it. Likeness is by words of the title, categories and brand.
+ */
+export function scoresByLikeness(newcomers: readonly ProductType[], known: readonly Ranked[]): Newcomer[] {
+  const traits = known.map(({ product }) => traitsOf(product))
+  return newcomers.flatMap(product => {
+    const own = traitsOf(product)
+    const nearest = known
+      .map((each, at) => ({ ...each, likeness: likeness(own, traits[at]) }))
+      .filter(each => each.likeness >= LEAST_LIKENESS)
+      .sort((a, b) => b.likeness - a.likeness || b.score - a.score)
+      .slice(0, NEIGHBOURS)
+    if (nearest.length === 0) return []
+    const weight = nearest.reduce((sum, each) => sum + each.likeness, 0)
+    const mean = nearest.reduce((sum, each) => sum + each.likeness * each.score, 0) / weight
+    return [{ product, score: mean * nearest[0].likeness, like: nearest }]
+  })
+}
+
+/** Of two facts of a kind the overlap: categories ½, brand ¼, words of the title ¼. */
+function likeness(a: Traits, b: Traits): number {
+  return 0.5 * overlap(a.categories, b.categories) + (a.brand !== null && a.brand === b.brand ? 0.25 : 0) + 0.25 * overlap(a.words, b.words)
+}
+
+interface Traits {
+  categories: ReadonlySet<string>
+  words: ReadonlySet<string>
+  brand: string | null
+}
+
+function traitsOf({ categories, brand, title }: ProductType): Traits {
+  return { categories: new Set(categories), brand, words: new Set(wordsOf(title)) }
+}
+
+function overlap(a: ReadonlySet<string>, b: ReadonlySet<string>): number {
+  let common = 0
+  for (const each of a) if (b.has(each)) common++
+  const all = a.size + b.size - common
+  return all > 0 ? common / all : 0
+}
