@@ -211,6 +211,10 @@ export class RecommendationsService {
 
   /** Runs without a pause, so the buffers can be shared by all requests. */
   private rank(model: Live, history: History, excludeSeen: boolean, depth: number): { indexes: Int32Array; scores: Float64Array } {
+    if (model.model.best) {
+      const { items, scores } = model.model.best(history, depth, excludeSeen)
+      return { indexes: items, scores }
+    }
     if (this.scores.length !== model.keys.length) {
       this.scores = new Float64Array(model.keys.length)
       this.skip = new Uint8Array(model.keys.length)
