@@ -526,6 +526,10 @@ export class RecommendationsService {
     depth: number,
     only?: ReadonlySet<number>,
   ): { indexes: Int32Array; scores: Float64Array } {
+    if (model.model.best && !only) {
+      const { items, scores } = model.model.best(history, depth, excludeSeen)
+      return { indexes: items, scores }
+    }
     if (this.scores.length !== model.keys.length) {
       this.scores = new Float64Array(model.keys.length)
       this.skip = new Uint8Array(model.keys.length)

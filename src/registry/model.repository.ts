@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Database, Transaction } from '../platform/database.js'
 import type { ModelStatus, ModelTask } from '../platform/generated/prisma/enums.js'
+import { v7 } from '../platform/uuid.js'
 import type { Guardrails } from './guardrails.js'
 import type { Metrics } from './task.js'
 
@@ -47,6 +48,9 @@ export interface StoredBaseline {
 }
 
 const LOCK_SPACE = 41
+const LOCK_TASK = 'SELECT pg_advisory_xact_lock($1::int, hashtext($2))'
+const PART = 16 * 2 ** 20
+const JSON_COLUMNS = new Set(['params', 'metrics', 'baselineMetrics', 'liveMetrics', 'guardrails', 'fairness'])
 
 export class ModelRepository {
   constructor(private readonly database: Database) {}
@@ -79,24 +83,39 @@ export class ModelRepository {
     return this.database.prisma.model.count({ where: { task: filter.task ?? undefined, status: filter.status ?? undefined } })
   }
 
-  /** Stores the model with its artifact and the next version of its algorithm, whole or not at all. */
+  /**
+   * Stores the model with its artifact and the next version of its algorithm, whole or not at all. By plain SQL: an artifact of a large shop is more
+   * than a hundred megabytes, which the ORM takes half a minute to encode.
+   */
   create({ artifact, cardOf, ...model }: NewModel): Promise<ModelRow> {
-    const sha256 = checksum(artifact)
-    return this.database.transaction(async tx => {
-      await lockTask(tx, model.task)
-      const newest = await tx.model.aggregate({ where: { task: model.task, algorithm: model.algorithm }, _max: { version: true } })
-      const version = (newest._max.version ?? 0) + 1
-      const row = await tx.model.create({
-        data: {
-          ...model,
-          liveMetrics: model.liveMetrics ?? undefined,
-          guardrails: model.guardrails as object,
-          version,
-          card: cardOf(version),
-          artifact: { create: { sha256, bytes: artifact.length, data: artifact as Uint8Array<ArrayBuffer> } },
-        },
-      })
-      return row as unknown as ModelRow
+    return this.database.withClient(async client => {
+      const one = async <Row>(text: string, values: unknown[]) => (await client.query(text, values)).rows[0] as Row
+      await client.query('BEGIN')
+      try {
+        await client.query('SET LOCAL statement_timeout = 0')
+        await client.query(LOCK_TASK, [LOCK_SPACE, model.task])
+        const { version } = await one<{ version: number }>(
+          'SELECT coalesce(max(version), 0) + 1 AS version FROM "Model" WHERE task = $1::"ModelTask" AND algorithm = $2',
+          [model.task, model.algorithm],
+        )
+        const facts = Object.entries({ ...model, id: v7(), version, card: cardOf(version) })
+        const values = facts.map(([name, value]) => (JSON_COLUMNS.has(name) && value !== null ? JSON.stringify(value) : value))
+        const row = await one<ModelRow>(
+          `INSERT INTO "Model" (${facts.map(([name]) => `"${name}"`)}) VALUES (${facts.map((_, at) => `$${at + 1}`)}) RETURNING *`,
+          values,
+        )
+        await client.query('INSERT INTO "Artifact" ("modelId", sha256, bytes, data) VALUES ($1, $2, $3, $4)', [
+          row.id,
+          checksum(artifact),
+          artifact.length,
+          Buffer.from(artifact.buffer, artifact.byteOffset, artifact.length),
+        ])
+        await client.query('COMMIT')
+        return row
+      } catch (error) {
+        await client.query('ROLLBACK')
+        throw error
+      }
     })
   }
 
@@ -150,10 +169,23 @@ export class ModelRepository {
     )
   }
 
-  /** The bytes of a model's artifact with the checksum that was stored beside them. */
+  /** The bytes of a model's artifact with the checksum that was stored beside them; read in parts, since as one text a large one would not fit. */
   async artifact(modelId: string): Promise<{ data: Uint8Array; isIntact: boolean } | undefined> {
-    const row = await this.database.prisma.artifact.findUnique({ where: { modelId } })
-    return row ? { data: row.data, isIntact: checksum(row.data) === row.sha256 } : undefined
+    const [row] = await this.database.sql<{ sha256: string; bytes: number }>(
+      'SELECT sha256, octet_length(data) AS bytes FROM "Artifact" WHERE "modelId" = $1',
+      [modelId],
+    )
+    if (!row) return undefined
+    const data = new Uint8Array(row.bytes)
+    for (let from = 0; from < row.bytes; from += PART) {
+      const [found] = await this.database.sql<{ part: Buffer }>(
+        'SELECT substring(data FROM $2::int FOR $3::int) AS part FROM "Artifact" WHERE "modelId" = $1',
+        [modelId, from + 1, PART],
+      )
+      if (!found) return undefined
+      data.set(found.part, from)
+    }
+    return { data, isIntact: checksum(data) === row.sha256 }
   }
 
   async keepBaseline(task: ModelTask, { artifact, ...facts }: StoredBaseline): Promise<void> {

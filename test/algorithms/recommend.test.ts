@@ -119,6 +119,22 @@ describe.each(algorithms.map(({ name }) => name))('%s keeps the contract', name 
       }
     })
 
+    test('the best items are those of the highest scores', () => {
+      for (const history of histories) {
+        for (const without of [true, false]) {
+          const ranking = model.best?.(history, 3, without)
+          if (!ranking) continue
+          const scores = scoresOf(model, history)
+          const had = without ? [...history.items] : []
+          const expected = [...scores.keys()].filter(item => !had.includes(item)).sort((a, b) => scores[b] - scores[a] || a - b)
+          const positive = expected.filter(item => scores[item] > 0).slice(0, 3)
+          expect([...ranking.items].slice(0, positive.length)).toEqual(positive)
+          expect([...ranking.scores]).toEqual([...ranking.items].map(item => scores[item]))
+          expect(new Set(ranking.items).size).toBe(ranking.items.length)
+        }
+      }
+    })
+
     test('similar items are sorted, without the item itself, and no more than asked', () => {
       for (let item = -1; item <= data.itemCount; item++) {
         const { items, scores } = model.similar(item, 3)

@@ -9,6 +9,7 @@ import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
 import { segmentsBenchmark } from './segments.js'
 import { serving } from './serving.js'
+import { servingMillion } from './serving-million.js'
 import { boosting, ftrl, kMeansBenchmark } from './tabular.js'
 import { retrievalSpeed, sentimentSpeed, sentimentTraining } from './text.js'
 import { track } from './track.js'
@@ -16,6 +17,7 @@ import { track } from './track.js'
 export const benchmarks: readonly Benchmark[] = [
   seedMethod,
   serving,
+  servingMillion,
   bulkImport,
   track,
   ftrl,

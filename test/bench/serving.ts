@@ -5,20 +5,20 @@ import autocannon from 'autocannon'
 import { temporaryHome } from '../support/home.js'
 import { type Benchmark, median, type Row } from './bench.js'
 
-const CONNECTIONS = 32
+export const CONNECTIONS = 32
 const ROUNDS = 5
 const SECONDS = 6
 const USERS = 500
 
-const HELLO = '{ __typename }'
-const RECOMMENDATIONS = `query Serve($user: String!) {
+export const HELLO = '{ __typename }'
+export const RECOMMENDATIONS = `query Serve($user: String!) {
   recommendations(userExternalId: $user, first: 10) {
     servedBy decisionId fallbacks
     items { rank score product { externalId title } reasons { kind text weight } }
   }
 }`
 
-interface Round {
+export interface Round {
   perSecond: number
   p99: number
 }
@@ -67,9 +67,13 @@ function rowsOf(rounds: { hello: Round; ours: Round }[]): Row[] {
   ]
 }
 
-interface Demo {
+/** Where a server's GraphQL is, and a key that opens it. */
+export interface Door {
   url: string
   key: string
+}
+
+interface Demo extends Door {
   stop(): Promise<void>
 }
 
@@ -113,12 +117,12 @@ async function startDemo(): Promise<Demo> {
   return { url, key: marketer, stop }
 }
 
-function bodiesOf(query: string, variables: object[]): string[] {
+export function bodiesOf(query: string, variables: object[]): string[] {
   return variables.map(each => JSON.stringify({ query, variables: each }))
 }
 
 /** A benchmark of refusals would be fast. */
-async function checkAnswers({ url, key }: Demo, bodies: readonly string[]) {
+export async function checkAnswers({ url, key }: Door, bodies: readonly string[]) {
   for (const body of bodies.slice(0, 20)) {
     const response = await fetch(url, { method: 'POST', body, headers: headersOf(key) })
     const answer = (await response.json()) as { errors?: unknown; data?: { recommendations: { servedBy: string; items: unknown[] } } }
@@ -127,7 +131,7 @@ async function checkAnswers({ url, key }: Demo, bodies: readonly string[]) {
   }
 }
 
-async function load({ url, key }: Demo, bodies: readonly string[], duration: number): Promise<Round> {
+export async function load({ url, key }: Door, bodies: readonly string[], duration: number): Promise<Round> {
   const requests = bodies.map(body => ({ method: 'POST' as const, headers: headersOf(key), body }))
   const { requests: answered, latency, non2xx, errors } = await autocannon({ url, connections: CONNECTIONS, duration, requests })
   if (non2xx > 0 || errors > 0) throw new Error(`${non2xx} answers were no success, ${errors} requests failed`)

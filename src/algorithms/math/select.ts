@@ -3,12 +3,22 @@
  * A heap of `count` entries: O(n log count), no sorting of all.
  */
 export function topIndexes(scores: Float64Array, count: number, skip?: Uint8Array): Int32Array {
-  const size = Math.min(count, scores.length)
+  return best(scores, count, scores.length, undefined, skip)
+}
+
+/** The same of the first `length` indexes in `among`, each of which is there once: what was not touched is not looked at. */
+export function topAmong(scores: Float64Array, count: number, among: Int32Array, length: number, skip?: Uint8Array): Int32Array {
+  return best(scores, count, length, among, skip)
+}
+
+function best(scores: Float64Array, count: number, candidates: number, among?: Int32Array, skip?: Uint8Array): Int32Array {
+  const size = Math.min(count, candidates)
   const heap = new Int32Array(size)
   let length = 0
   // The heap's root is the worst of those kept: lower score, or equal score and higher index.
   const isWorse = (a: number, b: number) => scores[a] < scores[b] || (scores[a] === scores[b] && a > b)
-  for (let index = 0; index < scores.length && size > 0; index++) {
+  for (let place = 0; place < candidates && size > 0; place++) {
+    const index = among ? among[place] : place
     if (skip?.[index] || !Number.isFinite(scores[index])) continue
     if (length < size) {
       let at = length++
@@ -22,13 +32,13 @@ export function topIndexes(scores: Float64Array, count: number, skip?: Uint8Arra
       sink(heap, length, isWorse)
     }
   }
-  const best = new Int32Array(length)
+  const found = new Int32Array(length)
   for (let place = length - 1; place >= 0; place--) {
-    best[place] = heap[0]
+    found[place] = heap[0]
     heap[0] = heap[--length]
     sink(heap, length, isWorse)
   }
-  return best
+  return found
 }
 
 function sink(heap: Int32Array, length: number, isWorse: (a: number, b: number) => boolean) {

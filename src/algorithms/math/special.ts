@@ -64,3 +64,70 @@ export function normalQuantile(p: number): number {
 function polynomial(coefficients: readonly number[], x: number): number {
   return coefficients.reduce((sum, coefficient) => sum * x + coefficient, 0)
 }
+
+/** Γ(a, x) / Γ(a), the upper regularised incomplete gamma function for a > 0, x ≥ 0: by its series below a + 1, else by Lentz's continued fraction. */
+export function gammaUpper(a: number, x: number): number {
+  if (x <= 0) return 1
+  const front = Math.exp(a * Math.log(x) - x - logGamma(a))
+  if (x < a + 1) {
+    let term = 1 / a
+    let sum = term
+    for (let n = 1; n < MOST_TERMS && term > sum * 1e-16; n++) sum += term *= x / (a + n)
+    return Math.max(0, 1 - front * sum)
+  }
+  return front * fraction(x + 1 - a, step => [-step * (step - a), x + 2 * step + 1 - a])
+}
+
+/** I_x(a, b), the regularised incomplete beta function for a, b > 0 and 0 ≤ x ≤ 1, by Lentz's continued fraction. */
+export function betaRegularised(a: number, b: number, x: number): number {
+  if (x <= 0) return 0
+  if (x >= 1) return 1
+  if (x > (a + 1) / (a + b + 2)) return 1 - betaRegularised(b, a, 1 - x)
+  const front = Math.exp(logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log1p(-x))
+  const terms = (step: number): [number, number] => {
+    const m = step >> 1
+    const top = step % 2 === 0 ? m * (b - m) : -(a + m) * (a + b + m)
+    return [(top * x) / ((a + step - 1) * (a + step)), 1]
+  }
+  return (front / a) * fraction(1, terms)
+}
+
+/** 1 / (b₀ + a₁/(b₁ + a₂/(b₂ + …))), by the modified method of Lentz (Thompson and Barnett 1986). */
+function fraction(first: number, terms: (step: number) => [number, number]): number {
+  const tiny = 1e-300
+  let c = 1 / tiny
+  let d = 1 / (first || tiny)
+  let value = d
+  for (let step = 1; step < MOST_TERMS; step++) {
+    const [a, b] = terms(step)
+    d = 1 / (b + a * d || tiny)
+    c = b + a / c || tiny
+    value *= d * c
+    if (Math.abs(d * c - 1) < 1e-15) break
+  }
+  return value
+}
+
+/** P(|T| ≥ |t|) of Student's t with `degrees` of freedom. */
+export function studentTails(t: number, degrees: number): number {
+  return Number.isFinite(t) ? betaRegularised(degrees / 2, 0.5, degrees / (degrees + t * t)) : 0
+}
+
+/** The t with P(|T| ≥ t) = `tails`, for 0 < tails < 1; by Newton's steps from the normal quantile, halved where they would leave the bracket. */
+export function studentQuantile(tails: number, degrees: number): number {
+  if (!Number.isFinite(degrees)) return -normalQuantile(tails / 2)
+  const scale = logGamma((degrees + 1) / 2) - logGamma(degrees / 2) - 0.5 * Math.log(degrees * Math.PI)
+  const density = (t: number) => Math.exp(scale - ((degrees + 1) / 2) * Math.log1p((t * t) / degrees))
+  let [low, high] = [0, Number.POSITIVE_INFINITY]
+  let t = -normalQuantile(tails / 2)
+  for (let step = 0; step < 200; step++) {
+    const excess = studentTails(t, degrees) - tails
+    if (excess > 0) low = t
+    else high = t
+    let next = t + excess / (2 * density(t))
+    if (!(next > low && next < high)) next = high === Number.POSITIVE_INFINITY ? 2 * t : (low + high) / 2
+    if (Math.abs(next - t) <= 1e-13 * t) return next
+    t = next
+  }
+  return t
+}

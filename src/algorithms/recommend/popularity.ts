@@ -30,9 +30,18 @@ function fromScores(scores: Float64Array): Recommender {
 
 /** Answers everybody with the same scores, none below 0. */
 export function popularityRecommender(scores: Float64Array, save: () => Uint8Array): Recommender {
+  let order: Int32Array | undefined
   return {
     itemCount: scores.length,
     score: (_history, out) => out.set(scores),
+    best: ({ items: had }, count, withoutHistory) => {
+      order ??= topIndexes(scores, scores.length)
+      const skip = new Set(withoutHistory ? had : [])
+      const items = new Int32Array(Math.min(count, order.length))
+      let length = 0
+      for (let place = 0; place < order.length && length < count; place++) if (!skip.has(order[place])) items[length++] = order[place]
+      return { items: items.subarray(0, length), scores: Float64Array.from(items.subarray(0, length), item => scores[item]) }
+    },
     predict: (_history, item) => scores[item] ?? 0,
     explain: (_history, item) => (scores[item] > 0 ? [{ kind: 'popularity', items: [], weight: scores[item] }] : []),
     similar: (item, count) => {

@@ -47,6 +47,12 @@ export interface Similar {
   scores: Float32Array
 }
 
+/** Items, best first, of equal scores the lower index. */
+export interface Ranking {
+  items: Int32Array
+  scores: Float64Array
+}
+
 /** A learned recommender. Every method answers for empty, unknown and huge histories; scores are finite. */
 export interface Recommender extends Learned {
   readonly itemCount: number
@@ -58,6 +64,11 @@ export interface Recommender extends Learned {
   explain(history: History, item: number, limit?: number): Evidence[]
   /** The `count` items most similar to `item`, best first, without itself. */
   similar(item: number, count: number): Similar
+  /**
+   * The `count` items of highest `score` without those in the history if it says so: the same as by `score`, without a look at every item. Items with
+   * a score of 0 may be missing. Absent where every item has to be scored.
+   */
+  best?(history: History, count: number, withoutHistory: boolean): Ranking
   /**
    * Scores for `history` of items that came after the training, by what they are; on the scale of `score`, so the two can be merged.
    * Absent where the algorithm knows only behaviour.
