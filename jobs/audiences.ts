@@ -55,7 +55,19 @@ export const resumeAudiences = defineJob<App, Record<string, never>>({
   trigger: [{ cron: '*/5 * * * *' }],
   run: async ({ audiences, jobs }) => {
     const waiting = await audiences.forgotten()
-    for (const { id, version } of waiting) await jobs.enqueue('build-audience', { audienceId: id, version })
+    for (const { id, version } of waiting) {
+      const job = await jobs.enqueue('build-audience', { audienceId: id, version })
+      await audiences.setJob(id, job.id)
+    }
     return `Took up ${waiting.length} audiences`
   },
+})
+
+/** Brings an audience to a file or a webhook; goes on after a crash with the page that was not acknowledged. */
+export const exportAudience = defineJob<App, { exportId: string }>({
+  name: 'export-audience',
+  lane: 'heavy',
+  payload: z.object({ exportId: z.string().max(64) }),
+  tries: 5,
+  run: ({ audienceExports }, { exportId }, context) => audienceExports.run(exportId, context),
 })

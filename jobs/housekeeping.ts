@@ -13,8 +13,9 @@ export const housekeeping = defineJob<App, Record<string, never>>({
   lane: 'quick',
   payload: z.object({}) as never,
   trigger: [{ cron: '20 4 * * *' }],
-  run: async ({ jobStore, decisions, idempotency, imports }) => {
+  run: async ({ jobStore, decisions, idempotency, imports, audienceExports }) => {
     await imports.discardAbandoned(ABANDONED_HOURS)
+    await audienceExports.discardExpired()
     const [jobs, old, keys] = [
       await jobStore.forgetOlderThan(JOB_DAYS),
       await decisions.forgetOlderThan(DECISION_DAYS),

@@ -1,5 +1,5 @@
 import type { JobDefinition } from '../src/platform/jobs.js'
-import { buildAudience, resumeAudiences, scoreAudienceRange } from './audiences.js'
+import { buildAudience, exportAudience, resumeAudiences, scoreAudienceRange } from './audiences.js'
 import { refreshBaselines } from './baselines.js'
 import { expireReservations } from './expire-reservations.js'
 import { draftFaq } from './faq.js'
@@ -28,6 +28,7 @@ export const jobDefinitions = [
   buildAudience,
   scoreAudienceRange,
   resumeAudiences,
+  exportAudience,
   paceCampaigns,
   expireReservations,
   refreshWinCurves,

@@ -4,6 +4,7 @@ import { jobDefinitions as jobList } from '../jobs/index.js'
 import { ApiKeyRepository } from './admin/api-key.repository.js'
 import { ApiKeyResolver } from './admin/api-key.resolver.js'
 import { ApiKeysService } from './admin/api-key.service.js'
+import { AudienceExportResolver } from './admin/audience-export.resolver.js'
 import { HeaderAuthenticator } from './admin/authenticator.js'
 import { HealthResolver } from './admin/health.resolver.js'
 import { HealthService } from './admin/health.service.js'
@@ -15,6 +16,9 @@ import { TrainingResolver } from './admin/training.resolver.js'
 import { AudiencesRepository } from './audiences/audiences.repository.js'
 import { AudiencesResolver } from './audiences/audiences.resolver.js'
 import { AudiencesService } from './audiences/audiences.service.js'
+import { exportDoor } from './audiences/export-door.js'
+import { ExportsRepository } from './audiences/exports.repository.js'
+import { ExportsService } from './audiences/exports.service.js'
 import { AdEvents } from './bidding/ad-events.js'
 import { AdLogRepository } from './bidding/ad-log.repository.js'
 import { BidDoor } from './bidding/bid-door.js'
@@ -143,6 +147,7 @@ export const resolverClasses = [
   SegmentsResolver,
   ProfileSegmentsResolver,
   AudiencesResolver,
+  AudienceExportResolver,
   CampaignAudienceResolver,
   ModelsResolver,
   DecisionResolver,
@@ -223,8 +228,16 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const profileScores = new ProfileScoreService(profileModels, decisions)
   const clusters = new ClustersService(profileModels, profilesRepository, { history, pool, database })
   const segments = new SegmentsService(new SegmentsRepository(database, config.timeZone), users, profiles, signals)
+  const audiencesRepository = new AudiencesRepository(database)
+  const audienceExports = new ExportsService({
+    exports: new ExportsRepository(database),
+    audiences: audiencesRepository,
+    webhookSecret: config.webhookSecret,
+    webhookPrivate: config.webhookPrivate,
+    start: (exportId, createdBy) => jobs.enqueue('export-audience', { exportId }, { createdBy }),
+  })
   const audiences = new AudiencesService({
-    audiences: new AudiencesRepository(database),
+    audiences: audiencesRepository,
     users,
     segments,
     recommendations,
@@ -368,6 +381,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new SegmentsResolver(segments, idempotency),
     new ProfileSegmentsResolver(segments),
     new AudiencesResolver(audiences, idempotency),
+    new AudienceExportResolver(audienceExports, idempotency),
     new CampaignAudienceResolver(audiences),
     new ModelsResolver(modelsService, idempotency),
     new DecisionResolver(decisions),
@@ -417,6 +431,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     clusters,
     segments,
     audiences,
+    audienceExports,
     campaigns,
     bidding,
     snapshots,
@@ -445,6 +460,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
           segmentApi(events, counted, (messages, receivedAt) => adEvents.take(messages, receivedAt)),
           postsDoor(reviews, webhookSecret),
           importDoor(imports, counted),
+          exportDoor(audienceExports, counted),
           openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),
         ],
         readiness: () => health.readiness(),

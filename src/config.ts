@@ -106,7 +106,13 @@ const variables = {
     key: 'webhookSecret',
     parse: z.string().min(16, 'must have at least 16 characters').optional(),
     default: undefined,
-    about: 'secret of signed webhooks, out (alerts) and in (POST /v1/posts); without it both are off',
+    about: 'secret of signed webhooks, out (alerts, exports) and in (POST /v1/posts); without it all are off',
+  },
+  BELLWETHER_WEBHOOK_PRIVATE: {
+    key: 'webhookPrivate',
+    parse: onOff,
+    default: 'off',
+    about: 'on lets audiences be exported to webhooks at private addresses and without TLS',
   },
   BELLWETHER_OIDC_ISSUER: {
     key: 'oidcIssuer',
@@ -148,6 +154,7 @@ const schema = z.object({
   faqMaxError: variables.BELLWETHER_FAQ_MAX_ERROR.parse,
   alertWebhook: variables.BELLWETHER_ALERT_WEBHOOK.parse,
   webhookSecret: variables.BELLWETHER_WEBHOOK_SECRET.parse,
+  webhookPrivate: variables.BELLWETHER_WEBHOOK_PRIVATE.parse,
   oidcIssuer: variables.BELLWETHER_OIDC_ISSUER.parse,
   oidcAudience: variables.BELLWETHER_OIDC_AUDIENCE.parse,
   oidcJwksUrl: variables.BELLWETHER_OIDC_JWKS_URL.parse,

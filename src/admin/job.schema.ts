@@ -64,4 +64,7 @@ export const JobConnection = connectionType('Job', () => JobType)
 export class JobPayload extends Payload {
   @Field(() => JobType, { nullable: true })
   job?: JobType | null
+
+  @Field(() => JSONScalar, { nullable: true, description: 'What a dry run found; the operation says what is in it' })
+  preview?: unknown
 }

@@ -155,6 +155,10 @@ export class AudiencesService {
     return this.parts.audiences.forgotten()
   }
 
+  setJob(id: string, jobId: string): Promise<void> {
+    return this.parts.audiences.setJob(id, jobId)
+  }
+
   /** Learns what the parts need, and cuts the users into key ranges; nothing when another version is wanted by now. */
   async prepare(id: string, version: number): Promise<Range[]> {
     const audience = await this.current(id, version)
