@@ -31,6 +31,8 @@ const MOST = 1 - 1e-7
 /** Clicks and conversions from the live models; from the ads' own smoothed records before there are any. */
 export class Predictor {
   private words = new Uint32Array(0)
+  /** Of the context that was asked for last: a bid is predicted and then explained from the same one. */
+  private last?: { context: ContextFacts; words: Uint32Array }
 
   constructor(private readonly models: Pick<LiveModels, 'live' | 'baseline'>) {}
 
@@ -88,7 +90,8 @@ export class Predictor {
   private examplesOf(ads: readonly Predictable[], context: ContextFacts) {
     const length = ads.length * WIDTH
     if (this.words.length < length) this.words = new Uint32Array(length * 2)
-    const own = contextWords(context)
+    if (this.last?.context !== context) this.last = { context, words: contextWords(context) }
+    const own = this.last.words
     for (let at = 0; at < ads.length; at++) writeExample(this.words, at * WIDTH, ads[at].words, own)
     return examplesOf(this.words.subarray(0, length), ads.length)
   }

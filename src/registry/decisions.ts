@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Database } from '../platform/database.js'
 import { v7 } from '../platform/uuid.js'
 
@@ -58,7 +58,7 @@ export const DECISION_TYPES =
 /** A decision as it is stored. */
 export function decisionRow({ contributions, rules, dropped, input, ...facts }: NewDecision & { id: string }, at: Date): object {
   const detail: Detail = { features: linesOf(contributions), rules, dropped }
-  return { ...facts, at, detail, inputHash: createHash('sha256').update(JSON.stringify(input)).digest('hex') }
+  return { ...facts, at, detail, inputHash: hash('sha256', JSON.stringify(input), 'hex') }
 }
 
 interface Waiting {

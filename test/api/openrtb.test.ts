@@ -1,5 +1,6 @@
+import { GppModel } from '@iabgpp/cmpapi'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { purposesOf } from '../../src/bidding/privacy-signals.js'
+import { gppRefusal, purposesOf } from '../../src/bidding/privacy-signals.js'
 import { documents, eur, type Payload } from '../support/ads.js'
 import { startTestApp, type TestApp } from '../support/app.js'
 
@@ -215,6 +216,61 @@ describe('privacy signals', () => {
   ])('%j forbids what is personal', async changes => {
     expect(await noBid(changes)).toBe('CONSENT_MISSING')
   })
+
+  const gpp = (fields: [section: string, field: string, value: unknown][]) => {
+    const model = new GppModel()
+    for (const [section, field, value] of fields) model.setFieldValue(section, field, value)
+    return model.encode()
+  }
+  const inUse = ['SaleOptOut', 'SharingOptOut', 'TargetedAdvertisingOptOut'].map(field => ['usnat', field, 2] as [string, string, unknown])
+
+  test('a GPP string that forbids nothing allows what is personal, one that opts out does not', async () => {
+    expect((await bid({ regs: { gpp: gpp(inUse), gpp_sid: [7] } })).status).toBe(200)
+    expect(await noBid({ regs: { gpp: gpp([...inUse, ['usnat', 'SaleOptOut', 1]]), gpp_sid: [7] } })).toBe('CONSENT_MISSING')
+    expect(await noBid({ regs: { ext: { gpp: gpp([['usca', 'SharingOptOut', 1]]) } } })).toBe('CONSENT_MISSING')
+  })
+
+  test.each([
+    ['no opt-out', inUse, [7], null],
+    [
+      'targeted advertising',
+      [...inUse, ['usnat', 'TargetedAdvertisingOptOut', 1]],
+      [7],
+      'The person chose TargetedAdvertisingOptOut in section 7',
+    ],
+    ['global privacy control', [...inUse, ['usnat', 'Gpc', true]], [], 'The browser sends the Global Privacy Control in section 7'],
+    ['a child', [...inUse, ['usnat', 'KnownChildSensitiveDataConsents', [0, 1, 0]]], [7], 'The person is known to be a child in section 7'],
+    ['a state that does not apply', [...inUse, ['usca', 'SaleOptOut', 1]], [7], null],
+    ['a state that does', [...inUse, ['usca', 'SaleOptOut', 1]], [7, 8], 'The person chose SaleOptOut in section 8'],
+    ['no section that applies', [...inUse, ['usnat', 'SaleOptOut', 1]], [-1], null],
+    ['a section that is not there', inUse, [9], 'Section 9 of the GPP string applies and cannot be read'],
+    ['the United States as they were', [['uspv1', 'OptOutSale', 'Y']], [6], 'The person opted out of sale in section 6'],
+    ['Europe', [['tcfeuv2', 'PurposeConsents', [true, false, true, true]]], [2], null],
+    [
+      'Europe without a profile',
+      [['tcfeuv2', 'PurposeConsents', [true, false, false, true]]],
+      [2],
+      'Purpose 3 is not allowed in section 2',
+    ],
+    [
+      'Canada, partly implied',
+      [
+        ['tcfcav1', 'PurposesExpressConsent', [true]],
+        ['tcfcav1', 'PurposesImpliedConsent', [false, false, true, true]],
+      ],
+      [5],
+      null,
+    ],
+  ] as [string, [string, string, unknown][], number[], string | null][])('GPP: %s', (_, fields, applying, refusal) => {
+    for (let again = 0; again < 2; again++) expect(gppRefusal(gpp(fields), applying)).toBe(refusal)
+  })
+
+  test.each(['x', 'DBABMA~', 'DBABLA~@@@', 'DBAC~~~~', 'A'.repeat(3_000), 'A'.repeat(10_000), 'DBAA'.repeat(500)])(
+    'a GPP string that cannot be read forbids (%#)',
+    given => {
+      expect(gppRefusal(given, [])).toMatch(/can(not)? be read|too long/)
+    },
+  )
 
   test('a real consent string is read as its specification says', () => {
     // The example of the IAB's own documentation.

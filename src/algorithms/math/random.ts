@@ -45,8 +45,22 @@ export function createRandom(seed: number): Random {
 
 /** FNV-1a, 32 bits, over the UTF-8 bytes of `text`; the split hash of the protocols. */
 export function fnv1a(text: string): number {
-  let hash = 0x811c9dc5
-  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193)
+  let hash = FNV_BASIS
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code > 127) return ofBytes(text)
+    hash = Math.imul(hash ^ code, FNV_PRIME)
+  }
+  return hash >>> 0
+}
+
+const FNV_BASIS = 0x811c9dc5
+const FNV_PRIME = 0x01000193
+
+/** Text beyond ASCII has to be encoded, which costs more than the hash itself. */
+function ofBytes(text: string): number {
+  let hash = FNV_BASIS
+  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, FNV_PRIME)
   return hash >>> 0
 }
 
