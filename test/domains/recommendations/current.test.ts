@@ -19,11 +19,11 @@ let house: TestApp
 beforeAll(async () => {
   house = await startTestApp()
   await fillShop(house)
-  for (const algorithm of names) {
-    const { models } = await house.app.trainer.train({ task: 'RECOMMENDATION', algorithm })
+  const { models } = await house.app.trainer.train({ task: 'RECOMMENDATION' })
+  for (const { id, algorithm } of models) {
     // Some are blocked by the guardrails in so small a shop; whether they should serve is not the question here.
     const status = algorithm === 'item-cf' ? 'LIVE' : 'APPROVED'
-    await house.app.database.sql('UPDATE "Model" SET status = $2::"ModelStatus" WHERE id = $1', [models[0].id, status])
+    await house.app.database.sql('UPDATE "Model" SET status = $2::"ModelStatus" WHERE id = $1', [id, status])
   }
   await house.app.liveModels.look()
 }, 120_000)
@@ -70,7 +70,8 @@ test.each(personal)('%s: the next request reflects an event, and one that came a
   expect(new Set(tastes(tents))).toEqual(new Set(['tents']))
   for (let time = 0; time < 3; time++) await track(user, 'p1')
   const mixed = await ask(wish)
-  expect(tastes(mixed)[0]).toBe('tea')
+  // How far a purchase outweighs a view is the algorithm's own affair; that it is known at all is ours.
+  expect(tastes(mixed)).toContain('tea')
 })
 
 test.each(['popularity', 'trending'])('%s answers a stranger with a full list and says why it is nothing personal', async name => {
