@@ -236,7 +236,7 @@ function Editor({ name, placement, onSaved }: { name: string; placement: Placeme
       <Rows
         title={words.levels}
         rows={rules.levels}
-        fresh={{ fromProducts: 0, algorithm: 'AUTO' }}
+        fresh={{ fromProducts: 0, algorithm: 'AUTO' as const }}
         onChange={levels => set({ levels })}
         cells={(row, change) => (
           <>

@@ -1,6 +1,6 @@
 import { useState } from 'react'
 import { run } from '../api.js'
-import { PlacementsDocument, RecommendationAlgorithm, RecommendDocument, type RecommendQueryVariables } from '../generated/documents.js'
+import { PlacementsDocument, RecommendDocument, type RecommendQueryVariables } from '../generated/documents.js'
 import { moneyOf, numberOf, Panel, Table, useLoaded, useWords, Waiting } from '../parts.js'
 
 export const ALGORITHMS = [
