@@ -98,7 +98,6 @@ browserTest('a placement is made: its rules are seen at work on a sample user, s
   await after.getByText('Pinned to position 1').waitFor()
   expect(await after.locator('ol > li').first().innerText()).toContain('p9')
   expect(await page.getByRole('region', { name: 'Before' }).innerText()).not.toContain('Pinned')
-  await page.screenshot({ path: '/tmp/placements2-a.png', fullPage: true })
   await page.getByRole('button', { name: 'Save' }).click()
   await page.getByRole('button', { name: 'Put away' }).waitFor()
   const { data } = await house.as('marketer').run('{ placement(name: "front") { version rules { diversity pins { productExternalId } } } }')
@@ -108,7 +107,6 @@ browserTest('a placement is made: its rules are seen at work on a sample user, s
   await page.getByRole('button', { name: 'Put away' }).waitFor()
   await page.goto(`${house.url}/#/placements`)
   await page.getByRole('link', { name: 'front' }).waitFor()
-  await page.screenshot({ path: '/tmp/placements2-b.png', fullPage: true })
 })
 
 browserTest('a job that failed is tried again from the console, and its parts are listed', async () => {
