@@ -40,7 +40,7 @@ export function Placements() {
             onRow={row => go(`/placements/${row.name}`)}
             columns={[
               { title: words.filterName, cell: row => <a href={`#/placements/${row.name}`}>{row.name}</a> },
-              { title: words.answer, cell: row => row.description ?? '' },
+              { title: words.aboutPlacement, cell: row => row.description ?? '' },
               { title: words.algorithm, cell: row => row.rules.algorithm },
               { title: words.diversity, cell: row => row.rules.diversity, isNumber: true },
               { title: words.version, cell: row => row.version, isNumber: true },
@@ -196,7 +196,7 @@ function Editor({ name, placement, onSaved }: { name: string; placement: Placeme
   return (
     <form className="editor" onSubmit={submit}>
       <label>
-        {words.answer}
+        {words.aboutPlacement}
         <input value={description} maxLength={1_000} onChange={event => setDescription(event.target.value)} />
       </label>
       <div className="row">
@@ -354,7 +354,7 @@ function Previewed({ title, list, earlier }: { title: string; list: PreviewListF
         ))}
       </ol>
       <p className="quiet">
-        {words.leftOut}:{' '}
+        {words.notShown}:{' '}
         {Object.entries(dropped.counts)
           .map(([reason, count]) => `${reason} ${count}`)
           .join(' · ') || '–'}
