@@ -4,6 +4,7 @@ import type { Database } from '../src/platform/database.js'
 import type { Log } from '../src/platform/log.js'
 import { adsOf, GROUPS_PER_CAMPAIGN, impressionsOf } from './seed/ads.js'
 import { behaviourOf } from './seed/behaviour.js'
+import { PLACEMENTS } from './seed/placements.js'
 import { FAQ, reviewsOf } from './seed/words.js'
 import { CATEGORIES, COUNTRY_OF, createWorld, type DemoUser, type DemoWorld, PLANTED } from './seed/world.js'
 
@@ -138,6 +139,7 @@ async function load(client: pg.PoolClient, { seed, now, log }: SeedOptions): Pro
     ]),
   )
   await write('FaqEntry', ['id', 'externalId', 'question', 'answer', 'alternatives', 'locale', 'status', 'approvedVersion'], faqRows())
+  await writePlacements(write, daysAgo)
   const impressions = await writeCampaigns(write, world, now, currencyCode, daysAgo)
   for (const table of ['User', 'Product', 'Ad'])
     await client.query(`SELECT setval(pg_get_serial_sequence('"${table}"', 'id'), (SELECT max(id) FROM "${table}"))`)
@@ -239,6 +241,24 @@ function* faqRows(): Generator<Cell[]> {
       ]
     }
   }
+}
+
+async function writePlacements(write: Write, daysAgo: (days: number) => Date): Promise<void> {
+  const rows = PLACEMENTS.map(({ rules, ...placement }, index) => ({
+    ...placement,
+    id: demoId('placement', index),
+    rules: JSON.stringify(rules),
+  }))
+  await write(
+    'Placement',
+    ['id', 'name', 'description', 'rules', 'createdAt', 'updatedAt', 'updatedBy'],
+    rows.map(({ id, name, description, rules }, index) => [id, name, description, rules, daysAgo(60 - index), daysAgo(60 - index), 'demo']),
+  )
+  await write(
+    'PlacementVersion',
+    ['placementId', 'version', 'description', 'rules', 'changedBy', 'changedAt'],
+    rows.map(({ id, description, rules }, index) => [id, 1, description, rules, 'demo', daysAgo(60 - index)]),
+  )
 }
 
 type Write = (table: string, columns: string[], rows: Iterable<readonly Cell[]>) => Promise<number>

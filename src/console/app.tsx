@@ -9,6 +9,7 @@ import { Model, Models } from './pages/models.js'
 import { Opinion } from './pages/opinion.js'
 import { Overview } from './pages/overview.js'
 import { Products, Users } from './pages/people-and-products.js'
+import { Placement, Placements } from './pages/placements.js'
 import { Clusters, UserProfile } from './pages/profiles.js'
 import { Recommendations } from './pages/recommendations.js'
 import { Reviews } from './pages/reviews.js'
@@ -20,6 +21,7 @@ const PAGES = [
   'overview',
   'models',
   'recommendations',
+  'placements',
   'campaigns',
   'users',
   'segments',
@@ -153,6 +155,7 @@ function House({ signOut, switcher }: { signOut(): void; switcher: React.ReactNo
 function Content({ page, rest }: { page: Page; rest: string }) {
   if (page === 'models') return rest ? <Model key={rest} id={rest} /> : <Models />
   if (page === 'recommendations') return <Recommendations key={rest} user={rest} />
+  if (page === 'placements') return rest ? <Placement key={rest} name={rest} /> : <Placements />
   if (page === 'users') return rest ? <UserProfile key={rest} externalId={rest} /> : <Users />
   if (page === 'segments') return rest ? <Segment key={rest} id={rest} /> : <Segments />
   if (page === 'clusters') return <Clusters />

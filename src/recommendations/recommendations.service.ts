@@ -169,8 +169,9 @@ export class RecommendationsService {
       steered ? this.pickSteered(source, histories, { ...more, steered }, way) : this.pick(source, histories, { ...more, context }, way)
     const picked = model ? await pick(model, { ...wish, diversity }, trail) : []
     const baseline = this.models.baseline<Recommender>(TASK)
-    if (picked.length < first && baseline && baseline !== model)
-      await this.fillUp(picked, wish, trail, more => pick(baseline, more, newTrail()))
+    // What keeps a list short is what the last of those who were asked left out.
+    const last = baseline && baseline !== model ? newTrail() : trail
+    if (picked.length < first && baseline && baseline !== model) await this.fillUp(picked, wish, trail, more => pick(baseline, more, last))
     const input = {
       ...request,
       placement: request.placement ?? null,
@@ -182,8 +183,9 @@ export class RecommendationsService {
       where: filter && stringly(filter),
     }
     if (picked.length === 0 && !model) return { ...(await this.withoutModel(request, filter, trail)), visitor, input }
-    if (picked.length === 0 && first > 0 && model) await this.sayWhyEmpty(baseline ?? model, filter, rules, trail)
-    else if (picked.length < first) trail.fallbacks.push(shortOf(picked.length, first, trail))
+    if (picked.length === 0 && first > 0 && model)
+      await this.sayWhyEmpty(baseline ?? model, filter, rules, { ...trail, dropped: last.dropped })
+    else if (picked.length < first) trail.fallbacks.push(shortOf(picked.length, first, last))
     const items = await this.explained(picked, histories)
     return { items, model, visitor, isPersonal, input }
   }

@@ -4,6 +4,7 @@ import { cpus, totalmem } from 'node:os'
 import type { Benchmark, Row } from './bench.js'
 import { bidding, ledger } from './bidding.js'
 import { bulkImport } from './bulk-import.js'
+import { diversityKnob } from './diversity.js'
 import { faqServing } from './faq.js'
 import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
@@ -32,6 +33,7 @@ export const benchmarks: readonly Benchmark[] = [
   bidding,
   ledger,
   faqServing,
+  diversityKnob,
 ]
 
 const FILE = 'docs/benchmarks.md'

@@ -84,6 +84,31 @@ browserTest('a decision is explained', async () => {
   expect(await page.locator('main').innerText()).toMatch(/p\d+/)
 })
 
+browserTest('a placement is made: its rules are seen at work on a sample user, saved, and brought back', async () => {
+  await page.goto(`${house.url}/#/placements`)
+  await page.locator('main input[name=name]').fill('front')
+  await page.getByRole('button', { name: 'Look up' }).click()
+  const pins = page.getByRole('group', { name: 'Pins' })
+  await pins.getByRole('button', { name: 'Add' }).click()
+  await pins.getByLabel('Product').fill('p9')
+  await page.getByLabel('Sample user').fill('u1')
+  await page.getByLabel('Diversity').fill('0.3')
+  await page.getByRole('button', { name: 'Preview' }).click()
+  const after = page.getByRole('region', { name: 'After' })
+  await after.getByText('Pinned to position 1').waitFor()
+  expect(await after.locator('ol > li').first().innerText()).toContain('p9')
+  expect(await page.getByRole('region', { name: 'Before' }).innerText()).not.toContain('Pinned')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.getByRole('button', { name: 'Put away' }).waitFor()
+  const { data } = await house.as('marketer').run('{ placement(name: "front") { version rules { diversity pins { productExternalId } } } }')
+  expect(data).toEqual({ placement: { version: 1, rules: { diversity: 0.3, pins: [{ productExternalId: 'p9' }] } } })
+  await page.getByRole('button', { name: 'Put away' }).click()
+  await page.getByRole('button', { name: 'Bring back' }).last().click()
+  await page.getByRole('button', { name: 'Put away' }).waitFor()
+  await page.goto(`${house.url}/#/placements`)
+  await page.getByRole('link', { name: 'front' }).waitFor()
+})
+
 browserTest('a job that failed is tried again from the console, and its parts are listed', async () => {
   const { database } = house.app
   const job = await house.app.jobs.enqueue('refresh-baselines', {})
@@ -108,7 +133,17 @@ browserTest('a job that failed is tried again from the console, and its parts ar
 
 browserTest('no page is wider than a narrow screen', async () => {
   await page.setViewportSize({ width: 360, height: 800 })
-  for (const name of ['overview', 'models', 'recommendations', 'users', 'products', 'jobs', 'decisions']) {
+  for (const name of [
+    'overview',
+    'models',
+    'recommendations',
+    'placements',
+    'placements/front',
+    'users',
+    'products',
+    'jobs',
+    'decisions',
+  ]) {
     await page.goto(`${house.url}/#/${name}`)
     await page.locator('main h1').waitFor()
     await page.getByText('Loading …').waitFor({ state: 'detached' })
@@ -118,7 +153,17 @@ browserTest('no page is wider than a narrow screen', async () => {
 })
 
 browserTest('every page stands without a fault, and nothing is fetched from elsewhere; so does the explorer', async () => {
-  for (const name of ['overview', 'models', 'recommendations', 'users', 'products', 'jobs', 'decisions']) {
+  for (const name of [
+    'overview',
+    'models',
+    'recommendations',
+    'placements',
+    'placements/front',
+    'users',
+    'products',
+    'jobs',
+    'decisions',
+  ]) {
     await page.goto(`${house.url}/#/${name}`)
     await page.locator('main h1, main h2').first().waitFor()
     expect(await page.getByRole('alert').count()).toBe(0)

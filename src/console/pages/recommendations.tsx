@@ -1,13 +1,27 @@
 import { useState } from 'react'
 import { run } from '../api.js'
-import { RecommendDocument, type RecommendQueryVariables } from '../generated/documents.js'
+import { PlacementsDocument, RecommendDocument, type RecommendQueryVariables } from '../generated/documents.js'
 import { moneyOf, numberOf, Panel, Table, useLoaded, useWords, Waiting } from '../parts.js'
 
-const ALGORITHMS = ['AUTO', 'POPULARITY', 'ITEM_CF', 'USER_CF'] as const
+export const ALGORITHMS = [
+  'AUTO',
+  'HYBRID',
+  'RERANK',
+  'EASE',
+  'IALS',
+  'ITEM_CF',
+  'USER_CF',
+  'RP3BETA',
+  'CONTENT',
+  'TRENDING',
+  'POPULARITY',
+  'REPEAT',
+] as const
 
 export function Recommendations({ user }: { user: string }) {
   const words = useWords()
-  const [wish, setWish] = useState<RecommendQueryVariables>({ userExternalId: user, algorithm: 'AUTO', diversity: 0 })
+  const [wish, setWish] = useState<RecommendQueryVariables>({ userExternalId: user, algorithm: 'AUTO', diversity: 0, placement: null })
+  const placements = useLoaded(signal => run(PlacementsDocument, { first: 100, after: null }, signal), [])
   const [name, setName] = useState(user)
   const loaded = useLoaded(signal => run(RecommendDocument, { ...wish, userExternalId: wish.userExternalId || null }, signal), [wish])
   const list = loaded.data?.recommendations
@@ -23,6 +37,15 @@ export function Recommendations({ user }: { user: string }) {
         <label>
           {words.user}
           <input value={name} onChange={event => setName(event.target.value)} placeholder={words.userHint} />
+        </label>
+        <label>
+          {words.placement}
+          <select value={wish.placement ?? ''} onChange={event => setWish({ ...wish, placement: event.target.value || null })}>
+            <option value="">–</option>
+            {placements.data?.placements.nodes.map(({ name: each }) => (
+              <option key={each}>{each}</option>
+            ))}
+          </select>
         </label>
         <label>
           {words.algorithm}

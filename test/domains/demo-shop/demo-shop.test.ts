@@ -38,13 +38,14 @@ test('loads once, and keeps what is there the second time', async () => {
   expect(await seedDemoShop(database, { ...options, seed: 1 })).toBe('kept')
   const [counts] = await database.sql<Record<string, number>>(
     `SELECT (SELECT count(*)::int FROM "User") AS users, (SELECT count(*)::int FROM "Product") AS products, (SELECT count(*)::int FROM "Event") AS events,
-       (SELECT count(*)::int FROM "Event" WHERE "occurredAt" > $1) AS future, (SELECT count(*)::int FROM "FaqEntry") AS faq, (SELECT count(*)::int FROM "AdLogEntry") AS impressions`,
+       (SELECT count(*)::int FROM "Event" WHERE "occurredAt" > $1) AS future, (SELECT count(*)::int FROM "FaqEntry") AS faq, (SELECT count(*)::int FROM "AdLogEntry") AS impressions,
+       (SELECT count(*)::int FROM "Placement" p JOIN "PlacementVersion" v ON v."placementId" = p.id AND v.version = p.version) AS placements`,
     [NOW],
   )
   expect(counts.users).toBe(PLANTED.users + PLANTED.anonymousVisitors + PLANTED.bots)
   expect(counts.products).toBe(PLANTED.products)
   expect(counts.events).toBe(events.length)
-  expect(counts).toMatchObject({ future: 0, faq: 40, impressions: 60_000 })
+  expect(counts).toMatchObject({ future: 0, faq: 40, impressions: 60_000, placements: 7 })
   // New rows get ids of their own after the loaded ones.
   const created = await database.prisma.user.create({ data: { externalId: 'after' } })
   expect(created.id).toBe(counts.users + 1)

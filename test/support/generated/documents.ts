@@ -3,6 +3,13 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
+/** An attribute that a product must have */
+export type AttributeWhere = {
+  name: string;
+  /** As text; of a list one of its entries. Without it the attribute must only be there */
+  value?: string | null | undefined;
+};
+
 /** One of userId and anonymousId is needed; ids are those of the shop */
 export type EventInput = {
   anonymousId?: string | null | undefined;
@@ -47,10 +54,14 @@ export type EventType =
 
 /** All conditions that are given must hold */
 export type ProductWhere = {
+  /** At most 10 */
+  attributes?: Array<AttributeWhere> | null | undefined;
   brand?: string | null | undefined;
   category?: string | null | undefined;
   /** true: at least one is there, or it is not counted */
   inStock?: boolean | null | undefined;
+  /** At least this share of the price stays with the shop, 0 to 1 */
+  marginShareMin?: number | null | undefined;
   priceMaxMicros?: number | string | null | undefined;
   priceMinMicros?: number | string | null | undefined;
   /** Part of the title in any case, or the beginning of the external id */
