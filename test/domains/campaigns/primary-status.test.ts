@@ -18,7 +18,7 @@ beforeAll(async () => {
   await database.sql(`INSERT INTO "User" (id, "externalId") SELECT n, 'u-' || n FROM generate_series(1, 400) n`)
   await database.sql(
     `INSERT INTO "Audience" (id, name, source, definition, status, size) VALUES ('large', 'L', 'SEGMENT', '{}', 'READY', 400), ('small', 'S', 'SEGMENT', '{}', 'READY', 20),
-       ('none', 'N', 'SEGMENT', '{}', 'READY', 0), ('building', 'B', 'SEGMENT', '{}', 'BUILDING', NULL), ('asked', 'A', 'SEGMENT', '{}', 'READY', 200)`,
+       ('none', 'N', 'SEGMENT', '{}', 'READY', 0), ('building', 'B', 'SEGMENT', '{}', 'BUILDING', 0), ('asked', 'A', 'SEGMENT', '{}', 'READY', 200)`,
   )
   await database.sql(
     `INSERT INTO "AudienceMember" ("audienceId", "userId") SELECT 'large', n FROM generate_series(1, 400) n UNION ALL SELECT 'small', n FROM generate_series(1, 20) n
@@ -106,10 +106,12 @@ describe('what limits a campaign', () => {
     await world.campaigns.roll()
     await spend(campaign.key, 0.99)
     expect(await statusOf(campaign)).toEqual(['LIMITED', 'BUDGET_CONSTRAINED'])
-    await spend(campaign.key, 0.8)
+    await spend(campaign.key, 0.1)
     expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
-    for (let minute = 0; minute < 60; minute++) {
-      world.clock.now = new Date(world.clock.now.getTime() + 60_000)
+    // Each quarter of an hour it spends as much as two whole hours should.
+    for (let quarter = 0; quarter < 8; quarter++) {
+      await spend(campaign.key, 0.1 + 0.08 * quarter)
+      world.clock.now = new Date(world.clock.now.getTime() + 15 * 60_000)
       await world.campaigns.stepPacing()
     }
     expect(await statusOf(campaign)).toEqual(['LIMITED', 'BUDGET_CONSTRAINED'])
