@@ -46,6 +46,8 @@ export interface CampaignFacts {
   limitMicros: bigint | null
   clicksLearned: number
   conversionsLearned: number
+  /** Of the pacing in the running period. */
+  multiplier: number | null
 }
 
 export interface ReachRow {
@@ -385,7 +387,7 @@ export class CampaignsRepository {
     return this.database.sql(
       `SELECT c.id AS "campaignId", g.groups AS "adGroups", g.ads, g.enabled AS "enabledAds", g.stocked AS "stockedAds", g.priced AS "pricedAds", g.unbid AS "unfundedGroups",
          au.status::text AS "audienceStatus", au.size AS "audienceSize", m.share AS "consentedShare", l."spentMicros", l."reservedMicros", l."limitMicros",
-         p.clicks AS "clicksLearned", p.conversions AS "conversionsLearned"
+         p.clicks AS "clicksLearned", p.conversions AS "conversionsLearned", cp.multiplier
        FROM "Campaign" c
        LEFT JOIN LATERAL (
          SELECT count(DISTINCT g.id)::int AS groups, count(a.id)::int AS ads, count(a.id) FILTER (WHERE a.status = 'ENABLED')::int AS enabled,
@@ -398,6 +400,7 @@ export class CampaignsRepository {
          SELECT avg(CASE WHEN co.granted THEN 1.0 ELSE 0 END)::float8 AS share
          FROM (SELECT "userId" FROM "AudienceMember" WHERE "audienceId" = c."audienceId" LIMIT 10000) am LEFT JOIN "Consent" co ON co."userId" = am."userId" AND co.purpose = 'ADS') m ON true
        LEFT JOIN "BudgetLedger" l ON l."campaignId" = c.id AND l.period = CASE c."budgetPeriod" WHEN 'DAILY' THEN $2 ELSE 'TOTAL' END
+       LEFT JOIN "CampaignPacing" cp ON cp."campaignId" = c.id AND cp.period = l.period
        LEFT JOIN LATERAL (
          SELECT count(*) FILTER (WHERE e.clicked)::int AS clicks, COALESCE(sum(${CONVERTED}), 0)::int AS conversions
          FROM "AdGroup" g JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id ${CONVERSIONS} WHERE g."campaignId" = c.id AND e."occurredAt" >= c."learningSince") p ON true

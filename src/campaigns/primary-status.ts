@@ -23,8 +23,12 @@ const LEARNING_RESULTS = 50
 const DAY_MS = 86_400_000
 /** Less of the budget than this is left: bids are lost for want of money. */
 const SMALL_REST = 0.02
+/** A price that a person set is lowered further than this so that the budget lasts: it would buy more. */
+const PACED_DOWN = 0.8
 
 const BY_CLICKS = new Set(['MAXIMIZE_CLICKS', 'ORTB'])
+/** Strategies with a price or target of a person's. Others look for whatever multiplier spends the budget, so it says nothing. */
+const BY_PRICE = new Set(['MANUAL_CPC', 'MANUAL_CPM', 'TARGET_CPA', 'TARGET_ROAS'])
 const BY_VALUE = new Set(['MAXIMIZE_CONVERSION_VALUE', 'TARGET_ROAS'])
 
 /** What happens with a campaign, with every reason: what keeps it from bidding at all, what limits it, and whether it still learns. */
@@ -70,12 +74,14 @@ function blocks({ audienceId, schedule, conversionValueMicros }: CampaignRow, { 
   return reasons
 }
 
-function limits({ audienceId, frequencyCap }: CampaignRow, { facts, isModelStale }: Circumstances): string[] {
+function limits({ audienceId, frequencyCap, deliveryMethod }: CampaignRow, { facts, strategy, isModelStale }: Circumstances): string[] {
   if (!facts) return []
   const reasons: string[] = []
   const rest =
     facts.limitMicros === null ? 1 : 1 - Number((facts.spentMicros ?? 0n) + (facts.reservedMicros ?? 0n)) / Number(facts.limitMicros)
-  if (rest < SMALL_REST) reasons.push('BUDGET_CONSTRAINED')
+  const isPacedDown =
+    deliveryMethod === 'STANDARD' && strategy && BY_PRICE.has(strategy.type) && facts.multiplier !== null && facts.multiplier < PACED_DOWN
+  if (rest < SMALL_REST || isPacedDown) reasons.push('BUDGET_CONSTRAINED')
   if (audienceId && (facts.audienceSize ?? 0) < SMALL_AUDIENCE) reasons.push('AUDIENCE_TOO_SMALL')
   if (audienceId && facts.consentedShare !== null && facts.consentedShare < CONSENT_SHARE) reasons.push('CONSENT_LIMITED')
   if (facts.stockedAds < facts.enabledAds) reasons.push('STOCK_LIMITED')

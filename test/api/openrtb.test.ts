@@ -193,6 +193,14 @@ describe('privacy signals', () => {
     await api.app.snapshots.look()
   })
 
+  test('a campaign names whom it addresses, and none where it is everybody', async () => {
+    const { data, errors } = await api.as('campaign').run('{ campaigns(first: 10) { nodes { id audience { name size } } } }')
+    expect(errors).toBeUndefined()
+    const nodes = (data as unknown as { campaigns: { nodes: { id: string; audience: unknown }[] } }).campaigns.nodes
+    expect(nodes.find(({ id }) => id === personal.id)?.audience).toEqual({ name: 'In', size: 1 })
+    expect(nodes.find(({ id }) => id === campaign.id)?.audience).toBeNull()
+  })
+
   test('consent of ours and of the request are both needed', async () => {
     expect((await bid()).status).toBe(200)
     expect((await bid({ regs: { gdpr: 1 }, user: { buyeruid: 'u-1', consent: all } })).status).toBe(200)

@@ -7,6 +7,7 @@ import { Snapshots } from '../../src/bidding/snapshot.js'
 import { CampaignsRepository } from '../../src/campaigns/campaigns.repository.js'
 import { AdGroupResolver, AdResolver, CampaignsResolver } from '../../src/campaigns/campaigns.resolver.js'
 import { CampaignsService } from '../../src/campaigns/campaigns.service.js'
+import type { CurveSource } from '../../src/campaigns/pacing.js'
 import { AccountCalendar } from '../../src/campaigns/time-zone.js'
 import { CatalogueRepository } from '../../src/catalogue/catalogue.repository.js'
 import { CatalogueService } from '../../src/catalogue/catalogue.service.js'
@@ -18,7 +19,7 @@ import { localSignals } from './local-signals.js'
 import { createRunner, viewerWith } from './run-graphql.js'
 
 /** Campaigns and bidding on a database, without any model. `stop` ends the looks of the snapshot. */
-export function biddingWorld(database: Database, options: { timeZone?: string } = {}) {
+export function biddingWorld(database: Database, options: { timeZone?: string; curve?: CurveSource } = {}) {
   const world = campaignsWorld(database, options)
   const now = () => world.clock.now
   const repository = new BiddingRepository(database)
@@ -119,8 +120,8 @@ export interface OutcomePayload {
 }
 
 /** The campaigns domain on a database, in an account of EUR, with a clock of its own. */
-export function campaignsWorld(database: Database, { timeZone = 'UTC' } = {}) {
-  const clock = { now: new Date() }
+export function campaignsWorld(database: Database, { timeZone = 'UTC', curve }: { timeZone?: string; curve?: CurveSource } = {}) {
+  const clock = { now: new Date(), isModelStale: false }
   const signals = localSignals()
   const catalogue = new CatalogueService(new CatalogueRepository(database), signals, 'EUR')
   const repository = new CampaignsRepository(database)
@@ -131,7 +132,8 @@ export function campaignsWorld(database: Database, { timeZone = 'UTC' } = {}) {
     calendar: new AccountCalendar(timeZone),
     currency: 'EUR',
     expect: async () => null,
-    isModelStale: async () => false,
+    isModelStale: async () => clock.isModelStale,
+    curve,
     now: () => clock.now,
   })
   const api = createRunner([

@@ -8,6 +8,7 @@ import {
   CampaignDocument,
   CampaignEnableDocument,
   CampaignEndDocument,
+  type CampaignForesightFragment,
   CampaignPauseDocument,
   CampaignRenameDocument,
   CampaignsDocument,
@@ -72,6 +73,7 @@ const MOVES: Record<string, readonly Action[]> = {
 export function Campaign({ id }: { id: string }) {
   const words = useWords()
   const [said, setSaid] = useState('')
+  const [foresight, setForesight] = useState<Preview>()
   const loaded = useLoaded(signal => run(CampaignDocument, { id }, signal), [id])
   const campaign = loaded.data?.campaign
   if (!campaign) return loaded.data ? <p className="quiet">{words.nothing}</p> : <Waiting of={loaded} />
@@ -87,19 +89,28 @@ export function Campaign({ id }: { id: string }) {
     const form = new FormData(event.currentTarget)
     const name = String(form.get('name')).trim()
     const amountMicros = Math.round(Number(form.get('budget')) * 1_000_000)
-    if (name !== campaign.name) {
-      const { campaignUpdate } = await run(CampaignRenameDocument, {
-        input: { campaignId: id, expectedVersion: version, name, dryRun: false },
-      })
-      if (campaignUpdate.userErrors.length > 0) return told(campaignUpdate)
-    }
-    const isSame = amountMicros === Number(budget.amount.amountMicros)
-    if (isSame) return told({ userErrors: [] })
-    const input = { campaignId: id, amount: { amountMicros, currencyCode: budget.amount.currencyCode } }
     const dryRun = (event.nativeEvent as SubmitEvent).submitter?.getAttribute('value') === 'preview'
-    const { campaignBudgetSet } = await run(CampaignBudgetSetDocument, { input: { ...input, dryRun } })
-    if (!dryRun || campaignBudgetSet.userErrors.length > 0) return told(campaignBudgetSet)
-    setSaid(previewText(campaignBudgetSet.preview, words.expected))
+    const isNamed = name !== campaign.name
+    const isFunded = amountMicros !== Number(budget.amount.amountMicros)
+    const changed: { userErrors: readonly { message: string }[]; preview?: Preview | null }[] = []
+    if (isNamed || !isFunded)
+      changed.push(
+        (await run(CampaignRenameDocument, { input: { campaignId: id, expectedVersion: version, name, dryRun } })).campaignUpdate,
+      )
+    if (isFunded && !changed.some(({ userErrors }) => userErrors.length > 0)) {
+      const input = { campaignId: id, amount: { amountMicros, currencyCode: budget.amount.currencyCode }, dryRun }
+      // A change of the name has made a new version already.
+      const expectedVersion = isNamed ? undefined : version
+      changed.push((await run(CampaignBudgetSetDocument, { input: { ...input, expectedVersion } })).campaignBudgetSet)
+    }
+    const refused = changed.find(({ userErrors }) => userErrors.length > 0)
+    if (!dryRun || refused) {
+      setForesight(undefined)
+      return told(refused ?? { userErrors: [] })
+    }
+    setSaid('')
+    // Of several changes the last one, which decides about money, says what to expect.
+    setForesight(changed.at(-1)?.preview ?? undefined)
   }
   return (
     <>
@@ -145,6 +156,7 @@ export function Campaign({ id }: { id: string }) {
           </form>
         )}
         {said && <p role="status">{said}</p>}
+        {foresight && <Foresight preview={foresight} currency={budget.amount.currencyCode} />}
       </Panel>
       <div className="columns">
         <Panel title={words.pacing} actions={<Badge state={pacing.state} />}>
@@ -377,20 +389,41 @@ function microMoney({ amountMicros, currencyCode }: Money): string {
   )
 }
 
-interface BudgetPreview {
-  reach: number
-  warnings: readonly string[]
-  expectedClicks: { value: number; interval: { low: number; high: number } | null } | null
-  conflicts: readonly { name: string; reason: string }[]
-}
+type Preview = CampaignForesightFragment
 
-function previewText(preview: BudgetPreview | null | undefined, expected: string): string {
-  if (!preview) return ''
-  const clicks = preview.expectedClicks
-  const range = clicks?.interval ? ` (${clicks.interval.low.toFixed(1)} – ${clicks.interval.high.toFixed(1)})` : ''
-  return [
-    ...(clicks ? [`${expected}: ${clicks.value.toFixed(1)}${range}`] : []),
-    ...preview.warnings,
-    ...preview.conflicts.map(({ name, reason }) => `${name}: ${reason}`),
-  ].join('. ')
+/** What a change would do; nothing was changed. */
+function Foresight({ preview, currency }: { preview: Preview; currency: string }) {
+  const words = useWords()
+  const plain = (count: number) => count.toLocaleString(undefined, { maximumFractionDigits: 1 })
+  const paid = (amountMicros: number) => moneyOf({ amountMicros: Math.round(amountMicros), currencyCode: currency })
+  const range = (estimate: Preview['expectedClicks'], shown: (value: number) => string) => {
+    if (!estimate) return '–'
+    const { value, interval } = estimate
+    return `${shown(value)}${interval ? ` (${shown(interval.low)} – ${shown(interval.high)})` : ''}`
+  }
+  return (
+    <section aria-label={words.preview}>
+      <dl>
+        <dt>{words.reach}</dt>
+        <dd>{plain(preview.reach)}</dd>
+        <dt>{words.notReached}</dt>
+        <dd>{preview.exclusions.map(({ reason, count }) => `${reason} ${plain(count)}`).join(', ') || '–'}</dd>
+        <dt>{words.expected}</dt>
+        <dd>{range(preview.expectedClicks, plain)}</dd>
+        <dt>{words.expectedCost}</dt>
+        <dd>{range(preview.expectedCost, paid)}</dd>
+        <dt>{words.expectedValue}</dt>
+        <dd>{range(preview.expectedValue, paid)}</dd>
+        <dt>{words.conflicts}</dt>
+        <dd>{preview.conflicts.map(({ name, reason }) => `${name}: ${reason}`).join('; ') || '–'}</dd>
+        <dt>{words.learning}</dt>
+        <dd>{preview.resetsLearning ? words.learnsAnew : words.learnsOn}</dd>
+      </dl>
+      {preview.warnings.map(warning => (
+        <p key={warning} className="quiet">
+          {warning}
+        </p>
+      ))}
+    </section>
+  )
 }
