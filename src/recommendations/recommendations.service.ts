@@ -110,6 +110,7 @@ export class RecommendationsService {
     const products = await this.catalogue.byIds(Array.from(items, item => model.keys[item]))
     return Array.from(items, (item, at) => ({ product: products.get(model.keys[item]), score: scores[at] }))
       .filter((each): each is { product: ProductType; score: number } => each.product !== undefined && each.product.stock !== 0)
+      .sort((a, b) => Number(a.product.demotedAt !== null) - Number(b.product.demotedAt !== null))
       .slice(0, first)
       .map(({ product: other, score }, at) => ({
         product: other,
@@ -193,12 +194,15 @@ export class RecommendationsService {
     const history = histories(model)
     const wanted = wish.diversity > 0 ? Math.max(wish.first * DIVERSITY_POOL, 20) : wish.first
     const passed: Scored[] = []
+    const demoted: Scored[] = []
     for (let depth = wanted + 16; passed.length < wanted; depth *= 8) {
       const ranking = this.rank(model, history, wish.excludeSeen, depth)
       passed.length = 0
-      await this.admit(ranking, model, wish, wanted, passed, trail)
+      demoted.length = 0
+      await this.admit(ranking, model, wish, { wanted, passed, demoted }, trail)
       if (ranking.indexes.length < depth) break
     }
+    passed.push(...demoted.slice(0, wanted - passed.length))
     if (wish.excludeSeen && history.items.length > 0) {
       const seen = history.items.length
       trail.dropped.counts.seen = seen
@@ -226,8 +230,7 @@ export class RecommendationsService {
     { indexes, scores }: { indexes: Int32Array; scores: Float64Array },
     model: Live,
     { filter }: Wish,
-    wanted: number,
-    passed: Scored[],
+    { wanted, passed, demoted }: { wanted: number; passed: Scored[]; demoted: Scored[] },
     trail: Trail,
   ) {
     const products = await this.catalogue.byIds(Array.from(indexes, index => model.keys[index]))
@@ -237,7 +240,9 @@ export class RecommendationsService {
     for (let at = 0; at < indexes.length && passed.length < wanted; at++) {
       const product = products.get(model.keys[indexes[at]])
       const reason = dropReason(product, scores[at], model, passes)
-      if (!reason) passed.push({ index: indexes[at], score: scores[at], product: product as ProductType, source: model })
+      const scored = { index: indexes[at], score: scores[at], product: product as ProductType, source: model }
+      if (reason === DEMOTED) demoted.push(scored)
+      if (!reason) passed.push(scored)
       else {
         counts[reason] = (counts[reason] ?? 0) + 1
         if (reason !== UNSCORED && examples.length < EXAMPLES_OF_DROPPED)
@@ -349,6 +354,8 @@ interface Wish {
 }
 
 const UNSCORED = 'nothing speaks for it'
+/** Shown only where nothing else is left. */
+const DEMOTED = 'demoted by a person'
 
 function dropReason(
   product: ProductType | undefined,
@@ -359,7 +366,8 @@ function dropReason(
   if (!product) return 'not in the catalogue'
   if (score <= 0 && model.modelId !== null) return UNSCORED
   if (product.stock === 0) return 'out of stock'
-  return passes && !passes(product) ? 'filter where' : undefined
+  if (passes && !passes(product)) return 'filter where'
+  return product.demotedAt ? DEMOTED : undefined
 }
 
 function historiesOf(visitor: Visitor | null): Histories {
