@@ -102,6 +102,8 @@ import { AspectHintsSource } from './reviews/aspect-hints.js'
 import { OpinionRepository } from './reviews/opinion.repository.js'
 import { OpinionResolver } from './reviews/opinion.resolver.js'
 import { OpinionService } from './reviews/opinion.service.js'
+import { ownModelDoor } from './reviews/own-model-door.js'
+import { OwnModels } from './reviews/own-models.js'
 import { postsDoor } from './reviews/posts-door.js'
 import { ReviewsRepository } from './reviews/reviews.repository.js'
 import { ProductSentimentResolver, ReviewsResolver, UserSentimentResolver } from './reviews/reviews.resolver.js'
@@ -196,6 +198,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const adLog = new AdLogRepository(database)
 
   const reviewsRepository = new ReviewsRepository(database)
+  const ownModels = new OwnModels(database, pool)
 
   const tasks = new Map<string, Task<never>>(
     [
@@ -203,8 +206,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
       ...profileTasks(history),
       clickTask('CTR', adLog, calendar, config.seed),
       clickTask('CVR', adLog, calendar, config.seed),
-      sentimentTask(reviewsRepository),
-      intentTask(reviewsRepository),
+      sentimentTask(reviewsRepository, ownModels),
+      intentTask(reviewsRepository, ownModels),
     ].map(task => [task.name, task as unknown as Task<never>]),
   )
   const models = new ModelRepository(database)
@@ -308,6 +311,10 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     pool,
     ports: {
       pauseAds: async productId => `${await campaigns.pauseAdsOf(productId)} ads were paused`,
+      demote: async (productId, by) => {
+        const { title } = await catalogue.demote(productId, true, by)
+        return `${title} is recommended only where nothing else is left`
+      },
       draftFaqEntry: async question => {
         await faq.create({ question, answer: '', dryRun: false }, 'opinion')
         return 'A draft waits in the FAQ'
@@ -459,6 +466,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         doors: [
           segmentApi(events, counted, (messages, receivedAt) => adEvents.take(messages, receivedAt)),
           postsDoor(reviews, webhookSecret),
+          ownModelDoor(ownModels, counted),
           importDoor(imports, counted),
           exportDoor(audienceExports, counted),
           openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),

@@ -32,6 +32,7 @@ const commands = {
   import: () => load('src/commands/import.js'),
   evaluate: () => load('src/commands/evaluate.js'),
   bench: () => load('test/bench/index.js'),
+  'model-register': () => load('src/commands/model-register.js'),
   replay: () => load('src/commands/replay.js'),
   migration: () => load('src/commands/migration.js'),
   schema: () => load('src/commands/schema.js'),

@@ -134,9 +134,9 @@ export const FAQ: readonly { en: readonly [string, string, string[]]; zh: readon
     en: [
       'Where is my order?',
       'Open "My orders"; the parcel number there leads to the carrier.',
-      ['How do I track my parcel?', 'When will my package arrive?'],
+      ['How do I track my parcel?', 'When will my package arrive?', 'My order has not arrived yet'],
     ],
-    zh: ['我的订单到哪里了？', '在“我的订单”里点击运单号即可查询物流。', ['怎么查物流？', '包裹什么时候到？']],
+    zh: ['我的订单到哪里了？', '在“我的订单”里点击运单号即可查询物流。', ['怎么查物流？', '包裹什么时候到？', '什么时候发货？']],
   },
   {
     en: [
@@ -159,8 +159,12 @@ export const FAQ: readonly { en: readonly [string, string, string[]]; zh: readon
     zh: ['运费多少？', '满49包邮，不满收取4.90运费。', ['包邮吗？', '邮费怎么算？']],
   },
   {
-    en: ['Which payment methods are there?', 'Card, PayPal, Alipay, WeChat Pay and invoice.', ['Can I pay with Alipay?', 'How can I pay?']],
-    zh: ['有哪些支付方式？', '支持银行卡、支付宝、微信支付和货到付款。', ['可以用微信支付吗？', '怎么付款？']],
+    en: [
+      'Which payment methods are there?',
+      'Card, PayPal, Alipay, WeChat Pay and invoice.',
+      ['Can I pay with Alipay?', 'How can I pay?', 'Do you take credit cards?'],
+    ],
+    zh: ['有哪些支付方式？', '支持银行卡、支付宝、微信支付和货到付款。', ['可以用微信支付吗？', '怎么付款？', '支持支付宝吗？']],
   },
   {
     en: [

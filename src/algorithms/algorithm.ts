@@ -14,6 +14,8 @@ export interface Learned {
 export interface Algorithm<Data, Model extends Learned> {
   readonly name: string
   readonly defaults: Params
+  /** Whether it can learn from this data at all; one that cannot is left out when all are trained. */
+  suits?(data: Data): boolean
   fit(data: Data, params: Params, random: Random): Model
   load(artifact: Uint8Array): Model
 }

@@ -43,6 +43,16 @@ export class CatalogueRepository {
     return (await this.database.sql<ProductRow>(text, values))[0]
   }
 
+  /** Who demoted first stays named; a repetition changes nothing. */
+  async demote(id: number, demoted: boolean, by: string): Promise<ProductRow | undefined> {
+    const [row] = await this.database.sql<ProductRow>(
+      `UPDATE "Product" SET "demotedAt" = CASE WHEN $2 THEN now() END, "demotedBy" = CASE WHEN $2 THEN $3 END, version = version + 1, "updatedAt" = now()
+       WHERE id = $1 AND ("demotedAt" IS NOT NULL) <> $2 RETURNING *`,
+      [id, demoted, by],
+    )
+    return row ?? (await this.byIds([id]))[0]
+  }
+
   /** Creates stubs of the products that are missing, in one order for all callers, so that parallel calls never deadlock. */
   async createMissing(externalIds: readonly string[]): Promise<void> {
     await this.database.sql(

@@ -5,7 +5,15 @@ import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
 import { decodeIntId } from '../graphql/node-id.js'
 import { payload } from '../graphql/payload.js'
 import { InvalidInput } from '../platform/errors.js'
-import { ProductArgs, ProductConnection, ProductPayload, ProductsArgs, ProductType, ProductUpsertInput } from './catalogue.schema.js'
+import {
+  ProductArgs,
+  ProductConnection,
+  ProductDemoteInput,
+  ProductPayload,
+  ProductsArgs,
+  ProductType,
+  ProductUpsertInput,
+} from './catalogue.schema.js'
 import type { CatalogueService } from './catalogue.service.js'
 
 @Resolver(() => ProductType)
@@ -38,6 +46,16 @@ export class CatalogueResolver {
     if (input.dryRun) return payload(async () => ({ preview: await this.catalogue.preview(input, input) }))
     return idempotent(this.idempotency, context.viewer, 'productUpsert', input, async () => ({
       product: await this.catalogue.upsertIn(context, input),
+    }))
+  }
+
+  @Authorized(Scope.CATALOGUE_WRITE)
+  @Mutation(() => ProductPayload, {
+    description: 'Holds a product back in recommendations, or ends that. What an opinion alert proposes as DEMOTE. Scope: catalogue:write.',
+  })
+  productDemote(@Arg('input', () => ProductDemoteInput) input: ProductDemoteInput, @Ctx() context: Context) {
+    return idempotent(this.idempotency, context.viewer, 'productDemote', input, async () => ({
+      product: await this.catalogue.demote(decodeIntId('Product', input.productId, 'productId'), input.demoted, context.viewer!.name),
     }))
   }
 }

@@ -44,6 +44,9 @@ export class ProductType extends NodeType {
   @Field(() => Boolean, { description: 'Whether the product is known only from events' })
   stub!: boolean
 
+  @Field(() => DateTime, { nullable: true, description: 'Since when it is recommended only where nothing else is left' })
+  demotedAt!: Date | null
+
   @Field(() => Int, { description: 'Grows by one with every change; send it as expectedVersion' })
   version!: number
 
@@ -159,6 +162,18 @@ export class ProductUpsertInput {
 
   @Field(() => Boolean, { defaultValue: false, description: 'Check everything, store nothing, and return the preview' })
   dryRun!: boolean
+}
+
+@InputType()
+export class ProductDemoteInput {
+  @Field(() => ID)
+  productId!: string
+
+  @Field(() => Boolean, { defaultValue: true, description: 'false: it is recommended as before' })
+  demoted!: boolean
+
+  @Field(() => String, { nullable: true })
+  idempotencyKey?: string | null
 }
 
 @ObjectType()

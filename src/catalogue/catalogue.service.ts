@@ -133,6 +133,15 @@ export class CatalogueService {
     return product
   }
 
+  /** Demotes a product, or ends that: recommendations show it only where nothing else is left. Safe to repeat. */
+  async demote(key: number, demoted: boolean, by: string): Promise<ProductType> {
+    const row = await this.products.demote(key, demoted, by)
+    if (!row) throw new NotFound('No product has this id', {}, ['productId'])
+    this.forget([row.id])
+    await this.signals.announce('catalogue.changed', { productIds: [row.id] })
+    return ProductType.of(row)
+  }
+
   /** What `upsert` would do, with all its checks and no effect. */
   async preview(facts: ProductFacts, options: ProductUpsertOptions = {}): Promise<{ creates: boolean; changes: FieldChange[] }> {
     const expectedVersion = cleanVersion(options.expectedVersion)

@@ -37,7 +37,7 @@ async function run() {
   const [kind, file] = positionals
   if (!kind || !file)
     throw new Error(
-      'Usage: npm run import -- <users|products|events|reviews|ad-log> <file> [--mapping \'{"userId":"CustomerID"}\'] [--zone Z] [--url URL] [--key KEY]',
+      'Usage: npm run import -- <users|products|events|reviews|posts|ad-log> <file> [--mapping \'{"userId":"CustomerID"}\'] [--zone Z] [--url URL] [--key KEY]',
     )
   if (!existsSync(file)) throw new Error(`There is no file ${file}`)
   const config = readConfig(process.env)

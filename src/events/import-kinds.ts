@@ -185,7 +185,10 @@ const products: ImportKind = {
   ],
 }
 
-const reviews: ImportKind = {
+const SOURCES = ['review', 'post', 'news', 'message']
+
+/** Texts of one source unless a row names its own. What is not given is what reading them finds. */
+const texts = (source: string): ImportKind => ({
   needs: [['text']],
   columns: [
     ['key', 'text'],
@@ -195,12 +198,15 @@ const reviews: ImportKind = {
     ['rating', 'int'],
     ['locale', 'text'],
     ['at', 'timestamptz'],
+    ['source', 'text'],
   ],
   cells: (record, { now, fileId, line }) => {
     const text = optionalId(record.text, 'text', 20_000)
     if (text === null) throw new RowFault('text', 'text is needed')
     const rating = optionalNumber(record.rating, 'rating', 1, 5)
     const at = isAbsent(record.createdAt ?? record.timestamp) ? now : timeOf(record.createdAt ?? record.timestamp, now, 'createdAt')
+    const named = optionalId(record.source, 'source', 20)?.toLowerCase() ?? source
+    if (!SOURCES.includes(named)) throw new RowFault('source', `source must be one of ${SOURCES.join(', ')}, not ${JSON.stringify(named)}`)
     return [
       optionalId(record.externalId, 'externalId') ?? `import:${fileId}:${line}`,
       optionalId(record.userId, 'userId'),
@@ -209,16 +215,17 @@ const reviews: ImportKind = {
       rating === null ? null : Math.round(rating),
       optionalId(record.locale, 'locale', 35) ?? 'und',
       at,
+      named,
     ]
   },
   merge: () => [
     STUB_USERS,
     STUB_PRODUCTS,
-    `INSERT INTO "Review" (id, "externalId", "userId", "productId", text, rating, locale, "createdAt")
-     SELECT gen_random_uuid()::text, s.key, u.id, p.id, s.text, s.rating, s.locale, s.at FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
+    `INSERT INTO "Review" (id, "externalId", "userId", "productId", text, rating, locale, "createdAt", source)
+     SELECT gen_random_uuid()::text, s.key, u.id, p.id, s.text, s.rating, s.locale, s.at, s.source FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
      ON CONFLICT ("externalId") DO NOTHING`,
   ],
-}
+})
 
 /** Columns that a mapping names "context.<name>" become the context of the impression. */
 const CONTEXT = 'context.'
@@ -292,7 +299,14 @@ function namedContext(record: ImportRecord): Record<string, unknown> {
   return Object.fromEntries(named.map(([name, value]) => [name.slice(CONTEXT.length), value]))
 }
 
-export const IMPORT_KINDS: Readonly<Record<string, ImportKind>> = { users, products, events, reviews, 'ad-log': adLog }
+export const IMPORT_KINDS: Readonly<Record<string, ImportKind>> = {
+  users,
+  products,
+  events,
+  reviews: texts('review'),
+  posts: texts('post'),
+  'ad-log': adLog,
+}
 
 function flag(value: unknown, field: string): boolean {
   if (isAbsent(value)) return false

@@ -7,7 +7,7 @@ import type { Decisions } from '../registry/decisions.js'
 import type { FaqRepository, NewQuestion, QuestionRow, ServedEntry } from './faq.repository.js'
 import { FaqAnswer, type FaqAnswerArgs, FaqClarification, FaqEntryType, FaqHandOff } from './faq.schema.js'
 import { type FaqIndex, type FaqSearch, languageOf } from './faq-index.js'
-import { asksForPerson, choiceIn, isFollowUp } from './wishes.js'
+import { asksForPerson, choiceIn, isFollowUp, isGreeting } from './wishes.js'
 
 const LONGEST_QUESTION = 2_000
 /** A conversation is forgotten so long after its last message. */
@@ -16,6 +16,8 @@ const CANDIDATES = 3
 /** A candidate is offered from this share of the best score on. */
 const NEAR = 0.75
 const CLARIFY_FROM = 0.5
+/** From this share of the best score on the second one is as good, however good both are. */
+const TIED = 0.95
 const NOTHING = 0.1
 
 type HandOffReason = 'PERSON_ASKED' | 'UNKNOWN' | 'UNSURE'
@@ -46,6 +48,7 @@ export class AnswersService {
   async answer(args: FaqAnswerArgs): Promise<FaqAnswer | FaqClarification | FaqHandOff> {
     const asked = this.read(args)
     if (asksForPerson(asked.text)) return this.handOff(asked, 'PERSON_ASKED', undefined)
+    if (isGreeting(asked.text)) return this.greet(asked)
     const before = asked.conversationId
       ? await this.parts.repository.lastOf(asked.conversationId, new Date(asked.now.getTime() - CONVERSATION_MS))
       : undefined
@@ -62,7 +65,9 @@ export class AnswersService {
     const rule = text === asked.text ? [] : ['Read together with the message before it']
     const [first] = search.found
     if (!first || search.confidence < NOTHING * search.threshold) return this.handOff(asked, 'UNKNOWN', search, rule)
-    if (search.confidence >= search.threshold)
+    const isTied =
+      search.found.length > 1 && search.found[1].score >= TIED * first.score && search.found[1].entry.answer !== first.entry.answer
+    if (search.confidence >= search.threshold && !isTied)
       return this.give(asked, first.entry, { confidence: search.confidence, phrasing: first.phrasing, search, rule: rule[0] })
     // Rather right than wrong, but for its rival perhaps: asking back helps where answering would err too often.
     if (search.aloneConfidence >= CLARIFY_FROM) return this.clarify(asked, search, rule)
@@ -129,6 +134,15 @@ export class AnswersService {
       asked.speech === 'zh' ? ['您想问的是这个吗？', '您想问的是哪一个？'] : ['Is this what you mean?', 'Which of these do you mean?']
     const question = `${candidates.length > 1 ? several : one}\n${list}`
     return Object.assign(new FaqClarification(), { decisionId, question, candidates: candidates.map(FaqEntryType.of) })
+  }
+
+  /** Nobody is called for a greeting or a thank-you. */
+  private async greet(asked: Asked): Promise<FaqClarification> {
+    const decisionId = await this.record(asked, undefined, { outcome: 'CLARIFICATION', confidence: 0 }, [
+      'A greeting or thanks: nothing was asked',
+    ])
+    const question = asked.speech === 'zh' ? '您好，请问有什么可以帮您？' : 'Hello! What can I help you with?'
+    return Object.assign(new FaqClarification(), { decisionId, question, candidates: [] })
   }
 
   private async handOff(asked: Asked, reason: HandOffReason, search: FaqSearch | undefined, rules: string[] = []): Promise<FaqHandOff> {

@@ -1,4 +1,4 @@
-import { PhrasingIndex, type Phrasings } from '../algorithms/text/retrieval.js'
+import { PhrasingIndex, type Phrasings, shopRetrieval } from '../algorithms/text/retrieval.js'
 import { messageOf } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
 import type { Pool } from '../platform/pool.js'
@@ -137,7 +137,7 @@ export class FaqIndex {
   /** Ten thousand entries take seconds: a thread builds those, while this process answers from what it has. */
   private async built(data: Phrasings): Promise<PhrasingIndex> {
     const { pool, maximumError } = this.parts
-    if (data.texts.length <= BUILT_HERE) return PhrasingIndex.build(data, {}, maximumError)
+    if (data.texts.length <= BUILT_HERE) return PhrasingIndex.build(data, shopRetrieval, maximumError)
     const { result } = await pool.run<{ artifact: Uint8Array }>({
       family: 'text',
       function: 'buildPhrasings',

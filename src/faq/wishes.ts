@@ -35,3 +35,11 @@ export function isFollowUp(question: string): boolean {
     /^(?:and|but|what about|how about|then|also|or)\b|\b(?:it|that|this|those|them|one)\b|^(?:那|还有|如果|它|这个|那个)|呢\W*$/.test(text)
   )
 }
+
+const GREETING =
+  /^\W*(?:(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|thanks?(?: you)?(?: (?:so|very) much)?|thx|bye|goodbye|ok(?:ay)?)(?: there)?|您好|你好|哈喽|嗨|在吗|早上好|下午好|晚上好|谢谢[你您]?|多谢|感谢|再见|拜拜|好的)[\s!.,~！。，～]*$/
+
+/** Whether a text greets, thanks or takes leave and asks nothing. */
+export function isGreeting(question: string): boolean {
+  return GREETING.test(normalise(question).slice(0, 60))
+}

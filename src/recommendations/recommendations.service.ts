@@ -229,6 +229,7 @@ export class RecommendationsService {
     const products = await this.catalogue.byIds(Array.from(items, item => model.keys[item]))
     return Array.from(items, (item, at) => ({ product: products.get(model.keys[item]), score: scores[at] }))
       .filter((each): each is { product: ProductType; score: number } => each.product !== undefined && each.product.stock !== 0)
+      .sort((a, b) => Number(a.product.demotedAt !== null) - Number(b.product.demotedAt !== null))
       .slice(0, first)
       .map(({ product: other, score }, at) => ({
         product: other,
@@ -320,18 +321,21 @@ export class RecommendationsService {
     const history = histories(model)
     const wanted = wish.diversity > 0 ? Math.max(wish.first * DIVERSITY_POOL, 20) : wish.first
     const passed: Scored[] = []
+    const demoted: Scored[] = []
     for (let depth = wanted + 16; passed.length < wanted; depth *= 8) {
       const ranking = this.rank(model, history, wish.excludeSeen, depth)
       passed.length = 0
-      await this.admit(ranking, model, wish, wanted, passed, trail)
+      demoted.length = 0
+      await this.admit(ranking, model, wish, { wanted, passed, demoted }, trail)
       if (ranking.indexes.length < depth) break
     }
     const newcomers = await this.newcomers(model, history, passed)
     if (newcomers.length > 0) {
       const passes = productTest(wish.filter)
-      passed.push(...newcomers.filter(({ product }) => product.stock !== 0 && (!passes || passes(product))))
+      passed.push(...newcomers.filter(({ score, product }) => dropReason(product, score, model, passes) === undefined))
       passed.sort((a, b) => b.score - a.score)
     }
+    if (this.isLast(model)) passed.push(...demoted.slice(0, Math.max(0, wanted - passed.length)))
     if (wish.context?.length) {
       trail.rules.push(`Goes with the ${wish.context.length} products that were named, which are left out`)
     } else if (wish.excludeSeen && history.items.length > 0) {
@@ -342,6 +346,12 @@ export class RecommendationsService {
     if (wish.diversity === 0 || passed.length <= 1) return passed.slice(0, wish.first)
     trail.rules.push(`Re-ranked for diversity ${wish.diversity} (maximal marginal relevance)`)
     return reranked(passed, wish.diversity, wish.first, likenessOf(model))
+  }
+
+  /** Whether nobody is asked after this model. */
+  private isLast(model: Live): boolean {
+    const baseline = this.models.baseline<Recommender>(TASK)
+    return !baseline || model === baseline
   }
 
   /** Products that the model is too old to know, scored by what they are, for whoever is known by something. */
@@ -424,16 +434,19 @@ export class RecommendationsService {
     const wanted = (hasPool ? Math.max(first * DIVERSITY_POOL, 20) : first) + taken.length
     const places = taken.length === 0 ? pins.filter(({ position }) => position <= first) : []
     let passed: Scored[] = []
+    let demoted: Scored[] = []
     for (let depth = wanted + 16 + steered.hidden.size + (wish.excludeSeen ? steered.seen.size : 0); ; depth *= 4) {
       const ranking = this.rank(model, history, false, depth, steered.only)
       const products = await this.catalogue.byIds(Array.from(ranking.indexes, index => model.keys[index]))
       const drops = { counts: {}, examples: [] } as Trail['dropped']
+      demoted = []
       passed = Array.from(ranking.indexes).flatMap((index, at) => {
         const score = ranking.scores[at]
         const product = products.get(model.keys[index])
         const reason = isUnscored(score, model) ? UNSCORED : steeredDrop(product, steered, wish)
         if (!reason) return [{ index, score, product: product as ProductType, source: model }]
         countDrop(drops, product?.externalId ?? `#${model.keys[index]}`, reason)
+        if (reason === DEMOTED) demoted.push({ index, score, product: product as ProductType, source: model })
         return []
       })
       const newcomers = steered.only ? [] : await this.newcomers(model, history, passed)
@@ -452,6 +465,7 @@ export class RecommendationsService {
       if (reason) note(trail, product.externalId, `pinned, but ${reason}`)
       else pinned.set(position - 1, await this.pinnedOf(product, position, { model, history, passed, effects }))
     }
+    if (this.isLast(model)) passed.push(...demoted.slice(0, Math.max(0, wanted - passed.length)))
     const keys = new Set([...pinned.values(), ...taken].map(({ product }) => product.key))
     const candidates = [...passed.filter(({ product }) => !keys.has(product.key)), ...pinned.values()]
     for (const { text } of rules.boosts.length > 0 || rules.marginWeight > 0 || rules.sentimentWeight > 0 ? effectsSeen(passed) : [])
@@ -549,8 +563,7 @@ export class RecommendationsService {
     { indexes, scores }: { indexes: Int32Array; scores: Float64Array },
     model: Live,
     { filter }: Wish,
-    wanted: number,
-    passed: Scored[],
+    { wanted, passed, demoted }: { wanted: number; passed: Scored[]; demoted: Scored[] },
     trail: Trail,
   ) {
     const products = await this.catalogue.byIds(Array.from(indexes, index => model.keys[index]))
@@ -560,7 +573,9 @@ export class RecommendationsService {
     for (let at = 0; at < indexes.length && passed.length < wanted; at++) {
       const product = products.get(model.keys[indexes[at]])
       const reason = dropReason(product, scores[at], model, passes)
-      if (!reason) passed.push({ index: indexes[at], score: scores[at], product: product as ProductType, source: model })
+      const scored = { index: indexes[at], score: scores[at], product: product as ProductType, source: model }
+      if (reason === DEMOTED) demoted.push(scored)
+      if (!reason) passed.push(scored)
       else {
         counts[reason] = (counts[reason] ?? 0) + 1
         if (reason !== UNSCORED && examples.length < EXAMPLES_OF_DROPPED)
@@ -680,6 +695,8 @@ interface Steered {
 }
 
 const UNSCORED = 'nothing speaks for it'
+/** Shown only where nothing else is left. */
+const DEMOTED = 'demoted by a person'
 /** Newest products that are looked at to say which filter left nothing. */
 const LOOKED_AT_FOR_CAUSE = 20_000
 
@@ -757,7 +774,7 @@ function steeredDrop(
   if (cause) return cause
   if (only && !only.has(product.key)) return 'not bought before'
   if (excludeSeen && seen.has(product.key)) return 'seen'
-  return filters.find(({ passes }) => !passes(product))?.cause
+  return filters.find(({ passes }) => !passes(product))?.cause ?? (product.demotedAt ? DEMOTED : undefined)
 }
 
 function countDrop({ counts, examples }: Trail['dropped'], item: string, reason: string) {
@@ -816,7 +833,8 @@ function dropReason(
   if (!product) return 'not in the catalogue'
   if (isUnscored(score, model)) return UNSCORED
   if (product.stock === 0) return 'out of stock'
-  return passes && !passes(product) ? 'filter where' : undefined
+  if (passes && !passes(product)) return 'filter where'
+  return product.demotedAt ? DEMOTED : undefined
 }
 
 function historiesOf(visitor: Visitor | null): Histories {

@@ -1,4 +1,4 @@
-import type { Learned } from '../algorithms/algorithm.js'
+import type { Algorithm, Learned } from '../algorithms/algorithm.js'
 import type { Database } from '../platform/database.js'
 import { InvalidInput, messageOf, NotFound } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
@@ -127,7 +127,9 @@ export class Trainer {
 
   private async trainAll(task: AnyTask, loaded: TaskData<object>, request: TrainRequest, done: ReadonlySet<string>): Promise<ModelRow[]> {
     const [baseline, ...others] = task.algorithms
-    const chosen = others.filter(({ name }) => !done.has(name) && (!request.algorithm || name === request.algorithm))
+    const isWanted = (each: Algorithm<object, Learned>) =>
+      request.algorithm ? each.name === request.algorithm : (each.suits?.(loaded.data) ?? true)
+    const chosen = others.filter(each => !done.has(each.name) && isWanted(each))
     if (chosen.length === 0) return []
     const live = await this.parts.models.live(task.name)
     const measure = (algorithm: string, params: FitRequest<object>['params'], search: readonly string[] = []) =>

@@ -46,7 +46,7 @@ const QUALITY_DAYS = 90
 /** What a confirmed proposal does; app.ts hands in those whose part of the platform is there. Each returns a sentence. */
 export interface OpinionPorts {
   pauseAds?(productId: number): Promise<string>
-  demote?(productId: number): Promise<string>
+  demote?(productId: number, by: string): Promise<string>
   draftFaqEntry?(question: string, alert: AlertRow): Promise<string>
   notify?(alert: AlertRow): Promise<string>
 }
@@ -161,7 +161,7 @@ export class OpinionService {
       )
     const by = { by: viewer.name, at: this.now().toISOString() }
     const open = ['PROPOSED', 'FAILED']
-    const run = confirm ? this.actionOf(action, row) : undefined
+    const run = confirm ? this.actionOf(action, row, viewer.name) : undefined
     const decided: Proposal = { action, state: confirm ? 'DONE' : 'DISMISSED', ...by }
     // Claimed before it is done, so that of two people who press at once one acts.
     const claimed = await this.parts.repository.decide(row.id, action, open, decided)
@@ -175,7 +175,7 @@ export class OpinionService {
     return { alert: OpinionAlertType.of(told ?? claimed) }
   }
 
-  private actionOf(action: OpinionAction, row: AlertRow): () => Promise<string> {
+  private actionOf(action: OpinionAction, row: AlertRow, by: string): () => Promise<string> {
     const { pauseAds, demote, draftFaqEntry, notify } = this.parts.ports
     const { productId } = row
     const missing = (what: string) => new Unavailable(`${what}; the proposal stays open`)
@@ -189,7 +189,7 @@ export class OpinionService {
     }
     const port = action === OpinionAction.PAUSE_ADS ? pauseAds : demote
     if (!port || productId === null) throw missing(`${action} cannot be done here`)
-    return () => port(productId)
+    return () => port(productId, by)
   }
 
   /** Spikes of the watched time that no alert tells of yet. */

@@ -72,3 +72,18 @@ export function chooseThreshold(answers: readonly Answered[], maximumError: numb
   }
   return chosen
 }
+
+/**
+ * The same from calibrated confidences alone: the lowest threshold at which the mean of 1 − confidence over what is answered is at most `maximumError`.
+ * For collections so small that one odd question would decide the measured curve. Infinity where none will do.
+ */
+export function expectedThreshold(answers: readonly Answered[], maximumError: number): number {
+  let chosen = Number.POSITIVE_INFINITY
+  let [wrong, given] = [0, 0]
+  for (const { confidence, weight = 1 } of [...answers].sort((a, b) => b.confidence - a.confidence)) {
+    given += weight
+    wrong += weight * (1 - confidence)
+    if (wrong <= maximumError * given) chosen = confidence
+  }
+  return chosen
+}

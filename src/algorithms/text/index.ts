@@ -5,7 +5,8 @@ import { best, type LabelledTexts, type TextAlgorithm, type TextClassifier } fro
 import { intentRules } from './intents.js'
 import { lexicon } from './lexicon.js'
 import { linearBlend, linearSvm, nbLogistic, textBlend, tfidfLogistic } from './linear-classifiers.js'
-import { PhrasingIndex, type Phrasings } from './retrieval.js'
+import { ownModel, unpackFiles } from './own-model.js'
+import { PhrasingIndex, type Phrasings, shopRetrieval } from './retrieval.js'
 
 export { mineTerms } from './analysis.js'
 export { drivingTerms } from './keywords.js'
@@ -123,7 +124,7 @@ export function readTexts({ sentiment, intent, texts, hints }: ReadRequest): { r
 
 /** An index of phrasings; for worker threads. */
 export function buildPhrasings({ data, maximumError }: { data: Phrasings; maximumError: number }): { artifact: Uint8Array } {
-  return { artifact: PhrasingIndex.build(data, {}, maximumError).save() }
+  return { artifact: PhrasingIndex.build(data, shopRetrieval, maximumError).save() }
 }
 
 /** Probabilities of many texts, label by label within a text; for worker threads. */
@@ -140,7 +141,26 @@ function learned({ algorithm, params, seed, data }: FitRequest): TextClassifier 
   return named(algorithm).fit(data, params, createRandom(seed).fork(algorithm))
 }
 
+/**
+ * Whether files of somebody's own model can judge these labels; for worker threads, so that bad bytes cost no server. Throws a `RangeError` that names
+ * the file at fault.
+ */
+export function tryOwnModel(files: Uint8Array, labelNames: readonly string[]): { labels: number } {
+  const { labels } = ownModel.fit(
+    {
+      ownModel: files,
+      texts: labelNames.map(name => `a text of ${name}`),
+      labels: Int32Array.from(labelNames.keys()),
+      labelNames,
+    } as LabelledTexts,
+    {},
+    createRandom(1),
+  )
+  return { labels: unpackFiles(files).labels?.length ?? labels.length }
+}
+
 function named(name: string): TextAlgorithm {
+  if (name === ownModel.name) return ownModel
   const algorithm = algorithms.find(each => each.name === name)
   if (!algorithm) throw new RangeError(`There is no text classifier "${name}"; there are ${algorithms.map(each => each.name).join(', ')}`)
   return algorithm

@@ -1,9 +1,10 @@
 import { type NumberArray, pack, unpack } from '../artifact.js'
 import { type Calibration, calibrated, fitPlatt } from '../math/calibration.js'
 import { topIndexes } from '../math/select.js'
-import { type Answered, chooseThreshold, withOutOfScopeShare } from './abstention.js'
+import { type Answered, chooseThreshold, expectedThreshold, withOutOfScopeShare } from './abstention.js'
 import { CHANNELS, HashTable, Ngrams } from './ngrams.js'
 import { normalise } from './normalise.js'
+import { FunctionTerms, withConcepts } from './shop-words.js'
 import { isStopword, isWord, stemOf, wordsOf } from './tokens.js'
 
 /** What can be found: every entry has one phrasing or several (its question, its alternatives). Structured-cloneable. */
@@ -24,9 +25,15 @@ export interface RetrievalOptions {
   characters: number
   /** Share of the next best phrasings of an entry that is added to its best one, falling by the same factor each. */
   support: number
+  /** Weight of terms that only say how is asked ("how do I", 怎么); 1: as any other. */
+  functionWords: number
+  /** True: what customers of a shop mean by different words ("parcel", "package") is found too. */
+  concepts: boolean
 }
 
-export const retrievalDefaults: RetrievalOptions = { k1: 1.2, b: 0.75, characters: 0.6, support: 0.1 }
+export const retrievalDefaults: RetrievalOptions = { k1: 1.2, b: 0.75, characters: 0.6, support: 0.1, functionWords: 1, concepts: false }
+/** For questions to a shop. */
+export const shopRetrieval: Partial<RetrievalOptions> = { functionWords: 0.6, concepts: true }
 
 export interface Found {
   /** Best first. */
@@ -44,6 +51,8 @@ const DEFAULT_CALIBRATION: Calibration = { kind: 'platt', slope: 5.5, intercept:
 /** For collections too small to be asked about themselves: what comes as near as a slip of the pen. */
 const DEFAULT_THRESHOLD = 0.9
 const FEWEST_CALIBRATED = 40
+/** With fewer questions asked, the threshold is taken from the calibrated confidences, not from counts. */
+const FEWEST_MEASURED = 1_000
 const MOST_CALIBRATED = 2_000
 /** Postings that are read before the best phrasings so far are scored in full, and how many those are. */
 const POSTINGS = 4_000
@@ -56,6 +65,7 @@ const NGRAMS = { words: 1, hanCharacters: 2, characters: 4, acrossWords: false, 
  */
 export class PhrasingIndex {
   private readonly ngrams = new Ngrams(NGRAMS)
+  private readonly functions: FunctionTerms | undefined
   private readonly scores: Float64Array
   private readonly touched: Int32Array
   private readonly entryScores: Float64Array
@@ -85,6 +95,7 @@ export class PhrasingIndex {
     /** Answer from this confidence on, for the configured error. */
     public threshold: number,
   ) {
+    this.functions = options.functionWords === 1 ? undefined : new FunctionTerms()
     this.scores = new Float64Array(entries.length)
     this.touched = new Int32Array(entries.length)
     this.entryScores = new Float64Array(entryCount).fill(Number.NEGATIVE_INFINITY)
@@ -109,7 +120,8 @@ export class PhrasingIndex {
 
   /** `maximumError` is the share of wrong answers among the given ones that is accepted. */
   static build(data: Phrasings, options: Partial<RetrievalOptions> = {}, maximumError = 0.05): PhrasingIndex {
-    const { k1, b, characters, support } = { ...retrievalDefaults, ...options }
+    const settings: RetrievalOptions = { ...retrievalDefaults, ...options }
+    const { k1, b, characters, functionWords } = settings
     for (let at = 0; at < data.entries.length; at++)
       if (!(data.entries[at] >= 0 && data.entries[at] < data.entryCount))
         throw new RangeError(`Phrasing ${at} is of entry ${data.entries[at]}`)
@@ -117,10 +129,13 @@ export class PhrasingIndex {
     const table = new HashTable(1 << 14)
     const keys: number[] = []
     const channels: number[] = []
+    const isFunction: boolean[] = []
+    const functions = functionWords === 1 ? undefined : new FunctionTerms()
     const [rows, terms, counts]: [number[], number[], number[]] = [[], [], []]
     const lengths = Array.from({ length: CHANNELS }, () => new Float64Array(data.texts.length))
     data.texts.forEach((text, row) => {
-      ngrams.read(normalise(text))
+      ngrams.read(prepared(text, settings))
+      functions?.read(ngrams)
       for (let channel = 0; channel < CHANNELS; channel++) {
         const own = new Map<number, number>()
         for (let at = ngrams.from[channel]; at < ngrams.from[channel + 1]; at++) {
@@ -128,7 +143,9 @@ export class PhrasingIndex {
           if (term === keys.length) {
             keys.push(ngrams.hashes[at])
             channels.push(channel)
+            isFunction.push(true)
           }
+          if (!functions?.has(ngrams, at)) isFunction[term] = false
           own.set(term, (own.get(term) ?? 0) + 1)
         }
         lengths[channel][row] = ngrams.from[channel + 1] - ngrams.from[channel]
@@ -139,7 +156,7 @@ export class PhrasingIndex {
         }
       }
     })
-    renumber(keys, channels, terms)
+    renumber(keys, channels, isFunction, terms)
     const ordered = new HashTable(keys.length)
     for (const key of keys) ordered.add(key)
     const means = lengths.map(own => Math.max(1, own.reduce((sum, length) => sum + length, 0) / Math.max(1, own.length)))
@@ -147,7 +164,7 @@ export class PhrasingIndex {
     for (const term of terms) offsets[term + 1]++
     const inverse = Float32Array.from(keys, (_, term) => {
       const frequency = offsets[term + 1]
-      const factor = channels[term] === 0 ? 1 : characters
+      const factor = (channels[term] === 0 ? 1 : characters) * (isFunction[term] ? functionWords : 1)
       return factor * Math.log(1 + (data.texts.length - frequency + 0.5) / (frequency + 0.5))
     })
     for (let term = 0; term < keys.length; term++) offsets[term + 1] += offsets[term]
@@ -163,7 +180,7 @@ export class PhrasingIndex {
     const index = new PhrasingIndex(
       data.entryCount,
       data.entries.slice(),
-      { k1, b, characters, support },
+      settings,
       Uint32Array.from(keys),
       ordered,
       offsets,
@@ -235,7 +252,8 @@ export class PhrasingIndex {
 
   private ranked(question: string, count: number, skip?: (phrasing: number, entry: number) => boolean) {
     const { ngrams, scores, touched, entryScores, entryBest, entryPhrasings, offsets, phrasings, weights, seenAt, pool } = this
-    ngrams.read(normalise(question))
+    ngrams.read(prepared(question, this.options))
+    this.functions?.read(ngrams)
     const stamp = ++this.reads
     this.most = 0
     let asked = 0
@@ -244,7 +262,8 @@ export class PhrasingIndex {
       const term = this.table.find(ngrams.hashes[at])
       if (term < 0) {
         // A word that nobody ever used in a phrasing speaks against all of them.
-        this.most += (at < ngrams.from[1] ? 1 : this.options.characters) * 0.5 * Math.log(1 + this.entries.length)
+        const factor = this.functions?.has(ngrams, at) ? this.options.functionWords : 1
+        this.most += factor * (at < ngrams.from[1] ? 1 : this.options.characters) * 0.5 * Math.log(1 + this.entries.length)
         continue
       }
       if (seenAt[term] === stamp) continue
@@ -360,13 +379,17 @@ export class PhrasingIndex {
     data.asked?.texts.forEach((text, at) => {
       ask(text, data.asked?.entries[at] ?? -1)
     })
-    if (this.fitTo(asked, maximumError)) return
+    if (asked.length >= FEWEST_MEASURED && this.fitTo(asked, maximumError, chooseThreshold)) return
     for (let at = 0; at < data.texts.length; at += step) ask(misspelt(data.texts[at]), data.entries[at])
-    this.fitTo(asked, maximumError)
+    this.fitTo(asked, maximumError, asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold)
   }
 
   /** Whether there were enough questions, and a threshold that keeps the error. */
-  private fitTo(asked: readonly { evidence: number; isRight: number; isOutside: boolean }[], maximumError: number): boolean {
+  private fitTo(
+    asked: readonly { evidence: number; isRight: number; isOutside: boolean }[],
+    maximumError: number,
+    choose: typeof expectedThreshold,
+  ): boolean {
     if (asked.length < FEWEST_CALIBRATED || !asked.some(({ isRight }) => isRight === 1)) return false
     const fitted = fitPlatt(
       asked.map(({ evidence }) => evidence),
@@ -379,7 +402,7 @@ export class PhrasingIndex {
         isRight: isRight === 1,
       }),
     )
-    const threshold = chooseThreshold(
+    const threshold = choose(
       withOutOfScopeShare(answered, at => asked[at].isOutside),
       maximumError,
     )
@@ -389,6 +412,10 @@ export class PhrasingIndex {
   }
 }
 
+function prepared(text: string, { concepts }: RetrievalOptions): string {
+  return concepts ? withConcepts(normalise(text)) : normalise(text)
+}
+
 /** Two neighbouring letters in the middle change places. */
 function misspelt(text: string): string {
   const at = text.length >> 1
@@ -396,7 +423,7 @@ function misspelt(text: string): string {
 }
 
 /** Numbers the terms by their frequency, the rarest first. */
-function renumber(keys: number[], channels: number[], terms: number[]) {
+function renumber(keys: number[], channels: number[], isFunction: boolean[], terms: number[]) {
   const frequencies = new Int32Array(keys.length)
   for (const term of terms) frequencies[term]++
   const order = Array.from(keys, (_, term) => term).sort((a, b) => frequencies[a] - frequencies[b] || a - b)
@@ -404,10 +431,11 @@ function renumber(keys: number[], channels: number[], terms: number[]) {
   order.forEach((term, at) => {
     numbers[term] = at
   })
-  const [oldKeys, oldChannels] = [keys.slice(), channels.slice()]
+  const [oldKeys, oldChannels, oldFunction] = [keys.slice(), channels.slice(), isFunction.slice()]
   order.forEach((term, at) => {
     keys[at] = oldKeys[term]
     channels[at] = oldChannels[term]
+    isFunction[at] = oldFunction[term]
   })
   for (let at = 0; at < terms.length; at++) terms[at] = numbers[terms[at]]
 }

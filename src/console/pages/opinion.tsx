@@ -164,7 +164,8 @@ const ACTIONS = { PAUSE_ADS: 'pauseAds', DEMOTE: 'demote', FAQ_ENTRY: 'draftFaq'
 function Chart({ points }: { points: readonly Point[] }) {
   const words = useWords()
   const [width, height] = [900, 180]
-  const most = Math.max(1, ...points.map(({ mentions, high }) => Math.max(mentions, Math.min(high, 3 * mentions + 5))))
+  // What was said fills the height; the band is cut off above it.
+  const most = 1.25 * Math.max(1, ...points.map(({ mentions, expected }) => Math.max(mentions, expected)))
   const x = (at: number) => (at / Math.max(1, points.length)) * width
   const y = (value: number) => height - (Math.min(value, most) / most) * height
   const bar = width / Math.max(1, points.length)
@@ -175,7 +176,12 @@ function Chart({ points }: { points: readonly Point[] }) {
   const all = points.reduce((sum, { mentions }) => sum + mentions, 0)
   return (
     <>
-      <svg className="chart" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`${words.timeline}: ${all} ${words.mentions}`}>
+      <svg
+        className="chart over-time"
+        viewBox={`0 0 ${width} ${height}`}
+        role="img"
+        aria-label={`${words.timeline}: ${all} ${words.mentions}`}
+      >
         <polygon points={band} fill="var(--accent)" opacity="0.12" />
         {points.map(({ at, mentions, negativeShare }, place) => (
           <g key={at}>

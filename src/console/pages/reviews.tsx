@@ -69,8 +69,8 @@ export function Reviews() {
                 title: words.aspects,
                 cell: row => (
                   <ul className="reasons">
-                    {row.aspects.slice(0, 4).map(({ aspect, label, excerpt }) => (
-                      <li key={`${aspect} ${excerpt}`} title={excerpt}>
+                    {onceEach(row.aspects).map(({ aspect, label, excerpt }) => (
+                      <li key={`${aspect} ${label}`} title={excerpt}>
                         {SIGNS[label]} {aspect}
                       </li>
                     ))}
@@ -78,7 +78,7 @@ export function Reviews() {
                 ),
               },
               { title: words.product, cell: row => row.product?.title ?? '' },
-              { title: words.at, cell: row => timeOf(row.createdAt) },
+              { title: words.at, cell: row => <span className="date">{timeOf(row.createdAt)}</span> },
               { title: words.status, cell: row => row.ignoredBecause ?? '' },
               {
                 title: words.correct,
@@ -102,6 +102,11 @@ export function Reviews() {
       </Panel>
     </>
   )
+}
+
+/** An aspect that two sentences praise is told of once. */
+function onceEach<Aspect extends { aspect: string; label: string }>(aspects: readonly Aspect[]): Aspect[] {
+  return [...new Map(aspects.map(each => [`${each.aspect} ${each.label}`, each])).values()].slice(0, 4)
 }
 
 const SIGNS: Record<string, string> = { POSITIVE: '＋', NEGATIVE: '−', NEUTRAL: '·', UNDECIDED: '?' }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type App, createApp } from '../../../src/app.js'
 import { AnswersService, CONVERSATION_MS } from '../../../src/faq/answers.service.js'
 import { FaqRepository } from '../../../src/faq/faq.repository.js'
-import { asksForPerson, choiceIn } from '../../../src/faq/wishes.js'
+import { asksForPerson, choiceIn, isGreeting } from '../../../src/faq/wishes.js'
 import { silentLog } from '../../../src/platform/log.js'
 import { eventually, startTestApp, type TestApp } from '../../support/app.js'
 
@@ -210,13 +210,18 @@ describe('two that are close', () => {
   })
 
   test('and one that is likely, but not certain enough to be given, is asked about', async () => {
-    const offer = await ask('return the article how?', { conversationId: 'c-5' })
+    const offer = await ask('return of a present', { conversationId: 'c-5' })
     expect(offer).toMatchObject({ __typename: 'FaqClarification', candidates: [{ question: 'How do I return an article?' }] })
     expect(offer.question).toContain('Is this what you mean?')
     expect(await ask('yes', { conversationId: 'c-5' })).toMatchObject({
       __typename: 'FaqAnswer',
       entry: { question: 'How do I return an article?' },
     })
+  })
+
+  test.each(['Hello!', 'thanks', '你好', '谢谢您'])('a greeting calls nobody: %s', async text => {
+    expect(await ask(text)).toMatchObject({ __typename: 'FaqClarification', candidates: [] })
+    expect(isGreeting(`${text} where is my order`)).toBe(false)
   })
 
   test('places are read in both languages', () => {

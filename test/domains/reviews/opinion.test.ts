@@ -221,8 +221,27 @@ describe('people', () => {
     const { alert: decided } = await mutate('opinionActionDecide', 'OpinionActionInput', { alertId: alert.id, action: 'PAUSE_ADS' })
     expect(decided?.proposals[0]).toEqual({ action: 'PAUSE_ADS', state: 'DONE', by: 'marketer', note: '1 ads were paused' })
     expect(await database.sql('SELECT status FROM "Ad" ORDER BY id')).toEqual([{ status: 'PAUSED' }, { status: 'ENABLED' }])
-    const dismissed = await mutate('opinionActionDecide', 'OpinionActionInput', { alertId: alert.id, action: 'DEMOTE', confirm: false })
-    expect(dismissed.alert?.proposals[1]).toMatchObject({ state: 'DISMISSED' })
+    const dismissed = await mutate('opinionActionDecide', 'OpinionActionInput', { alertId: alert.id, action: 'NOTIFY', confirm: false })
+    expect(dismissed.alert?.proposals[3]).toMatchObject({ state: 'DISMISSED' })
+    const product = async () => {
+      const { data } = await house.as('marketer').run('{ product(externalId: "p-7") { id demotedAt version } }')
+      return (data as unknown as { product: { id: string; demotedAt: string | null; version: number } }).product
+    }
+    expect((await product()).demotedAt).toBeNull()
+    const demoted = await mutate('opinionActionDecide', 'OpinionActionInput', { alertId: alert.id, action: 'DEMOTE' })
+    expect(demoted.alert?.proposals[1]).toMatchObject({ state: 'DONE', note: expect.stringContaining('Article number 7') })
+    const { id, demotedAt, version } = await product()
+    expect(Date.parse(demotedAt as string)).toBeGreaterThan(at - 1_000)
+    const end = async (demoted: boolean) => {
+      const { data } = await house
+        .as('marketer')
+        .run('mutation($i: ProductDemoteInput!) { productDemote(input: $i) { product { demotedAt version } userErrors { code } } }', {
+          i: { productId: id, demoted },
+        })
+      return (data as unknown as { productDemote: object }).productDemote
+    }
+    expect(await end(true)).toEqual({ product: { demotedAt, version }, userErrors: [] })
+    expect(await end(false)).toEqual({ product: { demotedAt: null, version: version + 1 }, userErrors: [] })
   })
 })
 
