@@ -1,6 +1,7 @@
 // npm run bench [-- names] [--smoke] [--write]: measures side by side with the peers; --write puts the table into docs/benchmarks.md.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
+import { audienceScoring } from './audiences.js'
 import type { Benchmark, Row } from './bench.js'
 import { bidding, ledger } from './bidding.js'
 import { bulkImport } from './bulk-import.js'
@@ -30,6 +31,7 @@ export const benchmarks: readonly Benchmark[] = [
   bidding,
   ledger,
   faqServing,
+  audienceScoring,
 ]
 
 const FILE = 'docs/benchmarks.md'
