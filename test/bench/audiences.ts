@@ -56,7 +56,7 @@ export const audienceScoring: Benchmark = {
 
     async function fill(from: number, to: number) {
       const unknown = (column: number) =>
-        `CASE WHEN hashint4(n * 41 + ${column}) % 10 = 0 THEN 'NaN' ELSE abs(hashint4(n * 37 + ${column})) % 1000 END`
+        `CASE WHEN hashint4(n * 41 + ${column}) % 10 = 0 THEN 'NaN'::float8 ELSE abs(hashint4(n * 37 + ${column})) % 1000 END`
       const features = FEATURE_NAMES.map((_, column) => unknown(column)).join(', ')
       await database.sql(`INSERT INTO "User" (id, "externalId") SELECT n, 'u' || n FROM generate_series(${from}, ${to}) n`)
       await database.sql(
@@ -100,8 +100,10 @@ export const audienceScoring: Benchmark = {
       const ranges = await repository.ranges(RANGE)
       let scored = 0
       const work = async () => {
-        for (let range = ranges.shift(); range; range = ranges.shift())
-          scored += await repository.scoreRange(audience, range, undefined, hold)
+        for (let range = ranges.shift(); range; range = ranges.shift()) {
+          const users = await repository.scoreRange(audience, range, undefined, hold)
+          scored += users
+        }
       }
       await Promise.all([work(), work()])
       const mergedAt = performance.now()
