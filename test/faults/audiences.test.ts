@@ -4,7 +4,7 @@ import { eventually, startTestApp, type TestApp } from '../support/app.js'
 import { hasRedis, startRedis } from '../support/redis.js'
 import { ageHeartbeats, spawnWorker, type WorkerProcess } from '../support/spawn-worker.js'
 
-const USERS = 400_000
+const USERS = 200_000
 const backends = [{ name: 'PostgreSQL', isRedis: false }, ...(hasRedis ? [{ name: 'Redis', isRedis: true }] : [])]
 
 describe.each(backends)('an audience scored by two worker processes, on $name', ({ isRedis }) => {
@@ -39,7 +39,7 @@ describe.each(backends)('an audience scored by two worker processes, on $name', 
     workers.push(...(await Promise.all([spawnWorker(house.app), spawnWorker(house.app)])))
     const { key } = await audiences.create(
       { name: 'test' },
-      { name: 'Best', prediction: 'PURCHASE' as never, ascending: false, limit: 20_000, consent: 'ADS', minimumSize: 0, dryRun: false },
+      { name: 'Best', prediction: 'PURCHASE' as never, ascending: false, limit: 10_000, consent: 'ADS', minimumSize: 0, dryRun: false },
     )
     const shards = async () => (await database.sql<{ n: number }>('SELECT count(*)::int AS n FROM "AudienceShard"'))[0].n
     await eventually(async () => (await shards()) > 0, 60_000)
@@ -49,18 +49,18 @@ describe.each(backends)('an audience scored by two worker processes, on $name', 
     await ageHeartbeats(house.app)
     workers.push(await spawnWorker(house.app))
     await eventually(async () => (await audiences.find(key))?.status === 'READY', 90_000)
-    const truth = `SELECT p."userId" FROM "UserProfile" p WHERE p."userId" % 10 <> 0 ORDER BY p.purchase DESC, p."userId" LIMIT 20000`
+    const truth = `SELECT p."userId" FROM "UserProfile" p WHERE p."userId" % 10 <> 0 ORDER BY p.purchase DESC, p."userId" LIMIT 10000`
     const [counts] = await database.sql<{ members: number; right: number }>(
       `SELECT count(*)::int AS members, count(*) FILTER (WHERE "userId" IN (${truth}))::int AS right FROM "AudienceMember" WHERE "audienceId" = $1`,
       [key],
     )
-    expect(counts).toEqual({ members: 20_000, right: 20_000 })
+    expect(counts).toEqual({ members: 10_000, right: 10_000 })
     const audience = await audiences.find(key)
     const [{ refused }] = await database.sql<{ refused: number }>(
       `SELECT count(*)::int AS refused FROM "UserProfile" WHERE "userId" % 10 = 0 AND purchase >= (SELECT min(score) FROM "AudienceMember" WHERE "audienceId" = $1)`,
       [key],
     )
-    expect(audience).toMatchObject({ size: 20_000, excluded: [{ reason: 'CONSENT_REFUSED', count: refused }] })
+    expect(audience).toMatchObject({ size: 10_000, excluded: [{ reason: 'CONSENT_REFUSED', count: refused }] })
     expect(await shards()).toBe(0)
   }, 180_000)
 })
