@@ -1,5 +1,8 @@
+import pg from 'pg'
+import { cellText, copyBinary, copyIn } from '../platform/bulk.js'
 import type { Database } from '../platform/database.js'
 import type { Audience, AudienceSource, Purpose } from '../platform/generated/prisma/client.js'
+import { bucketOf, codeOf, ELIGIBLE, linearScorer, NO_SCORE, openShard, REASONS, ShardBuilder } from './shards.js'
 
 export type Prediction = 'CHURN' | 'PURCHASE' | 'LIFETIME_VALUE'
 
@@ -128,7 +131,7 @@ export class AudiencesRepository {
       `UPDATE "Audience" SET status = 'FAILED', failure = $3 WHERE id = $1 AND version = $2 AND status = 'BUILDING'`,
       [id, version, failure],
     )
-    await this.database.sql('DELETE FROM "AudienceCandidate" WHERE "audienceId" = $1', [id])
+    await this.database.sql('DELETE FROM "AudienceShard" WHERE "audienceId" = $1 AND version <= $2', [id, version])
   }
 
   async prepare(id: string, version: number, detail: Detail): Promise<void> {
@@ -185,41 +188,42 @@ export class AudiencesRepository {
   }
 
   /**
-   * Scores the users of a range and keeps the best `wanted` who may be addressed, and of those who may not the ones that would have been as good. One
-   * transaction that leaves the same when it runs twice. Returns how many were looked at.
+   * Scores the users of a range and keeps what came of it as one row, those too who must be left out. Leaves the same when it runs twice; an attempt that was
+   * overtaken, or of a version that is no longer wanted, leaves nothing. Returns how many were looked at.
    */
-  async scoreRange(
-    audience: AudienceRow,
-    range: Range,
-    given: { ids: number[]; scores: number[] } | undefined,
-    hold: Hold,
-  ): Promise<number> {
+  async scoreRange(audience: AudienceRow, range: Range, given: ReadonlyMap<number, number> | undefined, hold: Hold): Promise<number> {
+    const { id, version, source, detail } = audience
+    const linear = source === 'LOOKALIKE' ? linearScorer(detail.linear as LinearScore) : undefined
     return this.database.withClient(async client => {
-      const sql = async (text: string, params: unknown[]) => (await client.query(text, params)).rows
+      const shard = new ShardBuilder()
+      await copyBinary(client, shardSql(audience, range), (bytes, at) => {
+        const user = bytes.getInt32(at + 6)
+        const cause = bytes.getInt16(at + 14)
+        const known = at + 20
+        const length = bytes.getInt32(at + 16)
+        let score = Number.NaN
+        if (given) score = given.get(user) ?? Number.NaN
+        else if (length >= 0) score = linear ? linear(bytes, known) : bytes.getFloat64(known)
+        // Adding 0 makes -0 a 0, which it equals.
+        if (Number.isNaN(score)) shard.add(user, Number.NEGATIVE_INFINITY, NO_SCORE)
+        else shard.add(user, score + 0, cause)
+      })
       await client.query('BEGIN')
       try {
-        // Compiling a long sum costs more than adding up a range does.
-        await client.query('SET LOCAL jit = off')
+        const sql = async (text: string, params: unknown[]) => (await client.query(text, params)).rows
         await hold(sql)
-        await sql('DELETE FROM "AudienceCandidate" WHERE "audienceId" = $1 AND "userId" BETWEEN $2 AND $3', [
-          audience.id,
-          range.low,
-          range.high,
+        const isWanted = await sql(`SELECT 1 FROM "Audience" WHERE id = $1 AND version = $2 AND status = 'BUILDING' FOR SHARE`, [
+          id,
+          version,
         ])
-        const params: unknown[] = [audience.id, range.low, range.high, audience.detail.wanted ?? null]
-        const judged = judgedSql(audience, params, given)
-        const [row] = await sql(
-          `WITH judged AS MATERIALIZED (${judged}),
-             best AS MATERIALIZED (SELECT id, score FROM judged WHERE reason IS NULL ORDER BY score DESC, id LIMIT $4::int),
-             bar AS (SELECT CASE WHEN count(*) = $4::int THEN min(score) ELSE '-Infinity' END AS score FROM best),
-             kept AS (INSERT INTO "AudienceCandidate" ("audienceId", "userId", score, reason)
-               SELECT $1, id, score, NULL FROM best UNION ALL SELECT $1, j.id, j.score, j.reason FROM judged j, bar
-               WHERE j.reason IS NOT NULL AND (j.score >= bar.score OR j.reason = 'NO_SCORE') ON CONFLICT DO NOTHING)
-           SELECT count(*)::int AS count FROM judged`,
-          params,
-        )
+        if (isWanted.length > 0)
+          await sql(
+            `INSERT INTO "AudienceShard" ("audienceId", version, low, data) VALUES ($1, $2, $3, $4)
+               ON CONFLICT ("audienceId", version, low) DO UPDATE SET data = EXCLUDED.data`,
+            [id, version, range.low, shard.bytes()],
+          )
         await client.query('COMMIT')
-        return row.count as number
+        return isWanted.length > 0 ? shard.count : 0
       } catch (error) {
         await client.query('ROLLBACK').catch(() => {})
         throw error
@@ -227,56 +231,104 @@ export class AudiencesRepository {
     })
   }
 
-  /** The best of all ranges become the members, in one transaction: readers see those of before or the new ones. */
-  async merge(audience: AudienceRow, now: Date, hold: Hold): Promise<{ size: number; excluded: Exclusion[] }> {
+  /**
+   * The best of all ranges become the members, in one transaction: readers see those of before or the new ones. Two passes over the ranges, one for where the
+   * bar lies, one to write whoever is above it; memory is that of one range.
+   */
+  async merge(audience: AudienceRow, now: Date, hold: Hold): Promise<{ size: number; excluded: Exclusion[] } | undefined> {
+    const bar = await this.barOf(audience)
     return this.database.withClient(async client => {
       const sql = async (text: string, params: unknown[]) => (await client.query(text, params)).rows
       await client.query('BEGIN')
       try {
+        await client.query('SET LOCAL statement_timeout = 0')
         await hold(sql)
-        const wanted = audience.detail.wanted ?? null
-        await sql('SELECT 1 FROM "Audience" WHERE id = $1 FOR UPDATE', [audience.id])
-        await sql('DELETE FROM "AudienceMember" WHERE "audienceId" = $1', [audience.id])
-        await sql(
-          `INSERT INTO "AudienceMember" ("audienceId", "userId", score) SELECT "audienceId", "userId", score FROM "AudienceCandidate"
-             WHERE "audienceId" = $1 AND reason IS NULL ORDER BY score DESC, "userId" LIMIT $2::int`,
-          [audience.id, wanted],
-        )
-        const [{ size, bar }] = await sql(
-          `SELECT count(*)::int AS size, CASE WHEN count(*) = $2::int THEN min(score) ELSE '-Infinity' END AS bar FROM "AudienceMember" WHERE "audienceId" = $1`,
-          [audience.id, wanted],
-        )
-        const excluded: Exclusion[] = await sql(
-          `SELECT reason, count(*)::int AS count FROM "AudienceCandidate" WHERE "audienceId" = $1 AND reason IS NOT NULL AND (score >= $2 OR reason = 'NO_SCORE') GROUP BY 1 ORDER BY 1`,
-          [audience.id, bar],
-        )
-        const isTooSmall = size > 0 && size < audience.definition.minimumSize
-        if (isTooSmall) {
-          await sql('DELETE FROM "AudienceMember" WHERE "audienceId" = $1', [audience.id])
-          excluded.push({ reason: 'TOO_SMALL', count: size })
+        const wanted = await sql(`SELECT 1 FROM "Audience" WHERE id = $1 AND version = $2 AND status = 'BUILDING' FOR UPDATE`, [
+          audience.id,
+          audience.version,
+        ])
+        if (wanted.length === 0) {
+          await client.query('ROLLBACK')
+          return undefined
         }
-        await sql('DELETE FROM "AudienceCandidate" WHERE "audienceId" = $1', [audience.id])
-        const shown = isTooSmall ? 0 : size
+        await sql('DELETE FROM "AudienceMember" WHERE "audienceId" = $1', [audience.id])
+        const causes = new Array<number>(REASONS.length).fill(0)
+        const isTooSmall = bar.size > 0 && bar.size < audience.definition.minimumSize
+        const copy = isTooSmall ? undefined : copyIn(client, '"AudienceMember"', ['audienceId', 'userId', 'score'])
+        const key = cellText(audience.id)
+        for await (const { scores, ids, reasons } of this.shards(audience)) {
+          for (let row = 0; row < ids.length; row++) {
+            const [score, reason] = [scores[row], reasons[row]]
+            if (reason === ELIGIBLE) {
+              if (!copy || score < bar.score || (score === bar.score && ids[row] > bar.lastId)) continue
+              const written = copy.text(`${key}\t${ids[row]}\t${score}\n`)
+              if (written) await written
+            } else if (reason === NO_SCORE || score >= bar.score) causes[reason]++
+          }
+        }
+        if (copy) await copy.end()
+        const excluded: Exclusion[] = causes.flatMap((count, reason) => (count > 0 ? [{ reason: REASONS[reason], count }] : []))
+        excluded.sort((a, b) => (a.reason < b.reason ? -1 : 1))
+        if (isTooSmall) excluded.push({ reason: 'TOO_SMALL', count: bar.size })
+        await sql('DELETE FROM "AudienceShard" WHERE "audienceId" = $1 AND version <= $2', [audience.id, audience.version])
+        const size = isTooSmall ? 0 : bar.size
         await sql(
           `UPDATE "Audience" SET status = 'READY', failure = NULL, size = $3, excluded = $4, "builtAt" = $5 WHERE id = $1 AND version = $2`,
-          [audience.id, audience.version, shown, JSON.stringify(excluded), now.toISOString()],
+          [audience.id, audience.version, size, JSON.stringify(excluded), now.toISOString()],
         )
         await client.query('COMMIT')
-        return { size: shown, excluded }
+        return { size, excluded }
       } catch (error) {
         await client.query('ROLLBACK').catch(() => {})
         throw error
       }
     })
+  }
+
+  /** How many become members, and the score and id of the last of them (best first, among equals the lower id). */
+  private async barOf(audience: AudienceRow): Promise<{ size: number; score: number; lastId: number }> {
+    const wanted = audience.detail.wanted
+    const histogram = new Uint32Array(65_536)
+    let eligible = 0
+    for await (const { scores, reasons } of this.shards(audience))
+      for (let row = 0; row < scores.length; row++)
+        if (reasons[row] === ELIGIBLE) {
+          histogram[bucketOf(scores[row])]++
+          eligible++
+        }
+    if (wanted === undefined || eligible < wanted || eligible === 0)
+      return { size: eligible, score: Number.NEGATIVE_INFINITY, lastId: Number.POSITIVE_INFINITY }
+    let bucket = 65_535
+    let above = 0
+    while (above + histogram[bucket] < wanted) above += histogram[bucket--]
+    // Only the bucket that the bar lies in is looked at one by one.
+    const order: { score: number; id: number }[] = []
+    for await (const { scores, ids, reasons } of this.shards(audience))
+      for (let row = 0; row < ids.length; row++)
+        if (reasons[row] === ELIGIBLE && bucketOf(scores[row]) === bucket) order.push({ score: scores[row], id: ids[row] })
+    order.sort((a, b) => b.score - a.score || a.id - b.id)
+    const last = order[wanted - above - 1]
+    return { size: wanted, score: last.score, lastId: last.id }
+  }
+
+  private async *shards({ id, version }: AudienceRow): AsyncGenerator<{ scores: Float64Array; ids: Int32Array; reasons: Uint8Array }> {
+    for (let low = -2_147_483_648; ; ) {
+      const [shard] = await this.database.sql<{ low: number; data: Buffer }>(
+        'SELECT low, data FROM "AudienceShard" WHERE "audienceId" = $1 AND version = $2 AND low > $3 ORDER BY low LIMIT 1',
+        [id, version, low],
+      )
+      if (!shard) return
+      yield openShard(shard.data)
+      low = shard.low
+    }
   }
 
   /** Who would belong, by cause of exclusion (null is eligible), without storing anything. */
-  tally(audience: AudienceRow): Promise<{ reason: string | null; count: number }[]> {
-    const params: unknown[] = [audience.id, 0, 2_147_483_647]
-    return this.database.sql(
-      `SELECT reason, count(*)::int AS count FROM (${judgedSql(audience, params, undefined)}) j WHERE $1::text IS NOT NULL GROUP BY 1`,
-      params,
+  async tally(audience: AudienceRow): Promise<{ reason: string | null; count: number }[]> {
+    const rows = await this.database.sql<{ code: number; count: number }>(
+      `SELECT CASE WHEN value IS NULL THEN ${NO_SCORE} ELSE code END AS code, count(*)::int AS count FROM (${shardSql(audience, EVERYBODY)}) j GROUP BY 1`,
     )
+    return rows.map(({ code, count }) => ({ reason: code === ELIGIBLE ? null : REASONS[code], count }))
   }
 
   members(
@@ -303,55 +355,41 @@ export class AudiencesRepository {
   }
 }
 
-/** id, score and reason of every candidate in the range $2 to $3; what it needs beyond is added to `params`. */
-function judgedSql(
-  { definition, source, detail }: AudienceRow,
-  params: unknown[],
-  given: { ids: number[]; scores: number[] } | undefined,
-): string {
-  const param = (value: unknown, type: string) => `$${params.push(value)}::${type}`
-  let score = '1::float8'
+const EVERYBODY: Range = { low: 0, high: 2_147_483_647 }
+
+/** The id of every candidate of a range, the code of the first cause to leave it out, and what its score is made from. COPY takes no parameters. */
+function shardSql({ definition, source }: AudienceRow, { low, high }: Range): string {
+  const text = (value: unknown) => pg.escapeLiteral(String(value))
+  let value = '1::float8'
   let joins = ''
   let where = ''
   if (source === 'SEGMENT')
-    where = `AND EXISTS (SELECT 1 FROM "SegmentMember" m WHERE m."segmentId" = ${param(definition.segmentId, 'text')} AND m."userId" = u.id AND m."leftAt" IS NULL)`
-  if (source === 'MODEL_SCORE') score = `${definition.ascending ? '-' : ''}p.${PREDICTIONS[definition.prediction as Prediction]}::float8`
+    where = `AND EXISTS (SELECT 1 FROM "SegmentMember" m WHERE m."segmentId" = ${text(definition.segmentId)} AND m."userId" = u.id AND m."leftAt" IS NULL)`
+  if (source === 'MODEL_SCORE') value = `(${definition.ascending ? '-' : ''}p.${PREDICTIONS[definition.prediction as Prediction]}::float8)`
   if (source === 'LOOKALIKE') {
-    score = `(${linearSql(detail.linear as LinearScore)})`
-    where = `AND NOT EXISTS (SELECT 1 FROM "AudienceMember" m WHERE m."audienceId" = ${param(definition.seedAudienceId, 'text')} AND m."userId" = u.id)`
+    value = 'p.features'
+    where = `AND NOT EXISTS (SELECT 1 FROM "AudienceMember" m WHERE m."audienceId" = ${text(definition.seedAudienceId)} AND m."userId" = u.id)`
   }
-  if (source === 'PRODUCT_AFFINITY') {
-    joins += ` LEFT JOIN unnest(${param(given?.ids ?? [], 'int[]')}, ${param(given?.scores ?? [], 'float8[]')}) g(id, score) ON g.id = u.id`
-    score = 'g.score'
-  }
-  const causes = [`WHEN s."userId" IS NOT NULL THEN 'SUPPRESSED'`]
+  if (source === 'PRODUCT_AFFINITY') value = 'NULL::float8'
+  const causes = [`WHEN s."userId" IS NOT NULL THEN ${codeOf('SUPPRESSED')}`]
   if (definition.consent) {
-    joins += ` LEFT JOIN "Consent" c ON c."userId" = u.id AND c.purpose = ${param(definition.consent, '"Purpose"')}`
-    causes.push(`WHEN c.granted IS NULL THEN 'CONSENT_MISSING' WHEN NOT c.granted THEN 'CONSENT_REFUSED'`)
+    joins += ` LEFT JOIN "Consent" c ON c."userId" = u.id AND c.purpose = ${text(definition.consent)}::"Purpose" AND c."userId" BETWEEN ${whole(low)} AND ${whole(high)}`
+    causes.push(`WHEN c.granted IS NULL THEN ${codeOf('CONSENT_MISSING')} WHEN NOT c.granted THEN ${codeOf('CONSENT_REFUSED')}`)
   }
-  if (source !== 'SEGMENT') causes.push(`WHEN p."isBot" THEN 'BOT'`)
+  if (source !== 'SEGMENT') causes.push(`WHEN p."isBot" THEN ${codeOf('BOT')}`)
   if (definition.frequencyCap) {
     const { impressions, hours } = definition.frequencyCap
     causes.push(
-      `WHEN (SELECT count(*) FROM "AdLogEntry" l WHERE l."userId" = u.id AND l."occurredAt" >= now() - make_interval(hours => ${param(hours, 'int')})) >= ${param(impressions, 'int')} THEN 'FREQUENCY_CAP'`,
+      `WHEN (SELECT count(*) FROM "AdLogEntry" l WHERE l."userId" = u.id AND l."occurredAt" >= now() - make_interval(hours => ${whole(hours)})) >= ${whole(impressions)} THEN ${codeOf('FREQUENCY_CAP')}`,
     )
   }
-  return `SELECT id, coalesce(score, '-Infinity') AS score, CASE WHEN score IS NULL THEN 'NO_SCORE' ELSE cause END AS reason FROM (
-      SELECT u.id, ${score} AS score, CASE ${causes.join(' ')} END AS cause FROM "User" u LEFT JOIN "UserProfile" p ON p."userId" = u.id
-      LEFT JOIN "Suppression" s ON s."userId" = u.id${joins} WHERE u.id BETWEEN $2::int AND $3::int AND u."mergedIntoId" IS NULL ${where}) scored`
+  // Each table is cut to the range by itself, so that all are read in one go instead of by a look-up a user.
+  return `SELECT u.id, (CASE ${causes.join(' ')} ELSE ${ELIGIBLE} END)::int2 AS code, ${value} AS value FROM "User" u
+      LEFT JOIN "UserProfile" p ON p."userId" = u.id AND p."userId" BETWEEN ${whole(low)} AND ${whole(high)}
+      LEFT JOIN "Suppression" s ON s."userId" = u.id${joins} WHERE u.id BETWEEN ${whole(low)} AND ${whole(high)} AND u."mergedIntoId" IS NULL ${where}`
 }
 
-/** The model as a sum; NULL where there is no profile. Features whose weight is 0 are left out. */
-function linearSql({ intercept, weights, means, missing }: LinearScore): string {
-  const terms = weights.flatMap((weight, index) => {
-    const feature = `p.features[${index + 1}]`
-    if (weight === 0 && missing[index] === 0) return []
-    return `CASE WHEN ${feature} = 'NaN' THEN ${number(missing[index])} ELSE ${number(weight)} * (ln(1 + greatest(${feature}, 0)) - ${number(means[index])}) END`
-  })
-  return [`CASE WHEN p."userId" IS NOT NULL THEN ${number(intercept)} END`, ...terms].join(' + ')
-}
-
-function number(value: number): string {
-  if (!Number.isFinite(value)) throw new RangeError(`A weight is ${value}`)
-  return `(${value})::float8`
+function whole(value: number): number {
+  if (!Number.isInteger(value)) throw new RangeError(`${value} is not a whole number`)
+  return value
 }

@@ -173,7 +173,7 @@ export class AudiencesService {
     const { audiences, recommendations } = this.parts
     const given =
       audience.source === 'PRODUCT_AFFINITY'
-        ? await recommendations.affinities(await audiences.usersIn(range), audience.detail.products ?? [], signal)
+        ? mapOf(await recommendations.affinities(await audiences.usersIn(range), audience.detail.products ?? [], signal))
         : undefined
     return audiences.scoreRange(audience, range, given, hold)
   }
@@ -181,7 +181,9 @@ export class AudiencesService {
   async merge(id: string, version: number, hold: Hold): Promise<string> {
     const audience = await this.current(id, version)
     if (!audience) return 'Another version is wanted by now'
-    const { size, excluded } = await this.parts.audiences.merge(audience, this.now(), hold)
+    const merged = await this.parts.audiences.merge(audience, this.now(), hold)
+    if (!merged) return 'Another version is wanted by now'
+    const { size, excluded } = merged
     await this.parts.signals.announce('audience.changed', { audienceId: id })
     const left = excluded.reduce((sum, { count }) => sum + count, 0)
     return `"${audience.name}" has ${size} members; ${left} were left out`
@@ -314,6 +316,10 @@ const SOURCES: Record<string, AudienceSource> = {
   productExternalId: 'PRODUCT_AFFINITY',
   category: 'PRODUCT_AFFINITY',
   prediction: 'MODEL_SCORE',
+}
+
+function mapOf({ ids, scores }: { ids: number[]; scores: number[] }): Map<number, number> {
+  return new Map(ids.map((id, index) => [id, scores[index]]))
 }
 
 function whole(value: number | null | undefined, least: number, most: number, field: string): number | undefined {

@@ -19,7 +19,13 @@ export function exportDoor(exports: ExportsService, authenticator: Authenticator
         .header('cache-control', 'private, no-store')
         .header('accept-ranges', 'bytes')
         .header('etag', etag)
-      if (range === 'beyond') return reply.code(416).header('content-range', `bytes */${total}`).send({ error: 'The file is shorter' })
+      if (range === 'beyond')
+        return reply
+          .code(416)
+          .header('content-range', `bytes */${total}`)
+          .removeHeader('content-disposition')
+          .type('text/plain')
+          .send('The file is shorter')
       const { from, to } = range ?? { from: 0, to: total }
       if (range) reply.code(206).header('content-range', `bytes ${from}-${to - 1}/${total}`)
       reply.header('content-length', to - from)

@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto'
-import { type CountryCode, isSupportedCountry, parsePhoneNumberFromString } from 'libphonenumber-js'
+import { createRequire } from 'node:module'
+import type { CountryCode } from 'libphonenumber-js'
 import type { AudienceExportFormat } from '../platform/generated/prisma/enums.js'
+
+/** The CommonJS form, which validators load anyhow: the tables of all countries are in memory once. */
+const { isSupportedCountry, parsePhoneNumberFromString } = createRequire(import.meta.url)(
+  'libphonenumber-js',
+) as typeof import('libphonenumber-js')
 
 /** What is known of a member, as it is stored. */
 export interface Member {

@@ -1,6 +1,7 @@
 import { type FormEvent, useEffect, useState } from 'react'
 import { ApiError, keepKey, run, storedKey } from './api.js'
 import { HealthDocument } from './generated/documents.js'
+import { Audience, Audiences } from './pages/audiences.js'
 import { Campaign, Campaigns } from './pages/campaigns.js'
 import { Decisions } from './pages/decisions.js'
 import { Faq, FaqEntry } from './pages/faq.js'
@@ -25,6 +26,7 @@ const PAGES = [
   'campaigns',
   'users',
   'segments',
+  'audiences',
   'clusters',
   'products',
   'reviews',
@@ -158,6 +160,7 @@ function Content({ page, rest }: { page: Page; rest: string }) {
   if (page === 'placements') return rest ? <Placement key={rest} name={rest} /> : <Placements />
   if (page === 'users') return rest ? <UserProfile key={rest} externalId={rest} /> : <Users />
   if (page === 'segments') return rest ? <Segment key={rest} id={rest} /> : <Segments />
+  if (page === 'audiences') return rest ? <Audience key={rest} id={rest} /> : <Audiences />
   if (page === 'clusters') return <Clusters />
   if (page === 'campaigns') return rest ? <Campaign key={rest} id={rest} /> : <Campaigns />
   if (page === 'products') return <Products />

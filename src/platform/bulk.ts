@@ -131,3 +131,39 @@ function parseRow(bytes: Buffer, at: number, numbers: Float64Array): number {
     if (byte === NEWLINE) return at
   }
 }
+
+const BINARY_HEAD = 19
+
+/**
+ * `COPY (query) TO STDOUT (FORMAT binary)`: calls `tuple` with where each row begins (int16 number of fields, then of each an int32 length, −1 for NULL, and
+ * its bytes, big-endian). Nothing is kept or made of a row that the caller does not want.
+ */
+export async function copyBinary(client: pg.ClientBase, query: string, tuple: (bytes: DataView, at: number) => void): Promise<void> {
+  const stream = client.query(copyTo(`COPY (${query}) TO STDOUT (FORMAT binary)`))
+  let carry: Buffer = Buffer.alloc(0)
+  let isBegun = false
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    const bytes = carry.length > 0 ? Buffer.concat([carry, chunk]) : chunk
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    let at = isBegun ? 0 : BINARY_HEAD
+    if (bytes.length >= at) {
+      isBegun = true
+      for (let end = endOfTuple(view, at); end > at; end = endOfTuple(view, at)) {
+        tuple(view, at)
+        at = end
+      }
+    } else at = 0
+    carry = bytes.subarray(at)
+  }
+}
+
+/** Where the tuple at `at` ends; `at` itself when it is not whole, or the trailer. */
+function endOfTuple(view: DataView, at: number): number {
+  if (at + 2 > view.byteLength) return at
+  let end = at + 2
+  for (let fields = view.getInt16(at); fields > 0; fields--) {
+    if (end + 4 > view.byteLength) return at
+    end += 4 + Math.max(0, view.getInt32(end))
+  }
+  return end > at + 2 && end <= view.byteLength ? end : at
+}

@@ -1,6 +1,7 @@
 // npm run bench [-- names] [--smoke] [--write]: measures side by side with the peers; --write puts the table into docs/benchmarks.md.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
+import { audienceScoring } from './audiences.js'
 import type { Benchmark, Row } from './bench.js'
 import { bidding, ledger } from './bidding.js'
 import { bulkImport } from './bulk-import.js'
@@ -34,6 +35,7 @@ export const benchmarks: readonly Benchmark[] = [
   ledger,
   faqServing,
   diversityKnob,
+  audienceScoring,
 ]
 
 const FILE = 'docs/benchmarks.md'

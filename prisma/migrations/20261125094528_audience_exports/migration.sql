@@ -38,5 +38,5 @@ CREATE INDEX "AudienceExport_expiresAt_idx" ON "AudienceExport"("expiresAt");
 -- AddForeignKey
 ALTER TABLE "AudienceExportPage" ADD CONSTRAINT "AudienceExportPage_exportId_fkey" FOREIGN KEY ("exportId") REFERENCES "AudienceExport"("id") ON DELETE CASCADE ON UPDATE CASCADE;
 
--- Files are read in ranges; packing them would cost more than it saves.
+-- Files are read in ranges, packing them would cost more than it saves.
 ALTER TABLE "AudienceExportPage" ALTER COLUMN data SET STORAGE EXTERNAL;

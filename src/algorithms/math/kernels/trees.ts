@@ -40,7 +40,7 @@ export function encode(
         const cell = <usize>row * <usize>columns + <usize>column
         const value = <f64>load<f32>(values + (cell << 2))
         let code = count + 1
-        if (value == value) {
+        if (!isNaN(value)) {
           let low: usize = 0
           let left = <usize>count
           while (left > 0) {
