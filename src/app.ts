@@ -74,6 +74,9 @@ import { profileTasks } from './profiles/profile-tasks.js'
 import { ProfilesRepository } from './profiles/profiles.repository.js'
 import { ProfilesResolver, UserProfileResolver } from './profiles/profiles.resolver.js'
 import { ProfilesService } from './profiles/profiles.service.js'
+import { ExperimentsRepository } from './recommendations/experiments.repository.js'
+import { ExperimentsResolver } from './recommendations/experiments.resolver.js'
+import { ExperimentsService } from './recommendations/experiments.service.js'
 import { recommendationTask } from './recommendations/recommendation.task.js'
 import { RecommendationsRepository } from './recommendations/recommendations.repository.js'
 import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
@@ -129,6 +132,7 @@ export const resolverClasses = [
   RecommendationsResolver,
   UserRecommendationsResolver,
   ProductSimilarResolver,
+  ExperimentsResolver,
   IdentityResolver,
   IdentityMergeResolver,
   UserProfileResolver,
@@ -201,7 +205,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const approver = new Approver(modelsService, tasks, config.autoApprove, log)
   const liveModels = new LiveModels(tasks, { models, database, signals, log })
   const decisions = new Decisions(database)
-  const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics)
+  const experiments = new ExperimentsService(new ExperimentsRepository(database), catalogue, liveModels)
+  const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics, experiments)
 
   const profileModels = new ProfileModels(liveModels, pool)
   const profiles = new ProfilesService(profilesRepository, profileModels)
@@ -322,6 +327,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     Job: async (key, { viewer }) => requireScope(viewer, Scope.JOBS_READ) && jobsService.get(key),
     Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
     Segment: (key, context) => segments.node(key, context),
+    RecommendationExperiment: async (key, { viewer }) => requireScope(viewer, Scope.RECOMMENDATIONS_READ) && experiments.find(key),
     Audience: (key, context) => audiences.node(key, context),
     Campaign: (key, context) => campaigns.node(key, context),
     BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
@@ -344,6 +350,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new RecommendationsResolver(recommendations),
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
+    new ExperimentsResolver(experiments, idempotency),
     new IdentityResolver(identity, idempotency),
     new IdentityMergeResolver(users),
     new UserProfileResolver(profiles),
@@ -394,6 +401,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     liveModels,
     decisions,
     recommendations,
+    experiments,
     identity,
     profiles,
     clusters,

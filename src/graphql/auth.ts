@@ -9,6 +9,7 @@ export enum Scope {
   CATALOGUE_WRITE = 'catalogue:write',
   EVENTS_WRITE = 'events:write',
   RECOMMENDATIONS_READ = 'recommendations:read',
+  RECOMMENDATIONS_WRITE = 'recommendations:write',
   MODELS_READ = 'models:read',
   MODELS_TRAIN = 'models:train',
   MODELS_REVIEW = 'models:review',

@@ -1,4 +1,5 @@
 import { topIndexes } from '../algorithms/math/select.js'
+import { explored } from '../algorithms/recommend/explore.js'
 import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
@@ -8,9 +9,10 @@ import { encodeId } from '../graphql/node-id.js'
 import { InvalidInput } from '../platform/errors.js'
 import type { Metrics } from '../platform/metrics.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
-import type { Contribution, Decisions } from '../registry/decisions.js'
+import type { Contribution, DecisionExperiment, Decisions } from '../registry/decisions.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
 import { reranked } from './diversity.js'
+import { type Assignment, EXPLORED_POOL, type ExperimentsService } from './experiments.service.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
 import { type Reason, type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
 
@@ -67,12 +69,15 @@ export class RecommendationsService {
     private readonly models: LiveModels,
     private readonly decisions: Decisions,
     private readonly metrics: Metrics,
+    private readonly experiments?: Pick<ExperimentsService, 'assign'>,
+    private readonly random: { next(): number } = { next: Math.random },
   ) {}
 
   async recommend(request: RecommendationRequest): Promise<RecommendationList> {
     const { where } = request
-    const [first, diversity, excludeSeen] = [request.first ?? DEFAULT_FIRST, request.diversity ?? 0, request.excludeSeen ?? true]
-    const algorithm = request.algorithm ?? RecommendationAlgorithm.AUTO
+    const [first, excludeSeen] = [request.first ?? DEFAULT_FIRST, request.excludeSeen ?? true]
+    let diversity = request.diversity ?? 0
+    let algorithm = request.algorithm ?? RecommendationAlgorithm.AUTO
     checkFirst(first)
     if (!(diversity >= 0 && diversity <= 1)) throw new InvalidInput('diversity must be between 0 and 1', {}, ['diversity'])
     const filter = where ? cleanProductFilter(where) : undefined
@@ -80,10 +85,19 @@ export class RecommendationsService {
     const trail: Trail = { fallbacks: [], rules: [], dropped: { counts: {}, examples: [] } }
     const visitor = await this.visitorOf(request, trail)
     const isPersonal = visitor !== null && visitor.personalisation?.granted !== false
+    const assignment = algorithm === RecommendationAlgorithm.AUTO ? await this.assigned(placement, isPersonal, visitor, trail) : undefined
+    algorithm = assignment?.arm.algorithm ?? algorithm
+    diversity = assignment?.arm.diversity ?? diversity
     const model = this.choose(algorithm, isPersonal, visitor, trail)
     const histories = historiesOf(isPersonal ? visitor : null)
     const wish = { first, excludeSeen, filter }
-    const picked = model ? await this.pick(model, histories, { ...wish, diversity }, trail) : []
+    const exploration = assignment?.arm.exploration ?? 0
+    const pool = exploration > 0 ? Math.max(first, EXPLORED_POOL) : first
+    const best = model ? await this.pick(model, histories, { ...wish, first: pool, diversity }, trail) : []
+    const chance = exploration > 0 && first > 0 ? explored(best.slice(0, EXPLORED_POOL), exploration, this.random) : undefined
+    const picked = (chance ? [...chance.order, ...best.slice(EXPLORED_POOL)] : best).slice(0, first)
+    if (chance && picked.length > 0)
+      trail.rules.push(`The first was drawn by chance, with a probability of ${chance.probability.toFixed(4)}`)
     const baseline = this.models.baseline<Recommender>(TASK)
     if (picked.length < first && baseline && baseline !== model) await this.fillUp(picked, baseline, histories, wish, trail)
     if (picked.length === 0 && !model) return this.withoutModel({ ...request, placement }, filter, visitor, trail)
@@ -95,6 +109,7 @@ export class RecommendationsService {
       visitor,
       isPersonal,
       trail,
+      experiment: assignment && chanceOf(assignment, picked, chance?.probability ?? 1),
       input: { ...request, placement, first, algorithm, excludeSeen, diversity, where: filter && stringly(filter) },
     })
   }
@@ -169,6 +184,15 @@ export class RecommendationsService {
     if (!visitor) trail.fallbacks.push('This user is unknown: the answer is what is popular')
     else if (visitor.products.length === 0) trail.fallbacks.push('This user has done nothing yet: the answer is what is popular')
     return visitor
+  }
+
+  /** Only who is shown what an algorithm found for him takes part: for all others the arms do not differ. */
+  private async assigned(placement: string | null, isPersonal: boolean, visitor: Visitor | null, trail: Trail) {
+    if (!this.experiments || !isPersonal || !visitor || visitor.products.length === 0) return undefined
+    const assignment = await this.experiments.assign(placement, visitor.id)
+    if (assignment)
+      trail.rules.push(`Experiment "${assignment.name}": arm ${assignment.arm.key} (${100 * assignment.arm.share} % of the users)`)
+    return assignment
   }
 
   private choose(wanted: RecommendationAlgorithm, isPersonal: boolean, visitor: Visitor | null, trail: Trail): Live | undefined {
@@ -295,7 +319,15 @@ export class RecommendationsService {
       isPersonal,
       trail,
       input,
-    }: { model: Live | undefined; visitor: Visitor | null; isPersonal: boolean; trail: Trail; input: unknown },
+      experiment,
+    }: {
+      model: Live | undefined
+      visitor: Visitor | null
+      isPersonal: boolean
+      trail: Trail
+      input: unknown
+      experiment?: DecisionExperiment
+    },
   ): Promise<RecommendationList> {
     const servedBy = model?.servedBy ?? 'newest products'
     const id = await this.decisions.record({
@@ -308,6 +340,7 @@ export class RecommendationsService {
       dropped: trail.dropped,
       consentBasis: consentBasis(visitor, isPersonal),
       input,
+      experiment,
     })
     const decisionId = encodeId('Decision', id)
     return {
@@ -344,6 +377,15 @@ export class RecommendationsService {
     const input = { ...request, where: filter && stringly(filter) }
     return this.answer(items, { model: undefined, visitor, isPersonal: false, trail, input })
   }
+}
+
+function chanceOf(
+  { experimentId, version, placement, arm }: Assignment,
+  picked: readonly Scored[],
+  probability: number,
+): DecisionExperiment {
+  const shown = picked.map(({ product }) => product.key)
+  return { id: experimentId, arm: arm.key, version, placement, share: arm.share, shown, first: shown[0] ?? null, probability }
 }
 
 interface Wish {
