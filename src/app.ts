@@ -77,10 +77,14 @@ import { ProfilesService } from './profiles/profiles.service.js'
 import { ExperimentsRepository } from './recommendations/experiments.repository.js'
 import { ExperimentsResolver } from './recommendations/experiments.resolver.js'
 import { ExperimentsService } from './recommendations/experiments.service.js'
+import { PeopleRepository } from './recommendations/people.repository.js'
+import { PeopleResolver } from './recommendations/people.resolver.js'
+import { PeopleService } from './recommendations/people.service.js'
 import { recommendationTask } from './recommendations/recommendation.task.js'
 import { RecommendationsRepository } from './recommendations/recommendations.repository.js'
 import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
 import { RecommendationsService } from './recommendations/recommendations.service.js'
+import { Retraining } from './recommendations/retraining.js'
 import { Approver } from './registry/approver.js'
 import { DecisionResolver } from './registry/decision.resolver.js'
 import { DecisionType } from './registry/decision.schema.js'
@@ -133,6 +137,7 @@ export const resolverClasses = [
   UserRecommendationsResolver,
   ProductSimilarResolver,
   ExperimentsResolver,
+  PeopleResolver,
   IdentityResolver,
   IdentityMergeResolver,
   UserProfileResolver,
@@ -207,6 +212,13 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const decisions = new Decisions(database)
   const experiments = new ExperimentsService(new ExperimentsRepository(database), catalogue, liveModels)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics, experiments)
+  const peopleRepository = new PeopleRepository(database)
+  const people = new PeopleService(peopleRepository, recommendationsRepository, recommendations, users, liveModels)
+  const retraining = new Retraining(
+    peopleRepository,
+    { live: () => models.live('RECOMMENDATION'), newest: algorithm => models.newest('RECOMMENDATION', algorithm) },
+    config.retrainShare,
+  )
 
   const profileModels = new ProfileModels(liveModels, pool)
   const profiles = new ProfilesService(profilesRepository, profileModels)
@@ -351,6 +363,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
     new ExperimentsResolver(experiments, idempotency),
+    new PeopleResolver(people),
     new IdentityResolver(identity, idempotency),
     new IdentityMergeResolver(users),
     new UserProfileResolver(profiles),
@@ -402,6 +415,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     decisions,
     recommendations,
     experiments,
+    retraining,
     identity,
     profiles,
     clusters,
