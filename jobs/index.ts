@@ -8,6 +8,7 @@ import { importFile } from './import.js'
 import { paceCampaigns } from './pace-campaigns.js'
 import { ageProfiles, refreshProfiles, scoreProfileRange, scoreProfiles } from './profiles.js'
 import { refreshWinCurves } from './refresh-win-curves.js'
+import { retrainWhenChanged } from './retrain-when-changed.js'
 import { mineAspects, readReviews, readReviewsAgain, watchOpinion } from './reviews.js'
 import { evaluateSegmentShard, evaluateSegments } from './segments.js'
 import { simulateBids } from './simulate-bids.js'
@@ -17,6 +18,7 @@ import { trainModels } from './train.js'
 export const jobDefinitions = [
   importFile,
   trainModels,
+  retrainWhenChanged,
   refreshBaselines,
   housekeeping,
   refreshProfiles,

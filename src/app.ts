@@ -78,8 +78,14 @@ import { profileTasks } from './profiles/profile-tasks.js'
 import { ProfilesRepository } from './profiles/profiles.repository.js'
 import { ProfilesResolver, UserProfileResolver } from './profiles/profiles.resolver.js'
 import { ProfilesService } from './profiles/profiles.service.js'
+import { ExperimentsRepository } from './recommendations/experiments.repository.js'
+import { ExperimentsResolver } from './recommendations/experiments.resolver.js'
+import { ExperimentsService } from './recommendations/experiments.service.js'
 import { ExposureService } from './recommendations/exposure.service.js'
 import { NewProducts } from './recommendations/new-products.js'
+import { PeopleRepository } from './recommendations/people.repository.js'
+import { PeopleResolver } from './recommendations/people.resolver.js'
+import { PeopleService } from './recommendations/people.service.js'
 import { Placements } from './recommendations/placements.js'
 import { PlacementsRepository } from './recommendations/placements.repository.js'
 import { PlacementsResolver } from './recommendations/placements.resolver.js'
@@ -88,6 +94,7 @@ import { recommendationTask } from './recommendations/recommendation.task.js'
 import { RecommendationsRepository } from './recommendations/recommendations.repository.js'
 import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
 import { RecommendationsService } from './recommendations/recommendations.service.js'
+import { Retraining } from './recommendations/retraining.js'
 import { Approver } from './registry/approver.js'
 import { DecisionResolver } from './registry/decision.resolver.js'
 import { DecisionType } from './registry/decision.schema.js'
@@ -142,6 +149,8 @@ export const resolverClasses = [
   UserRecommendationsResolver,
   ProductSimilarResolver,
   PlacementsResolver,
+  ExperimentsResolver,
+  PeopleResolver,
   IdentityResolver,
   IdentityMergeResolver,
   UserProfileResolver,
@@ -219,12 +228,21 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const placementsRepository = new PlacementsRepository(database)
   const placementsInMemory = new Placements(placementsRepository, signals)
   const newProducts = new NewProducts(placementsRepository, catalogue, signals)
+  const experiments = new ExperimentsService(new ExperimentsRepository(database), catalogue, liveModels)
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics, {
     placements: placementsInMemory,
     newProducts,
+    experiments,
     penalties: productKeys => reviews.penalties(productKeys),
   })
   const placements = new PlacementsService(placementsRepository, recommendations, signals)
+  const peopleRepository = new PeopleRepository(database)
+  const people = new PeopleService(peopleRepository, recommendationsRepository, recommendations, users, liveModels)
+  const retraining = new Retraining(
+    peopleRepository,
+    { live: () => models.live('RECOMMENDATION'), newest: algorithm => models.newest('RECOMMENDATION', algorithm) },
+    config.retrainShare,
+  )
 
   const profileModels = new ProfileModels(liveModels, pool)
   const profiles = new ProfilesService(profilesRepository, profileModels)
@@ -358,6 +376,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     Model: async (key, { viewer }) => requireScope(viewer, Scope.MODELS_READ) && modelsService.find(key),
     Placement: async (key, { viewer }) => requireScope(viewer, Scope.RECOMMENDATIONS_READ) && placements.find(key),
     Segment: (key, context) => segments.node(key, context),
+    RecommendationExperiment: async (key, { viewer }) => requireScope(viewer, Scope.RECOMMENDATIONS_READ) && experiments.find(key),
     Audience: (key, context) => audiences.node(key, context),
     Campaign: (key, context) => campaigns.node(key, context),
     BiddingStrategy: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findStrategy(key),
@@ -381,6 +400,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
     new PlacementsResolver(placements, new ExposureService(database), idempotency),
+    new ExperimentsResolver(experiments, idempotency),
+    new PeopleResolver(people),
     new IdentityResolver(identity, idempotency),
     new IdentityMergeResolver(users),
     new UserProfileResolver(profiles),
@@ -433,6 +454,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     decisions,
     recommendations,
     placements,
+    experiments,
+    retraining,
     identity,
     profiles,
     clusters,

@@ -86,6 +86,16 @@ const variables = {
     default: '600000',
     about: 'requests a key may send a minute, over all doors',
   },
+  BELLWETHER_RETRAIN_SHARE: {
+    key: 'retrainShare',
+    parse: z
+      .string()
+      .regex(/^\d*\.?\d+$/, 'must be a share above 0, such as 0.1')
+      .transform(Number)
+      .pipe(z.number().gt(0).max(100)),
+    default: '0.1',
+    about: 'new events, as a share of what the serving recommender was taught on, after which it is taught again',
+  },
   BELLWETHER_FAQ_MAX_ERROR: {
     key: 'faqMaxError',
     parse: z
@@ -151,6 +161,7 @@ const schema = z.object({
   logLevel: variables.BELLWETHER_LOG_LEVEL.parse,
   threads: variables.BELLWETHER_THREADS.parse,
   rateLimitPerMinute: variables.BELLWETHER_RATE_LIMIT.parse,
+  retrainShare: variables.BELLWETHER_RETRAIN_SHARE.parse,
   faqMaxError: variables.BELLWETHER_FAQ_MAX_ERROR.parse,
   alertWebhook: variables.BELLWETHER_ALERT_WEBHOOK.parse,
   webhookSecret: variables.BELLWETHER_WEBHOOK_SECRET.parse,

@@ -1,4 +1,5 @@
 import { topIndexes } from '../algorithms/math/select.js'
+import { explored } from '../algorithms/recommend/explore.js'
 import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
@@ -8,9 +9,10 @@ import { encodeId } from '../graphql/node-id.js'
 import { InvalidInput } from '../platform/errors.js'
 import type { Metrics } from '../platform/metrics.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
-import type { Contribution, Decisions } from '../registry/decisions.js'
+import type { Contribution, DecisionExperiment, Decisions } from '../registry/decisions.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
 import { arranged, reranked, similarity } from './diversity.js'
+import { type Assignment, EXPLORED_POOL, type ExperimentsService } from './experiments.service.js'
 import { contentOf, type NewProducts, scoresByLikeness } from './new-products.js'
 import { ownRepeats } from './own-repeats.js'
 import type { Placements } from './placements.js'
@@ -46,6 +48,7 @@ export interface Plan {
 export interface Steering {
   placements: Placements
   newProducts: NewProducts
+  experiments?: Pick<ExperimentsService, 'assign'>
   /** How much reviews speak against products, 0 to 1, by internal id. */
   penalties?(productKeys: readonly number[]): Promise<ReadonlyMap<number, number>>
 }
@@ -71,6 +74,7 @@ interface Composed {
   visitor: Visitor | null
   isPersonal: boolean
   input: unknown
+  experiment?: DecisionExperiment
 }
 
 /** What happened on the way to the answer; the decision keeps it. */
@@ -114,12 +118,13 @@ export class RecommendationsService {
     private readonly decisions: Decisions,
     private readonly metrics: Metrics,
     private readonly steering: Steering,
+    private readonly random: { next(): number } = { next: Math.random },
   ) {}
 
   async recommend(request: RecommendationRequest): Promise<RecommendationList> {
     const trail = newTrail()
-    const plan = await this.planOf(request.placement, trail)
-    const composed = await this.compose(request, plan, trail)
+    const plan = await this.planOf(request, trail)
+    const composed = await this.compose(request, plan, trail, { takesPart: true })
     this.metrics.model(TASK, composed.model?.algorithm ?? 'none')
     return this.answer(composed, trail)
   }
@@ -127,13 +132,13 @@ export class RecommendationsService {
   /** The list by these rules, whether they are stored or not; nothing is recorded. */
   async rehearse(request: RecommendationRequest, plan: Plan | null): Promise<PlacementPreviewList> {
     const trail = newTrail()
-    const { items, model } = await this.compose(request, plan ?? undefined, trail)
+    const { items, model } = await this.compose(request, plan ?? undefined, trail, { takesPart: false })
     return { items, servedBy: servedByOf(model), fallbacks: trail.fallbacks, rules: trail.rules, dropped: trail.dropped }
   }
 
   /** The rules of a placement; a name that nobody has given rules is answered without any, and says so. */
-  private async planOf(given: string | null | undefined, trail: Trail): Promise<Plan | undefined> {
-    const name = cleanOptionalText(given, { field: ['placement'], max: 100, min: 0 })
+  private async planOf(request: RecommendationRequest, trail: Trail): Promise<Plan | undefined> {
+    const name = nameIn(request)
     if (!name) return undefined
     const row = await this.steering.placements.find(name)
     if (row && !row.archivedAt) return row
@@ -141,7 +146,12 @@ export class RecommendationsService {
     return undefined
   }
 
-  private async compose(request: RecommendationRequest, plan: Plan | undefined, trail: Trail): Promise<Composed> {
+  private async compose(
+    request: RecommendationRequest,
+    plan: Plan | undefined,
+    trail: Trail,
+    { takesPart }: { takesPart: boolean },
+  ): Promise<Composed> {
     const { where } = request
     const first = request.first ?? DEFAULT_FIRST
     const asked = request.diversity ?? 0
@@ -152,14 +162,17 @@ export class RecommendationsService {
     if (plan) trail.rules.push(`Placement "${plan.name}" version ${plan.version}`)
     // An argument that differs from its default wins over the placement.
     const rules = plan?.rules
-    const diversity = asked > 0 ? asked : (rules?.diversity ?? 0)
     const excludeSeen = (request.excludeSeen ?? true) && (rules?.excludeSeen ?? true)
     const visitor = await this.visitorOf(request, context.length > 0, trail)
     const isPersonal = visitor !== null && visitor.personalisation?.granted !== false
     if (visitor && !isPersonal) trail.rules.push('The user refused PERSONALISATION: nothing personal was used')
     const dealings = isPersonal && rules && needsDealings(rules) ? await this.steering.placements.dealings(visitor.id) : undefined
     const basis = basisOf({ context, visitor: isPersonal ? visitor : null, dealings, rules }, trail)
-    const algorithm = this.algorithmOf(request, rules, basis, trail)
+    // An experiment steers what nobody asked for by name.
+    const isOpen = takesPart && (request.algorithm ?? RecommendationAlgorithm.AUTO) === RecommendationAlgorithm.AUTO
+    const assignment = isOpen ? await this.assigned(nameIn(request), basis, trail) : undefined
+    const algorithm = assignment?.arm.algorithm ?? this.algorithmOf(request, rules, basis, trail)
+    const diversity = assignment?.arm.diversity ?? (asked > 0 ? asked : (rules?.diversity ?? 0))
     const model = this.choose(algorithm, basis, trail)
     const histories = historiesOf(basis)
     const wish: Wish = { first, excludeSeen, filter }
@@ -167,7 +180,14 @@ export class RecommendationsService {
       plan && model ? await this.steer(plan, wish, { dealings, context, visitor: isPersonal ? visitor : null }, trail) : undefined
     const pick = (source: Live, more: Wish & { diversity: number; taken?: readonly Scored[] }, way: Trail) =>
       steered ? this.pickSteered(source, histories, { ...more, steered }, way) : this.pick(source, histories, { ...more, context }, way)
-    const picked = model ? await pick(model, { ...wish, diversity }, trail) : []
+    // What a person pinned is not left to chance.
+    const exploration = steered && steered.pins.length > 0 ? 0 : (assignment?.arm.exploration ?? 0)
+    const pool = exploration > 0 ? Math.max(first, EXPLORED_POOL) : first
+    const best = model ? await pick(model, { ...wish, first: pool, diversity }, trail) : []
+    const chance = exploration > 0 && first > 0 ? explored(best.slice(0, EXPLORED_POOL), exploration, this.random) : undefined
+    const picked = (chance ? [...chance.order, ...best.slice(EXPLORED_POOL)] : best).slice(0, first)
+    if (chance && picked.length > 0)
+      trail.rules.push(`The first was drawn by chance, with a probability of ${chance.probability.toFixed(4)}`)
     const baseline = this.models.baseline<Recommender>(TASK)
     // What keeps a list short is what the last of those who were asked left out.
     const last = baseline && baseline !== model ? newTrail() : trail
@@ -187,7 +207,8 @@ export class RecommendationsService {
       await this.sayWhyEmpty(baseline ?? model, filter, rules, { ...trail, dropped: last.dropped })
     else if (picked.length < first) trail.fallbacks.push(shortOf(picked.length, first, last))
     const items = await this.explained(picked, histories)
-    return { items, model, visitor, isPersonal, input }
+    const experiment = assignment && chanceOf(assignment, picked, chance?.probability ?? 1)
+    return { items, model, visitor, isPersonal, input, experiment }
   }
 
   /** Internal ids of the products that the request names. */
@@ -290,6 +311,15 @@ export class RecommendationsService {
     if (!visitor) trail.fallbacks.push('This user is unknown: the answer is what is popular')
     else if (visitor.products.length === 0) trail.fallbacks.push('This user has done nothing yet: the answer is what is popular')
     return visitor
+  }
+
+  /** Only who is shown what an algorithm found for him takes part: for all others the arms do not differ. */
+  private async assigned(placement: string | null, basis: Visitor | null, trail: Trail) {
+    if (!basis || basis.id === 0 || basis.products.length === 0) return undefined
+    const assignment = await this.steering.experiments?.assign(placement, basis.id)
+    if (assignment)
+      trail.rules.push(`Experiment "${assignment.name}": arm ${assignment.arm.key} (${100 * assignment.arm.share} % of the users)`)
+    return assignment
   }
 
   /** `basis`: whoever's, or whatever's, history the list goes by; null or empty for a stranger. */
@@ -626,7 +656,7 @@ export class RecommendationsService {
     }))
   }
 
-  private async answer({ items, model, visitor, isPersonal, input }: Composed, trail: Trail): Promise<RecommendationList> {
+  private async answer({ items, model, visitor, isPersonal, input, experiment }: Composed, trail: Trail): Promise<RecommendationList> {
     const servedBy = servedByOf(model)
     const id = await this.decisions.record({
       kind: 'recommendation',
@@ -638,6 +668,7 @@ export class RecommendationsService {
       dropped: trail.dropped,
       consentBasis: consentBasis(visitor, isPersonal),
       input,
+      experiment,
     })
     const decisionId = encodeId('Decision', id)
     return {
@@ -674,6 +705,15 @@ export class RecommendationsService {
   }
 }
 
+function chanceOf(
+  { experimentId, version, placement, arm }: Assignment,
+  picked: readonly Scored[],
+  probability: number,
+): DecisionExperiment {
+  const shown = picked.map(({ product }) => product.key)
+  return { id: experimentId, arm: arm.key, version, placement, share: arm.share, shown, first: shown[0] ?? null, probability }
+}
+
 interface Wish {
   first: number
   excludeSeen: boolean
@@ -699,6 +739,11 @@ const UNSCORED = 'nothing speaks for it'
 const DEMOTED = 'demoted by a person'
 /** Newest products that are looked at to say which filter left nothing. */
 const LOOKED_AT_FOR_CAUSE = 20_000
+
+/** The placement that a request names. */
+function nameIn({ placement }: RecommendationRequest): string | null {
+  return cleanOptionalText(placement, { field: ['placement'], max: 100, min: 0 }) ?? null
+}
 
 function newTrail(): Trail {
   return { fallbacks: [], rules: [], dropped: { counts: {}, examples: [] } }

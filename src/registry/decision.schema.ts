@@ -16,6 +16,21 @@ export class Contribution {
   weight!: number
 }
 
+@ObjectType({ description: 'The arm of an experiment that answered', simpleResolvers: true })
+export class DecisionChance {
+  @Field(() => ID)
+  experimentId!: string
+
+  @Field(() => String)
+  arm!: string
+
+  @Field(() => Float, { description: 'Chance of a user to be in this arm' })
+  share!: number
+
+  @Field(() => Float, { description: 'Chance of the first item to be first; 1 where the arm does not explore' })
+  probability!: number
+}
+
 @ObjectType('Decision', { implements: NodeType, description: "A model's or rule's answer to one request, with its reasons" })
 export class DecisionType extends NodeType {
   @Field(() => String)
@@ -45,9 +60,14 @@ export class DecisionType extends NodeType {
   @Field(() => String, { description: 'SHA-256 of what was asked' })
   inputHash!: string
 
-  static of({ id, modelId, ...facts }: DecisionRow): DecisionType {
+  @Field(() => DecisionChance, { nullable: true, description: 'The part that chance had in it; null when it had none' })
+  experiment!: DecisionChance | null
+
+  static of({ id, modelId, experiment, ...facts }: DecisionRow): DecisionType {
+    const chance = experiment && { ...experiment, experimentId: encodeId('RecommendationExperiment', experiment.id) }
     return Object.assign(new DecisionType(), {
       ...facts,
+      experiment: chance,
       id: encodeId('Decision', id),
       modelId: modelId && encodeId('Model', modelId),
     })

@@ -28,6 +28,22 @@ export interface NewDecision {
   consentBasis: string | null
   /** What was asked; its SHA-256 is kept. */
   input: unknown
+  /** The part that chance had in it. */
+  experiment?: DecisionExperiment
+}
+
+/** Which arm of which experiment answered, what was shown, and the chance that the first one had of being first. */
+export interface DecisionExperiment {
+  id: string
+  arm: string
+  version: number
+  placement: string | null
+  /** Chance of the arm. */
+  share: number
+  /** Internal ids of what was shown, in order. */
+  shown: number[]
+  first: number | null
+  probability: number
 }
 
 export interface DecisionRow {
@@ -41,6 +57,7 @@ export interface DecisionRow {
   dropped: NewDecision['dropped']
   consentBasis: string | null
   inputHash: string
+  experiment: DecisionExperiment | null
 }
 
 /** As it is stored: a line a feature, which is followed by its values and weights in turn. As one text it costs PostgreSQL half of what a tree does. */
@@ -48,6 +65,7 @@ interface Detail {
   features: string
   rules: string[]
   dropped: NewDecision['dropped']
+  experiment?: DecisionExperiment
 }
 
 /** Columns of a decision's row, and their types, for a statement that stores it together with its effect. */
@@ -56,8 +74,11 @@ export const DECISION_TYPES =
   'id text, kind text, at timestamptz, "userId" int, "modelId" text, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text'
 
 /** A decision as it is stored. */
-export function decisionRow({ contributions, rules, dropped, input, ...facts }: NewDecision & { id: string }, at: Date): object {
-  const detail: Detail = { features: linesOf(contributions), rules, dropped }
+export function decisionRow(
+  { contributions, rules, dropped, input, experiment, ...facts }: NewDecision & { id: string },
+  at: Date,
+): object {
+  const detail: Detail = { features: linesOf(contributions), rules, dropped, ...(experiment ? { experiment } : {}) }
   return { ...facts, at, detail, inputHash: hash('sha256', JSON.stringify(input), 'hex') }
 }
 
@@ -99,7 +120,13 @@ export class Decisions {
     ])
     if (!row) return null
     const { detail, ...facts } = row
-    return { ...facts, contributions: detail.features.split('\n').flatMap(contributionsOf), rules: detail.rules, dropped: detail.dropped }
+    return {
+      ...facts,
+      contributions: detail.features.split('\n').flatMap(contributionsOf),
+      rules: detail.rules,
+      dropped: detail.dropped,
+      experiment: detail.experiment ?? null,
+    }
   }
 
   async forgetOlderThan(days: number): Promise<number> {

@@ -1,6 +1,6 @@
 import type { Learned } from '../algorithms/algorithm.js'
 import type { Database } from '../platform/database.js'
-import { messageOf } from '../platform/errors.js'
+import { messageOf, Unavailable } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
 import type { Signals } from '../platform/signals.js'
 import { reportStage } from '../platform/stages.js'
@@ -74,6 +74,16 @@ export class LiveModels {
 
   baseline<Model extends Learned>(task: string): LiveModel<Model> | undefined {
     return this.served.get(task)?.baseline as LiveModel<Model> | undefined
+  }
+
+  /** Any stored model of the task, also one that nobody approved: for estimates, not for answers. Throws on a broken artifact. */
+  async candidate<Model extends Learned>(task: string, modelId: string): Promise<LiveModel<Model> | undefined> {
+    const { models } = this.parts
+    const [row, known] = [await models.get(modelId), this.tasks.get(task)]
+    if (!known || row?.task !== task) return undefined
+    const stored = await models.artifact(modelId)
+    if (!stored?.isIntact) throw new Unavailable('The artifact of this model is missing or broken', { modelId })
+    return ready(known, row.algorithm, stored.data, { modelId, servedBy: `${row.algorithm} v${row.version}` }) as LiveModel<Model>
   }
 
   /** Brings what is served in line with the database. Never throws: what serves goes on serving. */

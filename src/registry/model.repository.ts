@@ -67,6 +67,12 @@ export class ModelRepository {
     return (await this.database.prisma.model.findFirst({ where: { task, status: 'LIVE' } })) as unknown as ModelRow | undefined
   }
 
+  /** The model of this algorithm that was trained last, whatever became of it. */
+  async newest(task: ModelTask, algorithm: string): Promise<ModelRow | undefined> {
+    const where = { task, algorithm }
+    return ((await this.database.prisma.model.findFirst({ where, orderBy: { version: 'desc' } })) ?? undefined) as ModelRow | undefined
+  }
+
   page(
     filter: { task?: ModelTask | null; status?: ModelStatus | null },
     after: { trainedAt: string; id: string } | undefined,

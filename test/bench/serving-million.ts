@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import pg from 'pg'
 import { createRandom } from '../../src/algorithms/math/random.js'
 import { algorithms } from '../../src/algorithms/recommend/index.js'
@@ -150,13 +152,15 @@ function weighed(name: string, data: Interactions) {
   return { weight: { algorithm: name, artifactMegabytes: artifact.length / 2 ** 20, memoryMegabytes, fitSeconds }, artifact, params }
 }
 
+/** Live bytes of the heap and of typed arrays; what is garbage is collected first. */
 function occupied(): number {
-  globalThis.gc?.()
+  setFlagsFromString('--expose-gc')
+  for (let round = 0; round < 2; round++) runInNewContext('gc')()
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external
 }
 
-async function startServer(home: string, databaseUrl: string, nodeOptions: string[]) {
+export async function startServer(home: string, databaseUrl: string, nodeOptions: string[]) {
   const child = spawn(process.execPath, [...nodeOptions, 'dist/src/main.js', 'server'], {
     env: {
       ...process.env,

@@ -5,8 +5,6 @@
 const CHUNK = 4_096
 
 /** Where slice `at` of rows [from … to) begins. */
-// @ts-expect-error: decorator
-@inline
 function sliceStart(from: i32, to: i32, slices: i32, at: i32): i32 {
   return from + <i32>((<i64>(to - from) * at) / slices)
 }
@@ -35,12 +33,13 @@ export function encode(
       const first = load<i32>(starts + ((<usize>column) << 2))
       const count = load<i32>(starts + ((<usize>column) << 2), 4) - first - 2
       const own = cuts + ((<usize>load<i32>(cutStarts + ((<usize>column) << 2))) << 3)
-      const target = byColumn + (((<usize>column) * <usize>rows) << 1)
+      const target = byColumn + ((<usize>column * <usize>rows) << 1)
       for (let row = begin; row < end; row++) {
         const cell = <usize>row * <usize>columns + <usize>column
         const value = <f64>load<f32>(values + (cell << 2))
         let code = count + 1
-        if (!isNaN(value)) {
+        // Of the unknown alone neither holds.
+        if (value <= 0 || value > 0) {
           let low: usize = 0
           let left = <usize>count
           while (left > 0) {
@@ -115,7 +114,7 @@ export function build(
   while (true) {
     const at = atomic.add<i32>(counter, 1)
     if (at >= slices) return
-    const target = at === 0 ? hist : more + (<usize>(at - 1) * <usize>bins << 4)
+    const target = at === 0 ? hist : more + ((<usize>(at - 1) * <usize>bins) << 4)
     buildSlice(codes, columns, rows, sliceStart(from, to, slices, at), sliceStart(from, to, slices, at + 1), gh, target, bins)
   }
 }

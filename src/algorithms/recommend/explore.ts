@@ -1,0 +1,33 @@
+import type { Random } from '../math/random.js'
+
+/**
+ * Which candidate comes first by chance: a softmax over scores scaled to [0, 1], with `exploration` as its temperature (0: always the best; 1: nearly
+ * any). Returns a probability for each; `scores` need no order. Equal scores are equally likely.
+ */
+export function firstProbabilities(scores: ArrayLike<number>, exploration: number): Float64Array {
+  const values = Float64Array.from(scores)
+  const [low, high] = [Math.min(...values), Math.max(...values)]
+  const best = values.filter(value => value === high).length
+  if (exploration <= 0) return values.map(value => (value === high ? 1 / best : 0))
+  const parts = values.map(value => Math.exp((high > low ? (value - high) / (high - low) : 0) / exploration))
+  const sum = parts.reduce((total, part) => total + part, 0)
+  return parts.map(part => part / sum)
+}
+
+/** Draws the one that comes first; the others keep their order behind it. */
+export function explored<T extends { score: number }>(
+  candidates: readonly T[],
+  exploration: number,
+  random: Pick<Random, 'next'>,
+): { order: T[]; probability: number } {
+  if (candidates.length === 0) return { order: [], probability: 1 }
+  const probabilities = firstProbabilities(
+    candidates.map(({ score }) => score),
+    exploration,
+  )
+  let at = 0
+  for (let left = random.next(); at < candidates.length - 1 && left >= probabilities[at]; at++) left -= probabilities[at]
+  // Rounding may leave a candidate that had no chance at the very end.
+  if (probabilities[at] === 0) at = probabilities.indexOf(Math.max(...probabilities))
+  return { order: [candidates[at], ...candidates.slice(0, at), ...candidates.slice(at + 1)], probability: probabilities[at] }
+}

@@ -1,0 +1,356 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { type Comparison, compare, estimate, type OffPolicyEstimate, sampleRatio, snips } from '../algorithms/evaluate/experiment.js'
+import { topIndexes } from '../algorithms/math/select.js'
+import { firstProbabilities } from '../algorithms/recommend/explore.js'
+import type { Recommender } from '../algorithms/recommend/recommender.js'
+import type { CatalogueService } from '../catalogue/catalogue.service.js'
+import type { Viewer } from '../graphql/auth.js'
+import { type Connection, pageOf } from '../graphql/connection.js'
+import { timeOf } from '../graphql/cursor.js'
+import { decodeId } from '../graphql/node-id.js'
+import { createBatcher } from '../platform/batcher.js'
+import { codeOf } from '../platform/database.js'
+import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
+import { cleanOptionalText, cleanText } from '../platform/text-input.js'
+import { cleanVersion } from '../platform/upsert.js'
+import { v7 } from '../platform/uuid.js'
+import type { LiveModel, LiveModels } from '../registry/live-models.js'
+import type { Arm, ExperimentRow, ExperimentsRepository, Metric, MetricRow } from './experiments.repository.js'
+import { type ExperimentArmInput, ExperimentMetric, ExperimentType, type OffPolicyArgs, Reward } from './experiments.schema.js'
+import { RecommendationAlgorithm } from './recommendations.schema.js'
+
+export interface ExperimentFacts {
+  name?: string | null
+  placement?: string | null
+  arms?: ExperimentArmInput[] | null
+  plannedUsers?: number | null
+}
+
+/** Which arm a user is in, for as long as the experiment runs. */
+export interface Assignment {
+  experimentId: string
+  name: string
+  version: number
+  placement: string | null
+  arm: Arm
+}
+
+const TASK = 'RECOMMENDATION'
+const LOOK_MS = 2_000
+const REMEMBERED = 200_000
+const MOST_ARMS = 10
+const PLANNED = 10_000
+/** A decision's first item is drawn from so many of the best. */
+export const EXPLORED_POOL = 20
+const LOGGED = 5_000
+const LEAST_EFFECTIVE = 100
+const PAUSE_EVERY = 20
+
+/** A/B experiments: who is shown what, what came of it, and what another policy would have earned. */
+export class ExperimentsService {
+  private running: { rows: ExperimentRow[]; until: number } = { rows: [], until: 0 }
+  /** Exposures this process has stored already; storing one again would change nothing. */
+  private readonly exposed = new LRUCache<string, true>({ max: REMEMBERED })
+  private readonly expose: (exposure: Parameters<ExperimentsRepository['expose']>[0][number]) => Promise<void>
+
+  constructor(
+    private readonly experiments: ExperimentsRepository,
+    private readonly catalogue: CatalogueService,
+    private readonly models: LiveModels,
+    private readonly now: () => Date = () => new Date(),
+  ) {
+    this.expose = createBatcher(async exposures => {
+      await this.experiments.expose(exposures)
+      return exposures.map(() => undefined)
+    })
+  }
+
+  /** The arm of this user in what runs in this placement, with his exposure stored; an experiment of the placement goes before one for everywhere. */
+  async assign(placement: string | null, userId: number): Promise<Assignment | undefined> {
+    const rows = await this.look()
+    const row = rows.find(each => each.placement !== null && each.placement === placement) ?? rows.find(each => each.placement === null)
+    if (!row) return undefined
+    const at = armOf(row.salt, userId, row.arms)
+    const key = `${row.id} ${userId}`
+    if (!this.exposed.has(key)) {
+      await this.expose({ experimentId: row.id, userId, arm: at, at: this.now() })
+      this.exposed.set(key, true)
+    }
+    return { experimentId: row.id, name: row.name, version: row.version, placement, arm: row.arms[at] }
+  }
+
+  async find(id: string): Promise<ExperimentType | null> {
+    const row = await this.experiments.find(id)
+    return row ? ExperimentType.of(row) : null
+  }
+
+  page({ first, after }: { first: number; after?: string }): Promise<Connection<ExperimentType>> {
+    return pageOf<ExperimentRow, ExperimentType>({
+      first,
+      after,
+      fetch: (cursor, limit) => this.experiments.page(cursor && { createdAt: timeOf(cursor), id: cursor[1] }, limit),
+      cursorOf: row => [row.createdAt.toISOString(), row.id],
+      nodeOf: row => ExperimentType.of(row),
+      count: () => this.experiments.count(),
+    })
+  }
+
+  async create(viewer: Pick<Viewer, 'name'>, facts: ExperimentFacts, isDry: boolean): Promise<ExperimentType> {
+    const draft = { ...cleanFacts(facts), id: v7(), salt: randomUUID(), createdAt: this.now(), createdBy: viewer.name }
+    if (isDry) return ExperimentType.of({ ...draft, status: 'DRAFT', version: 1, startedAt: null, stoppedAt: null, stopNote: null })
+    return ExperimentType.of(await this.experiments.create(draft))
+  }
+
+  /** Only a draft changes: what users were shown already cannot be taken back. */
+  async update(
+    input: ExperimentFacts & { experimentId: string; expectedVersion?: number | null },
+    isDry: boolean,
+  ): Promise<ExperimentType> {
+    const row = await this.expected(input)
+    if (row.status !== 'DRAFT') throw illegal(row, 'changed; stop it and make another')
+    const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined))
+    const changed = cleanFacts({ ...row, ...given })
+    if (isDry) return ExperimentType.of({ ...row, ...changed, version: row.version + 1 })
+    const stored = await this.experiments.update(row.id, row.version, changed)
+    if (!stored) throw movedOn(row)
+    return ExperimentType.of(stored)
+  }
+
+  start(input: { experimentId: string; expectedVersion?: number | null }, isDry: boolean): Promise<ExperimentType> {
+    return this.step(input, { from: 'DRAFT', to: 'RUNNING', note: null, isDry })
+  }
+
+  stop(input: { experimentId: string; expectedVersion?: number | null; note?: string | null }, isDry: boolean): Promise<ExperimentType> {
+    const note = cleanOptionalText(input.note, { field: ['note'], max: 2_000 }) ?? null
+    return this.step(input, { from: 'RUNNING', to: 'STOPPED', note, isDry })
+  }
+
+  /** Sample ratio, each arm's metrics, and each arm against the first. */
+  async result(id: string) {
+    const row = await this.experiments.find(id)
+    if (!row) throw new NotFound('No experiment has this id', {}, ['id'])
+    const until = row.stoppedAt ?? this.now()
+    const rows = row.startedAt ? await this.experiments.sums(id, until) : []
+    const users = row.arms.map((_, arm) => rows.find(each => each.arm === arm)?.users ?? 0)
+    const ratio = sampleRatio(
+      users,
+      row.arms.map(({ share }) => share),
+    )
+    const total = users.reduce((sum, count) => sum + count, 0)
+    return {
+      until,
+      users: total,
+      plannedUsers: row.plannedUsers,
+      isPlanReached: total >= row.plannedUsers,
+      sampleRatio: ratio,
+      arms: row.arms.map(({ key, share }, arm) => ({ key, share, users: users[arm] })),
+      metrics: Object.values(ExperimentMetric).map(metric => ({ metric, arms: armResults(row, rows, metric) })),
+      advice: adviceOf(row, ratio.isMismatch, total),
+    }
+  }
+
+  /** What another policy would have earned on the decisions that chance made, before anybody is shown anything by it. */
+  async offPolicy({ algorithm, modelId, placement, days, reward, exploration }: OffPolicyArgs) {
+    if (!(days >= 1 && days <= 365)) throw new InvalidInput('days must be between 1 and 365', {}, ['days'])
+    if (!(exploration >= 0 && exploration <= 1)) throw new InvalidInput('exploration must be between 0 and 1', {}, ['exploration'])
+    const model = await this.candidate(algorithm ?? null, modelId ?? null)
+    const place = cleanOptionalText(placement, { field: ['placement'], max: 100 }) ?? null
+    const logged = await this.experiments.explored(days, place, reward === Reward.PURCHASE ? 'PURCHASE' : 'CLICK', LOGGED)
+    const [rewards, weights] = [new Float64Array(logged.length), new Float64Array(logged.length)]
+    for (const [at, decision] of logged.entries()) {
+      rewards[at] = decision.reward ? 1 : 0
+      weights[at] = (await this.chanceOf(model, decision, exploration)) / decision.probability
+      if (at % PAUSE_EVERY === PAUSE_EVERY - 1) await new Promise(done => setImmediate(done))
+    }
+    const found = snips(rewards, weights)
+    const shown = rewards.length > 0 ? rewards.reduce((sum, value) => sum + value, 0) / rewards.length : null
+    return {
+      policy: model.servedBy,
+      decisions: logged.length,
+      ...found,
+      low: found.value === null ? null : found.low,
+      high: found.value === null ? null : found.high,
+      logged: shown,
+      caveats: caveatsOf(found, logged.length),
+    }
+  }
+
+  private async candidate(algorithm: RecommendationAlgorithm | null, modelId: string | null): Promise<LiveModel<Recommender>> {
+    if ((algorithm === null) === (modelId === null))
+      throw new InvalidInput('Give either algorithm or modelId', {}, [algorithm === null ? 'algorithm' : 'modelId'])
+    if (modelId !== null) {
+      const model = await this.models.candidate<Recommender>(TASK, decodeId('Model', modelId, 'modelId'))
+      if (!model) throw new NotFound('No model for recommendations has this id', {}, ['modelId'])
+      return model
+    }
+    const model =
+      algorithm === RecommendationAlgorithm.AUTO
+        ? this.models.live<Recommender>(TASK)
+        : this.models.named<Recommender>(TASK, String(algorithm).toLowerCase().replaceAll('_', '-'))
+    if (!model) throw new NotFound(`${algorithm} has no approved model; name a candidate by modelId`, {}, ['algorithm'])
+    return model
+  }
+
+  /** The chance with which the model, explored in this way, would have put the logged product first. */
+  private async chanceOf(
+    { model, indexOf, keys }: LiveModel<Recommender>,
+    { product, products, hundredths, seconds }: { product: number; products: number[]; hundredths: number[]; seconds: number[] },
+    exploration: number,
+  ): Promise<number> {
+    const known = products.flatMap((key, at) => {
+      const item = indexOf.get(key)
+      return item === undefined ? [] : [{ item, value: hundredths[at] / 100, time: seconds[at] * 1_000 }]
+    })
+    const history = {
+      items: Int32Array.from(known, ({ item }) => item),
+      values: Float32Array.from(known, ({ value }) => value),
+      times: Float64Array.from(known, ({ time }) => time),
+    }
+    const scores = new Float64Array(model.itemCount)
+    model.score(history, scores)
+    const skip = new Uint8Array(model.itemCount)
+    for (const item of history.items) skip[item] = 1
+    const best = [...topIndexes(scores, 2 * EXPLORED_POOL, skip)].filter(item => scores[item] > 0)
+    const found = await this.catalogue.byIds(best.map(item => keys[item]))
+    const pool = best.filter(item => found.get(keys[item]) && found.get(keys[item])?.stock !== 0).slice(0, EXPLORED_POOL)
+    const place = pool.indexOf(indexOf.get(product) ?? -1)
+    if (place < 0) return 0
+    return firstProbabilities(
+      pool.map(item => scores[item]),
+      exploration,
+    )[place]
+  }
+
+  private async look(): Promise<ExperimentRow[]> {
+    if (this.running.until <= this.now().getTime())
+      this.running = { rows: await this.experiments.running(), until: this.now().getTime() + LOOK_MS }
+    return this.running.rows
+  }
+
+  private async step(
+    input: { experimentId: string; expectedVersion?: number | null },
+    { from, to, note, isDry }: { from: 'DRAFT' | 'RUNNING'; to: 'RUNNING' | 'STOPPED'; note: string | null; isDry: boolean },
+  ): Promise<ExperimentType> {
+    const row = await this.expected(input)
+    if (row.status !== from) throw illegal(row, to === 'RUNNING' ? 'started' : 'stopped')
+    const at = this.now()
+    if (isDry) {
+      const times = to === 'RUNNING' ? { startedAt: at } : { stoppedAt: at, stopNote: note }
+      const others = to === 'RUNNING' ? await this.experiments.running() : []
+      if (others.some(each => each.placement === row.placement)) throw occupied(row)
+      return ExperimentType.of({ ...row, ...times, status: to, version: row.version + 1 })
+    }
+    const stored = await this.experiments.move(row.id, row.version, { from, to, at, note }).catch(error => {
+      throw codeOf(error) === '23505' ? occupied(row) : error
+    })
+    if (!stored) throw movedOn(row)
+    this.running = { rows: [], until: 0 }
+    return ExperimentType.of(stored)
+  }
+
+  private async expected({ experimentId, expectedVersion }: { experimentId: string; expectedVersion?: number | null }) {
+    const version = cleanVersion(expectedVersion)
+    const row = await this.experiments.find(decodeId('RecommendationExperiment', experimentId, 'experimentId'))
+    if (!row) throw new NotFound('No experiment has this id', {}, ['experimentId'])
+    if (version !== undefined && version !== row.version) throw movedOn(row)
+    return row
+  }
+}
+
+/** The place of the user's arm: SHA-256 of salt and user as a number in [0, 1), laid along the shares. The same for ever, and another for each salt. */
+export function armOf(salt: string, userId: number, arms: readonly Pick<Arm, 'share'>[]): number {
+  const position = createHash('sha256').update(`${salt}:${userId}`).digest().readUIntBE(0, 6) / 2 ** 48
+  let end = 0
+  for (let arm = 0; arm < arms.length - 1; arm++) {
+    end += arms[arm].share
+    if (position < end) return arm
+  }
+  return arms.length - 1
+}
+
+function armResults(row: ExperimentRow, rows: readonly MetricRow[], metric: Metric) {
+  const sumsOf = (arm: number) => rows.find(each => each.metric === metric && each.arm === arm)
+  const control = sumsOf(0)
+  return row.arms.map(({ key }, arm) => {
+    const sums = sumsOf(arm)
+    const against: Comparison | null = arm > 0 && control && sums ? compare(control, sums, row.plannedUsers) : null
+    return { key, estimate: sums ? estimate(sums) : null, comparison: against }
+  })
+}
+
+function adviceOf({ status, plannedUsers }: ExperimentRow, isMismatch: boolean, users: number): string {
+  if (status === 'DRAFT') return 'The experiment has not started'
+  if (isMismatch) return 'The arms do not have the users they should have: something loses or adds users, so no result may be trusted'
+  if (users < plannedUsers)
+    return `${users} of ${plannedUsers} planned users were seen: until then only the anytime interval may be read, since looking often at the other one finds differences that are not there`
+  return 'The planned number of users is reached: the fixed interval may be read, once'
+}
+
+function caveatsOf({ value, effectiveSize, meanWeight }: OffPolicyEstimate, decisions: number): string[] {
+  if (decisions === 0) return ['No decision was made by chance: run an experiment with an arm whose exploration is above 0']
+  if (value === null) return ['Nothing that was shown is what this policy would show: there is no estimate']
+  return [
+    ...(effectiveSize < LEAST_EFFECTIVE
+      ? [`The log is worth only ${effectiveSize.toFixed(0)} decisions of this policy: too few to rely on`]
+      : []),
+    ...(meanWeight < 0.8 || meanWeight > 1.25
+      ? [`The mean weight is ${meanWeight.toFixed(2)} instead of 1: this policy shows much that the log never could`]
+      : []),
+  ]
+}
+
+function cleanFacts({ name, placement, arms, plannedUsers }: ExperimentFacts) {
+  return {
+    name: cleanText(name ?? '', { field: ['name'], max: 200 }),
+    placement: cleanOptionalText(placement, { field: ['placement'], max: 100 }) ?? null,
+    arms: cleanArms(arms ?? []),
+    plannedUsers: cleanPlan(plannedUsers ?? PLANNED),
+  }
+}
+
+function cleanPlan(users: number): number {
+  if (!(Number.isInteger(users) && users >= 2 && users <= 1e9))
+    throw new InvalidInput('plannedUsers must be between 2 and a billion', {}, ['plannedUsers'])
+  return users
+}
+
+function cleanArms(arms: readonly ExperimentArmInput[]): Arm[] {
+  if (arms.length < 2 || arms.length > MOST_ARMS) throw new InvalidInput(`An experiment has 2 to ${MOST_ARMS} arms`, {}, ['arms'])
+  const clean = arms.map(({ key, share, algorithm, diversity, exploration }, at): Arm => {
+    const field = (name: string) => ['arms', String(at), name]
+    if (!(share > 0 && share < 1)) throw new InvalidInput('share must be above 0 and below 1', {}, field('share'))
+    if (diversity != null && !(diversity >= 0 && diversity <= 1))
+      throw new InvalidInput('diversity must be between 0 and 1', {}, field('diversity'))
+    if (exploration != null && !(exploration >= 0 && exploration <= 1))
+      throw new InvalidInput('exploration must be between 0 and 1', {}, field('exploration'))
+    return {
+      key: cleanText(key, { field: field('key'), max: 60 }),
+      share,
+      algorithm: algorithm ?? RecommendationAlgorithm.AUTO,
+      diversity: diversity ?? null,
+      exploration: exploration ?? 0,
+    }
+  })
+  if (new Set(clean.map(({ key }) => key)).size < clean.length) throw new InvalidInput('Each arm needs a key of its own', {}, ['arms'])
+  const sum = clean.reduce((total, { share }) => total + share, 0)
+  if (Math.abs(sum - 1) > 1e-6) throw new InvalidInput(`The shares must sum to 1, not ${sum}`, {}, ['arms'])
+  return clean
+}
+
+function illegal({ status, version }: ExperimentRow, verb: string) {
+  return new Conflict(`An experiment that is ${status} cannot be ${verb}`, 'ILLEGAL_TRANSITION', { status, version })
+}
+
+function movedOn({ version }: ExperimentRow) {
+  return new Conflict(`This experiment was changed in the meantime: it has version ${version}`, 'VERSION_CONFLICT', { version }, [
+    'expectedVersion',
+  ])
+}
+
+function occupied({ placement }: ExperimentRow) {
+  return new Conflict(
+    placement === null ? 'Another experiment runs everywhere already' : `Another experiment runs in "${placement}" already`,
+    'ILLEGAL_TRANSITION',
+  )
+}

@@ -1,0 +1,266 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { armOf } from '../../../src/recommendations/experiments.service.js'
+import { startTestApp, type TestApp } from '../../support/app.js'
+import { fillShop } from '../../support/shop.js'
+
+interface Experiment {
+  id: string
+  status: string
+  version: number
+}
+interface Result {
+  users: number
+  isPlanReached: boolean
+  advice: string
+  sampleRatio: { chiSquare: number; p: number; isMismatch: boolean }
+  arms: { key: string; users: number }[]
+  metrics: {
+    metric: string
+    arms: {
+      key: string
+      estimate: { value: number } | null
+      comparison: { difference: number; p: number; interval: { low: number; high: number }; anytime: { low: number; high: number } } | null
+    }[]
+  }[]
+}
+
+let house: TestApp
+beforeAll(async () => {
+  house = await startTestApp()
+  await fillShop(house)
+  const { models } = await house.app.trainer.train({ task: 'RECOMMENDATION', algorithm: 'item-cf' })
+  await house.app.modelsService.approve({ id: 'test', name: 'test' }, { modelId: idOf('Model', models[0].id) })
+  await house.app.liveModels.look()
+}, 60_000)
+afterAll(() => house.close())
+
+const idOf = (type: string, key: string) => Buffer.from(`${type}:${key}`).toString('base64url')
+const run = async <T>(query: string, variables: Record<string, unknown> = {}, kind: 'marketer' | 'campaign' | 'ingest' = 'marketer') => {
+  const { data, errors } = await house.as(kind).run(query, variables)
+  expect(errors).toBeUndefined()
+  return data as never as T
+}
+const write = async (verb: string, input: Record<string, unknown>) => {
+  const { done } = await run<{
+    done: { experiment: Experiment | null; userErrors: { code: string; field: string[] | null; message: string }[] }
+  }>(
+    `mutation($input: RecommendationExperiment${['Start', 'Stop'].includes(verb) ? 'Action' : verb}Input!) {
+      done: recommendationExperiment${verb}(input: $input) { experiment { id status version } userErrors { code field message } idempotentReplay } }`,
+    { input },
+  )
+  return done
+}
+const ARMS = [
+  { key: 'control', share: 0.5 },
+  { key: 'explore', share: 0.5, exploration: 0.5 },
+]
+const made = async (name: string, more: Record<string, unknown> = {}) => {
+  const { experiment, userErrors } = await write('Create', { name, arms: ARMS, placement: name, ...more })
+  expect(userErrors).toEqual([])
+  return experiment as Experiment
+}
+const list = async (user: string, placement: string) =>
+  (
+    await run<{ recommendations: { decisionId: string; items: { product: { externalId: string } }[] } }>(
+      'query($user: String, $placement: String) { recommendations(userExternalId: $user, placement: $placement, first: 3) { decisionId items { product { externalId } } } }',
+      { user, placement },
+    )
+  ).recommendations
+const RESULT = `users isPlanReached advice sampleRatio { chiSquare p isMismatch } arms { key users }
+  metrics { metric arms { key estimate { value } comparison { difference p interval { low high } anytime { low high } } } }`
+const resultOf = async (id: string) =>
+  (await run<{ e: { result: Result } }>(`query($id: ID!) { e: recommendationExperiment(id: $id) { result { ${RESULT} } } }`, { id })).e
+    .result
+
+describe('the life of an experiment', () => {
+  test('is drafted, changed, started and stopped, each once, and never goes back', async () => {
+    const draft = await made('life')
+    expect(draft).toMatchObject({ status: 'DRAFT', version: 1 })
+    const changed = await write('Update', { experimentId: draft.id, expectedVersion: 1, plannedUsers: 50 })
+    expect(changed.experiment?.version).toBe(2)
+    expect((await write('Update', { experimentId: draft.id, expectedVersion: 1, name: 'late' })).userErrors).toMatchObject([
+      { code: 'VERSION_CONFLICT' },
+    ])
+    expect((await write('Stop', { experimentId: draft.id })).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
+    expect((await write('Start', { experimentId: draft.id, dryRun: true })).experiment).toMatchObject({ status: 'RUNNING', version: 3 })
+    expect((await write('Start', { experimentId: draft.id })).experiment).toMatchObject({ status: 'RUNNING', version: 3 })
+    expect((await write('Start', { experimentId: draft.id })).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
+    expect((await write('Update', { experimentId: draft.id, name: 'x' })).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
+    expect((await write('Stop', { experimentId: draft.id, note: 'done' })).experiment).toMatchObject({ status: 'STOPPED', version: 4 })
+    expect((await write('Start', { experimentId: draft.id })).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
+  })
+
+  test('of parallel starts in one placement one wins', async () => {
+    const both = [await made('race'), await made('race')]
+    const outcomes = await Promise.all(both.map(({ id }) => write('Start', { experimentId: id })))
+    expect(outcomes.filter(({ experiment }) => experiment !== null)).toHaveLength(1)
+    expect(outcomes.flatMap(({ userErrors }) => userErrors)).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
+  })
+
+  test('a key makes one experiment of two calls, a dry run makes none', async () => {
+    const input = { name: 'once', arms: ARMS, idempotencyKey: 'experiment-1' }
+    const [first, again] = [await write('Create', input), await write('Create', input)]
+    expect(again).toMatchObject({ experiment: { id: first.experiment?.id }, idempotentReplay: true })
+    const dry = await write('Create', { name: 'dry', arms: ARMS, dryRun: true })
+    expect(await run('query($id: ID!) { recommendationExperiment(id: $id) { id } }', { id: dry.experiment?.id })).toEqual({
+      recommendationExperiment: null,
+    })
+  })
+
+  test.each([
+    [{ arms: [ARMS[0]] }, ['arms']],
+    [{ arms: [ARMS[0], { key: 'b', share: 0.4 }] }, ['arms']],
+    [{ arms: [ARMS[0], { key: 'control', share: 0.5 }] }, ['arms']],
+    [
+      {
+        arms: [
+          { key: 'a', share: 1 },
+          { key: 'b', share: 0.5 },
+        ],
+      },
+      ['arms', '0', 'share'],
+    ],
+    [{ arms: [ARMS[0], { key: ' ', share: 0.5 }] }, ['arms', '1', 'key']],
+    [{ arms: [ARMS[0], { key: 'b', share: 0.5, diversity: 2 }] }, ['arms', '1', 'diversity']],
+    [{ arms: [ARMS[0], { key: 'b', share: 0.5, exploration: -1 }] }, ['arms', '1', 'exploration']],
+    [{ arms: ARMS, name: '' }, ['name']],
+    [{ arms: ARMS, plannedUsers: 0 }, ['plannedUsers']],
+  ])('refuses %j and names the place', async (input, field) => {
+    expect((await write('Create', { name: 'bad', ...input })).userErrors).toMatchObject([{ code: 'INVALID', field }])
+  })
+
+  test('a campaign may look and not write', async () => {
+    const { errors } = await house
+      .as('campaign')
+      .run('mutation { recommendationExperimentStop(input: { experimentId: "x" }) { userErrors { code } } }')
+    expect(errors?.[0].extensions.code).toBe('FORBIDDEN')
+  })
+})
+
+test('who is in which arm stays, follows the shares, and is another for another salt', () => {
+  const arms = [{ share: 0.2 }, { share: 0.5 }, { share: 0.3 }]
+  const counts = [0, 0, 0]
+  let same = 0
+  for (let user = 1; user <= 5_000; user++) {
+    const arm = armOf('salt', user, arms)
+    counts[arm]++
+    if (arm === armOf('pepper', user, arms)) same++
+    if (armOf('salt', user, arms) !== arm) throw new Error(`User ${user} has moved`)
+  }
+  for (const [arm, { share }] of arms.entries()) expect(counts[arm] / 5_000).toBeCloseTo(share, 1)
+  expect(same / 5_000).toBeCloseTo(0.04 + 0.25 + 0.09, 1)
+})
+
+describe('a running experiment', () => {
+  let experiment: Experiment
+  // Each has looked at one product only, so that there is something to choose from.
+  const users = Array.from({ length: 60 }, (_, at) => `v${at}`)
+  beforeAll(async () => {
+    experiment = await made('home', { plannedUsers: 40 })
+    const looked = users.map((userId, at) => ({ userId, productId: `p${at % 12}`, type: 'VIEW', messageId: `look-${at}` }))
+    await run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', { e: looked }, 'ingest')
+    await write('Start', { experimentId: experiment.id })
+    // Everybody is asked twice, and all at once: an exposure is stored once.
+    const asked = await Promise.all(users.map(user => list(user, 'home')))
+    await Promise.all(users.map(user => list(user, 'home')))
+    // Whoever saw a list of the exploring arm clicks its first product and buys it.
+    const events: object[] = []
+    for (const [at, { decisionId, items }] of asked.entries()) {
+      const { decision } = await run<{ decision: { experiment: { arm: string } } }>(
+        'query($id: ID!) { decision(id: $id) { experiment { arm } } }',
+        { id: decisionId },
+      )
+      if (decision.experiment.arm !== 'explore') continue
+      const product = { userId: users[at], productId: items[0].product.externalId }
+      events.push({ ...product, messageId: `click-${at}`, type: 'CLICK' })
+      if (at % 3 > 0) events.push({ ...product, messageId: `buy-${at}`, type: 'PURCHASE', quantity: 2, price: 5 + (at % 4) })
+    }
+    await run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', { e: events }, 'ingest')
+  }, 60_000)
+
+  test('counts everybody once, and measures each arm with its interval', async () => {
+    const result = await resultOf(experiment.id)
+    expect(result).toMatchObject({ users: 60, isPlanReached: true, sampleRatio: { isMismatch: false } })
+    expect(result.arms.reduce((sum, arm) => sum + arm.users, 0)).toBe(60)
+    const metric = (name: string) => result.metrics.find(each => each.metric === name)?.arms ?? []
+    const [control, explore] = metric('CLICK_THROUGH')
+    expect(control.estimate?.value).toBe(0)
+    // The second list was shown before the click, so both of a user's lists may hold what he clicked.
+    expect(explore.estimate?.value).toBeGreaterThan(0.4)
+    expect(explore.comparison?.interval.low).toBeGreaterThan(0)
+    const [, bought] = metric('CONVERSION')
+    expect(bought.estimate?.value).toBeGreaterThan(0.3)
+    expect(bought.comparison?.p).toBeLessThan(0.001)
+    const [, revenue] = metric('REVENUE_PER_VISITOR')
+    expect(revenue.estimate?.value).toBeGreaterThan(3)
+    const { interval, anytime } = revenue.comparison ?? { interval: { low: 0, high: 0 }, anytime: { low: 0, high: 0 } }
+    expect(anytime.low).toBeLessThan(interval.low)
+    expect(anytime.high).toBeGreaterThan(interval.high)
+  })
+
+  test('a decision says which arm answered, and what chance its first item had', async () => {
+    const chances: { arm: string; share: number; probability: number }[] = []
+    for (const user of users.slice(0, 20)) {
+      const { decisionId } = await list(user, 'home')
+      const { decision } = await run<{ decision: { rules: string[]; experiment: (typeof chances)[number] } }>(
+        'query($id: ID!) { decision(id: $id) { rules experiment { arm share probability } } }',
+        { id: decisionId },
+      )
+      expect(decision.rules.some(rule => rule.startsWith('Experiment "home"'))).toBe(true)
+      chances.push(decision.experiment)
+    }
+    for (const { arm, share, probability } of chances) {
+      expect(share).toBe(0.5)
+      expect(probability <= 1 && probability > 0).toBe(true)
+      if (arm === 'control') expect(probability).toBe(1)
+    }
+  })
+
+  test('another placement, an unknown visitor and a named algorithm are no part of it', async () => {
+    const { users: before } = await resultOf(experiment.id)
+    await list('nobody-yet', 'home')
+    await list('v1', 'elsewhere')
+    expect((await resultOf(experiment.id)).users).toBe(before)
+  })
+
+  test('arms that lost their users are found out', async () => {
+    const skewed = await made('skewed')
+    await write('Start', { experimentId: skewed.id })
+    const key = Buffer.from(skewed.id, 'base64url').toString().split(':')[1]
+    await house.app.database.sql(
+      `INSERT INTO "RecommendationExposure" ("experimentId", "userId", arm, at) SELECT $1, id, (id % 10 = 0)::int, now() - interval '1 minute' FROM "User"`,
+      [key],
+    )
+    const { sampleRatio, advice } = await resultOf(skewed.id)
+    expect(sampleRatio.isMismatch).toBe(true)
+    expect(advice).toMatch(/no result may be trusted/)
+  })
+
+  test('says what another policy would earn on what chance has shown', async () => {
+    const QUERY = `query($a: RecommendationAlgorithm, $m: ID, $x: Float! = 0.5) { estimate: recommendationOffPolicyEstimate(algorithm: $a, modelId: $m, placement: "home", exploration: $x) {
+      policy decisions value low high logged effectiveSize meanWeight caveats } }`
+    type Estimate = {
+      estimate: { decisions: number; value: number | null; low: number; high: number; effectiveSize: number; caveats: string[] }
+    }
+    const { estimate: own } = await run<Estimate>(QUERY, { a: 'ITEM_CF' })
+    expect(own.decisions).toBeGreaterThan(20)
+    expect(own.value).toBeGreaterThan(0)
+    expect(own.low).toBeLessThanOrEqual(own.value ?? 0)
+    expect(own.effectiveSize).toBeGreaterThan(5)
+    expect(own.effectiveSize).toBeLessThanOrEqual(own.decisions)
+    const { models } = await house.app.trainer.train({ task: 'RECOMMENDATION', algorithm: 'ease' })
+    const { estimate: candidate } = await run<Estimate & { estimate: { policy: string } }>(QUERY, { m: idOf('Model', models[0].id) })
+    expect((candidate as never as { policy: string }).policy).toBe('ease v1')
+    expect(candidate.decisions).toBe(own.decisions)
+    const { errors } = await house.as('marketer').run(QUERY, { a: 'ITEM_CF', m: 'x' })
+    expect(errors?.[0].message).toMatch(/either algorithm or modelId/)
+    const nowhere = await run<Estimate>(
+      '{ estimate: recommendationOffPolicyEstimate(algorithm: ITEM_CF, placement: "nowhere") { value decisions caveats } }',
+    )
+    expect(nowhere.estimate).toMatchObject({
+      value: null,
+      decisions: 0,
+      caveats: [expect.stringMatching(/No decision was made by chance/)],
+    })
+  }, 60_000)
+})
