@@ -49,6 +49,11 @@ describe.each(backends)('an audience scored by two worker processes, on $name', 
     await ageHeartbeats(house.app)
     workers.push(await spawnWorker(house.app))
     await eventually(async () => (await audiences.find(key))?.status === 'READY', 90_000)
+    // What the profile jobs do to these predictions meanwhile would make the truth another one.
+    const [{ changed }] = await database.sql<{ changed: number }>(
+      `SELECT count(*)::int AS changed FROM "UserProfile" WHERE purchase IS DISTINCT FROM abs(hashint4("userId")) % 5000 / 5000.0`,
+    )
+    expect(changed).toBe(0)
     const truth = `SELECT p."userId" FROM "UserProfile" p WHERE p."userId" % 10 <> 0 ORDER BY p.purchase DESC, p."userId" LIMIT 10000`
     const [counts] = await database.sql<{ members: number; right: number }>(
       `SELECT count(*)::int AS members, count(*) FILTER (WHERE "userId" IN (${truth}))::int AS right FROM "AudienceMember" WHERE "audienceId" = $1`,
