@@ -230,9 +230,11 @@ describe('in a world whose truth is known', () => {
 
   test('the trainer fits, measures, scores', () => {
     const request = { algorithm: 'logistic', params: {}, seed: 1, data: train }
-    const { metrics, reliability } = fitAndEvaluate(request)
+    const { metrics, reliability, notes } = fitAndEvaluate(request)
     expect(metrics.auc).toBeGreaterThan(0.7)
     expect(reliability).toHaveLength(10)
+    expect(notes).toHaveLength(10)
+    expect(notes[9]).toMatch(/^Decile 10 of held-out predictions: [\d.]+ % predicted, [\d.]+ % observed, \d+ rows$/)
     const { artifact } = fitAll(request)
     expect(scoreAll({ algorithm: 'logistic', artifact, data: later }).probabilities).toHaveLength(4_000)
     expect(() => fitAll({ ...request, algorithm: 'magic' })).toThrow(/magic/)

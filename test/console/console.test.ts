@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { type Browser, chromium, type Page } from 'playwright-core'
+import { documents, eur, type Payload } from '../support/ads.js'
 import { eventually, startTestApp, type TestApp } from '../support/app.js'
 
 // The console in a real browser. BELLWETHER_CHROMIUM names another one than Debian's.
@@ -129,6 +130,27 @@ browserTest('a job that failed is tried again from the console, and its parts ar
   await row.getByRole('button', { name: 'Try again' }).click()
   await eventually(async () => (await house.app.jobStore.get(job.id))?.state !== 'FAILED')
   await page.getByText('the disk was full').waitFor({ state: 'detached' })
+})
+
+browserTest('a preview of a campaign’s edit says what to expect and changes nothing; saving changes name and budget', async () => {
+  const { app } = house
+  const { data, errors } = await house.as('marketer').run(documents.create, {
+    input: { name: 'Spring', budget: { amount: eur(20) }, biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(2) } },
+  })
+  expect(errors).toBeUndefined()
+  const { campaign } = (data as unknown as { campaignCreate: Payload }).campaignCreate
+  const stored = async () => (await app.database.sql('SELECT name, "budgetMicros"::int AS budget, version FROM "Campaign"'))[0]
+  await page.goto(`${house.url}/#/campaigns/${campaign.id}`)
+  await page.getByText('NO_ADS', { exact: false }).first().waitFor()
+  await page.locator('input[name=name]').fill('Summer')
+  await page.locator('input[name=budget]').fill('35')
+  await page.getByRole('button', { name: 'Preview' }).click()
+  await page.getByText('The bidding keeps what it has learned').waitFor()
+  await page.getByText('Nothing is known of the market yet', { exact: false }).waitFor()
+  expect(await stored()).toEqual({ name: 'Spring', budget: 20_000_000, version: 1 })
+  await page.getByRole('button', { name: 'Save' }).click()
+  await eventually(async () => JSON.stringify(await stored()) === JSON.stringify({ name: 'Summer', budget: 35_000_000, version: 3 }))
+  await page.getByText('The bidding keeps what it has learned').waitFor({ state: 'detached' })
 })
 
 browserTest('no page is wider than a narrow screen', async () => {

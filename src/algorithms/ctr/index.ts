@@ -33,11 +33,17 @@ export function split(data: Examples, seed: number): { train: Examples; test: Ex
   return { train: part(order.slice(0, cut)), test: part(order.slice(cut)) }
 }
 
-/** Metrics and the reliability table per decile, on rows that the model did not see. */
-export function fitAndEvaluate(request: FitRequest): { metrics: Record<string, number>; reliability: ReliabilityBin[] } {
+/** Metrics and the reliability table per decile, on rows that the model did not see; the notes say the table for the model's card. */
+export function fitAndEvaluate(request: FitRequest): { metrics: Record<string, number>; reliability: ReliabilityBin[]; notes: string[] } {
   const { train, test } = split(request.data, request.seed)
   const probabilities = learned({ ...request, data: train }).predict(test)
-  return { metrics: binaryReport(test.labels, probabilities), reliability: reliability(test.labels, probabilities) }
+  const bins = reliability(test.labels, probabilities)
+  return { metrics: binaryReport(test.labels, probabilities), reliability: bins, notes: bins.map(decileNote) }
+}
+
+function decileNote({ count, predicted, observed }: ReliabilityBin, index: number): string {
+  const percent = (share: number) => `${(100 * share).toPrecision(3)} %`
+  return `Decile ${index + 1} of held-out predictions: ${percent(predicted)} predicted, ${percent(observed)} observed, ${count} rows`
 }
 
 export function fitAll(request: FitRequest): { artifact: Uint8Array } {
