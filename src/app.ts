@@ -74,6 +74,7 @@ import { profileTasks } from './profiles/profile-tasks.js'
 import { ProfilesRepository } from './profiles/profiles.repository.js'
 import { ProfilesResolver, UserProfileResolver } from './profiles/profiles.resolver.js'
 import { ProfilesService } from './profiles/profiles.service.js'
+import { ExposureRepository } from './recommendations/exposure.repository.js'
 import { ExposureService } from './recommendations/exposure.service.js'
 import { NewProducts } from './recommendations/new-products.js'
 import { Placements } from './recommendations/placements.js'
@@ -360,7 +361,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new RecommendationsResolver(recommendations),
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
-    new PlacementsResolver(placements, new ExposureService(database), idempotency),
+    new PlacementsResolver(placements, new ExposureService(new ExposureRepository(database)), idempotency),
     new IdentityResolver(identity, idempotency),
     new IdentityMergeResolver(users),
     new UserProfileResolver(profiles),
