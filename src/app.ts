@@ -81,6 +81,7 @@ import { ProfilesService } from './profiles/profiles.service.js'
 import { ExperimentsRepository } from './recommendations/experiments.repository.js'
 import { ExperimentsResolver } from './recommendations/experiments.resolver.js'
 import { ExperimentsService } from './recommendations/experiments.service.js'
+import { ExposureRepository } from './recommendations/exposure.repository.js'
 import { ExposureService } from './recommendations/exposure.service.js'
 import { NewProducts } from './recommendations/new-products.js'
 import { PeopleRepository } from './recommendations/people.repository.js'
@@ -399,7 +400,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new RecommendationsResolver(recommendations),
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
-    new PlacementsResolver(placements, new ExposureService(database), idempotency),
+    new PlacementsResolver(placements, new ExposureService(new ExposureRepository(database)), idempotency),
     new ExperimentsResolver(experiments, idempotency),
     new PeopleResolver(people),
     new IdentityResolver(identity, idempotency),
