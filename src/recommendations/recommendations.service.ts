@@ -83,9 +83,11 @@ export class RecommendationsService {
     const model = this.choose(algorithm, isPersonal, visitor, trail)
     const histories = historiesOf(isPersonal ? visitor : null)
     const wish = { first, excludeSeen, filter }
-    const picked = model ? await this.pick(model, histories, { ...wish, diversity }, trail) : []
+    const best = model ? await this.pick(model, histories, { ...wish, diversity }, trail) : []
+    const picked = best.filter(({ product }) => !product.demotedAt)
     const baseline = this.models.baseline<Recommender>(TASK)
     if (picked.length < first && baseline && baseline !== model) await this.fillUp(picked, baseline, histories, wish, trail)
+    picked.push(...best.filter(({ product }) => product.demotedAt).slice(0, first - picked.length))
     if (picked.length === 0 && !model) return this.withoutModel({ ...request, placement }, filter, visitor, trail)
     if (picked.length === 0 && filter && first > 0) trail.fallbacks.push('No product passes the filter "where"')
     const items = await this.explained(picked, histories)
@@ -261,7 +263,7 @@ export class RecommendationsService {
       { ...wish, first: wish.first + shown.size, diversity: 0 },
       { fallbacks: [], rules: [], dropped: { counts: {}, examples: [] } },
     )
-    const missing = more.filter(({ product }) => !shown.has(product.key)).slice(0, wish.first - picked.length)
+    const missing = more.filter(({ product }) => !shown.has(product.key) && !product.demotedAt).slice(0, wish.first - picked.length)
     if (missing.length === 0) return
     trail.fallbacks.push(`Filled up with ${missing.length} of what is popular`)
     picked.push(...missing)
