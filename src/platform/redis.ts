@@ -7,11 +7,24 @@ import { messageOf, Unavailable } from './errors.js'
  */
 export function connectRedis(url: string, options: RedisOptions = {}): Redis | Cluster {
   const settings: RedisOptions = { maxRetriesPerRequest: null, enableReadyCheck: true, ...options }
+  // Who does not try again does not ask the other nodes for ever either.
+  const isOnce = options.retryStrategy?.(1) === null
   const { protocol, username, password, hosts, path } = partsOf(url)
   const credentials = { ...(username ? { username } : {}), ...(password ? { password } : {}) }
   if (protocol === 'redis+cluster')
-    return new Cluster(hosts, { redisOptions: { ...settings, ...credentials }, ...(settings.lazyConnect ? { lazyConnect: true } : {}) })
-  if (protocol === 'redis+sentinel') return new Redis({ sentinels: hosts, name: path || 'mymaster', ...credentials, ...settings })
+    return new Cluster(hosts, {
+      redisOptions: { ...settings, ...credentials },
+      ...(settings.lazyConnect ? { lazyConnect: true } : {}),
+      ...(isOnce ? { clusterRetryStrategy: () => null } : {}),
+    })
+  if (protocol === 'redis+sentinel')
+    return new Redis({
+      sentinels: hosts,
+      name: path || 'mymaster',
+      ...credentials,
+      ...settings,
+      ...(isOnce ? { sentinelRetryStrategy: () => null } : {}),
+    })
   return new Redis(url, settings)
 }
 

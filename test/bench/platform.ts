@@ -35,8 +35,15 @@ export async function startPlatform(): Promise<Platform> {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const ended = new Promise<void>(done => child.once('exit', () => done()))
+  // A benchmark that is broken off leaves nothing running.
+  const breakOff = () => {
+    child.kill('SIGTERM')
+    void postgres.stop().finally(() => process.exit(130))
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, breakOff)
   const database = new pg.Client({ connectionString: postgres.url })
   const stop = async () => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, breakOff)
     child.kill('SIGTERM')
     await ended
     await database.end().catch(() => {})

@@ -185,7 +185,7 @@ function compare(
   const [mine, peers] = [median(ours), peer ? median(theirs) : Number.NaN]
   return {
     benchmark,
-    ours: `${mine.toFixed(2)} s on one thread, AUC ${own.toFixed(4)}`,
+    ours: `${mine.toFixed(2)} s, AUC ${own.toFixed(4)}`,
     peer: peer ? `${peers.toFixed(2)} s on its threads, AUC ${other.toFixed(4)}, HistGradientBoosting` : 'no Python with scikit-learn here',
     ratio: peer ? `${(mine / peers).toFixed(2)} × its time` : '–',
     bar: '≤ 1.5 × its time, AUC within .002',

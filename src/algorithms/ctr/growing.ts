@@ -1,8 +1,9 @@
 import { logit } from '../math/calibration.js'
 import { Arena, loadKernels } from '../math/kernels.js'
 import type { Random } from '../math/random.js'
+import { createCrew } from '../math/threads.js'
 import type { Forest } from './forest.js'
-import { codeOf, cutsOf } from './hashing.js'
+import { cutsOf } from './hashing.js'
 
 /** What is asked of the trees. */
 export interface Growth {
@@ -24,26 +25,16 @@ export interface Growth {
   codes: number
 }
 
+/** The kernels that one thread runs; the others are shared among the crew. */
 interface TreeKernels {
-  gradients(scores: number, labels: number, rows: number, gh: number): void
-  build(codes: number, columns: number, rows: number, from: number, to: number, gh: number, hist: number, bins: number): void
+  plus(a: number, b: number, bins: number): void
   subtract(a: number, b: number, bins: number): void
   split(hist: number, starts: number, columns: number, g: number, h: number, lambda: number, least: number, out: number): void
-  partition(
-    column: number,
-    rows: number,
-    from: number,
-    to: number,
-    bin: number,
-    missing: number,
-    missingLeft: number,
-    other: number,
-  ): number
-  add(scores: number, rows: number, from: number, to: number, value: number): void
-  choose(codes: number, columns: number, rows: number, chosen: number, shifts: number, count: number, out: number): void
-  descend(codes: number, columns: number, rows: number, from: number, to: number, nodes: number, scores: number): void
 }
 
+/** Rows below which waking the other threads takes longer than the work; from there on a node is cut into slices. */
+const MANY_ROWS = 16_384
+const SLICES = 4
 const SAMPLE = 100_000
 const MOST_BINS = 65_536
 
@@ -58,12 +49,16 @@ export interface TreeTable {
 /** Gradient-boosted trees of logistic loss, from the log-odds `start`; leaf-wise growth on histograms (Ke et al. 2017, Chen and Guestrin 2016). */
 export function boost(table: TreeTable, start: number, growth: Growth, random: Random): Forest {
   const grower = new Grower(table, growth)
-  grower.scores.fill(start)
-  for (let tree = 0; tree < growth.trees; tree++) {
-    grower.takeGradients()
-    if (!grower.grow(random)) break
+  try {
+    grower.scores.fill(start)
+    for (let tree = 0; tree < growth.trees; tree++) {
+      grower.takeGradients()
+      if (!grower.grow(random)) break
+    }
+    return grower.forest()
+  } finally {
+    grower.close()
   }
-  return grower.forest()
 }
 
 /**
@@ -73,9 +68,13 @@ export function boost(table: TreeTable, start: number, growth: Growth, random: R
 export function classificationTree(table: TreeTable, start: number, growth: Growth, strength: number): Forest {
   const base = 1 / (1 + Math.exp(-start))
   const grower = new Grower(table, { ...growth, reg: 0, rate: 1 })
-  for (let row = 0; row < table.rows; row++) grower.gh.set([base - table.labels[row], 1], 2 * row)
-  grower.grow(undefined, (g, rows) => logit((base * rows - g + strength * base) / (rows + strength)) - start)
-  return grower.forest()
+  try {
+    for (let row = 0; row < table.rows; row++) grower.gh.set([base - table.labels[row], 1], 2 * row)
+    grower.grow(undefined, (g, rows) => logit((base * rows - g + strength * base) / (rows + strength)) - start)
+    return grower.forest()
+  } finally {
+    grower.close()
+  }
 }
 
 /** A node that may still be split. */
@@ -101,6 +100,9 @@ class Grower {
   readonly gh: Float32Array
   private readonly arena = new Arena()
   private readonly kernel = loadKernels<TreeKernels>('trees', this.arena)
+  private readonly crew: ReturnType<typeof createCrew>
+  /** For what is too little to be shared. */
+  private readonly alone: ReturnType<typeof createCrew>
   private readonly cuts: Float64Array[]
   /** First bin of each column, and the end. */
   private readonly starts: Int32Array
@@ -115,6 +117,9 @@ class Grower {
   private readonly free: number[] = []
   private readonly own: { codes: Uint16Array; starts: Int32Array; chosen: Int32Array; shifts: Int32Array }
   private readonly flat: Int32Array
+  private readonly leaves: Int32Array
+  private readonly lefts: Int32Array
+  private readonly more: number
 
   constructor(
     private readonly table: TreeTable,
@@ -122,6 +127,8 @@ class Grower {
   ) {
     const { rows, columnCount } = table
     const padded = Math.ceil(rows / 4) * 4
+    this.crew = createCrew('trees', this.arena, rows < MANY_ROWS ? 1 : undefined)
+    this.alone = createCrew('trees', this.arena, 1)
     this.cuts = cutsOfColumns(table, Math.max(2, growth.codes - 1))
     this.starts = this.arena.i32(columnCount + 1)
     for (let column = 0; column < columnCount; column++) this.starts[column + 1] = this.starts[column] + this.cuts[column].length + 2
@@ -129,7 +136,6 @@ class Grower {
       throw new RangeError(`${columnCount} columns of up to ${growth.codes} codes are too many; ${MOST_BINS} codes in all are the limit`)
     this.codes = this.u16(rows * columnCount)
     this.byColumn = this.u16(rows * columnCount)
-    this.fillCodes()
     this.labels = this.arena.u8(padded)
     this.labels.set(table.labels)
     this.scores = this.arena.f32(padded)
@@ -138,6 +144,8 @@ class Grower {
     this.other = this.arena.i32(rows + 1)
     this.answer = this.arena.f64(6)
     this.flat = this.arena.i32(6 * 2 * growth.leaves)
+    this.leaves = this.arena.i32(3 * growth.leaves)
+    this.lefts = this.arena.i32(SLICES)
     const share = Math.max(1, Math.ceil(columnCount * growth.columnShare))
     const isAll = share >= columnCount
     this.own = {
@@ -150,10 +158,16 @@ class Grower {
       this.own.chosen[at] = at
     })
     this.free = Array.from({ length: growth.leaves + 1 }, () => this.arena.f64(2 * this.starts[columnCount]).byteOffset)
+    this.more = this.arena.f64((SLICES - 1) * 2 * this.starts[columnCount]).byteOffset
+    this.fillCodes()
+  }
+
+  close() {
+    this.crew.close()
   }
 
   takeGradients() {
-    this.kernel.gradients(this.scores.byteOffset, this.labels.byteOffset, this.table.rows, this.gh.byteOffset)
+    this.crewFor(this.table.rows).run('gradients', this.scores.byteOffset, this.labels.byteOffset, this.table.rows, this.gh.byteOffset)
   }
 
   /** Grows one tree and adds it to the scores; false where no split was found. `leafValue` says a leaf's value by its Σg and Σh. */
@@ -187,7 +201,13 @@ class Grower {
       hLeft: 0,
     }
     nodes.covers[root] = whole.h
-    this.kernel.build(codes, columns, order, 0, used, this.gh.byteOffset, opening.hist, bins)
+    const build = ({ from, to, hist }: Open) => {
+      const slices = slicesOf(to - from)
+      const target = [this.gh.byteOffset, hist, this.more, bins, slices]
+      this.crewFor(to - from).run('build', codes, columns, order, from, to, ...target)
+      for (let slice = 1; slice < slices; slice++) this.kernel.plus(hist, this.more + 16 * bins * (slice - 1), bins)
+    }
+    build(opening)
     const open = [look(opening)]
     const closed: Open[] = []
     while (open.length > 0) {
@@ -203,16 +223,14 @@ class Grower {
       const column = this.own.chosen[leaf.column]
       // From bins of the tree's own columns to those of all.
       const shift = this.starts[column] - this.own.starts[leaf.column]
-      const middle = this.kernel.partition(
-        this.byColumn.byteOffset + 2 * column * rows,
-        order,
-        leaf.from,
-        leaf.to,
-        leaf.bin + shift,
-        missing + shift,
-        leaf.missingLeft,
-        this.other.byteOffset,
-      )
+      const size = leaf.to - leaf.from
+      const place = [this.other.byteOffset, this.lefts.byteOffset, slicesOf(size)]
+      const question = [leaf.bin + shift, missing + shift, leaf.missingLeft]
+      const crew = this.crewFor(size)
+      crew.run('partition', this.byColumn.byteOffset + 2 * column * rows, order, leaf.from, leaf.to, ...question, ...place)
+      crew.run('settle', order, leaf.from, leaf.to, ...place)
+      let middle = leaf.from
+      for (let slice = 0; slice < slicesOf(size); slice++) middle += this.lefts[slice]
       const [left, right] = nodes.split(leaf.node, {
         column,
         cut: this.cuts[column][leaf.bin - this.own.starts[leaf.column]] ?? Number.POSITIVE_INFINITY,
@@ -233,14 +251,16 @@ class Grower {
       }
       const [small, large] = middle - leaf.from <= leaf.to - middle ? [l, r] : [r, l]
       small.hist = this.take()
-      this.kernel.build(codes, columns, order, small.from, small.to, this.gh.byteOffset, small.hist, bins)
+      build(small)
       this.kernel.subtract(large.hist, small.hist, bins)
       open.push(look(small), look(large))
     }
-    for (const leaf of closed) {
-      nodes.values[leaf.node] = value(leaf.g, leaf.h)
-      this.kernel.add(this.scores.byteOffset, order, leaf.from, leaf.to, nodes.values[leaf.node])
-    }
+    closed.forEach(({ node, from, to, g, h }, at) => {
+      nodes.values[node] = value(g, h)
+      this.leaves.set([from, to], 3 * at)
+      this.floatAt(this.leaves, 3 * at + 2, nodes.values[node])
+    })
+    this.crewFor(used).run('add', this.scores.byteOffset, order, this.leaves.byteOffset, closed.length)
     if (used < rows) this.addToOthers(root, used)
     return closed.length > 1
   }
@@ -280,7 +300,8 @@ class Grower {
         shifts[at] = this.starts[chosen[at]] - starts[at]
         starts[at + 1] = starts[at] + this.starts[chosen[at] + 1] - this.starts[chosen[at]]
       }
-      this.kernel.choose(this.codes.byteOffset, columnCount, rows, chosen.byteOffset, shifts.byteOffset, chosen.length, codes.byteOffset)
+      const target = [chosen.byteOffset, shifts.byteOffset, chosen.length, codes.byteOffset]
+      this.crewFor(rows).run('choose', this.codes.byteOffset, columnCount, rows, ...target)
     }
     if (rowShare >= 1) return this.everyRow()
     let used = 0
@@ -299,9 +320,10 @@ class Grower {
       const at = 6 * (node - root)
       const [bin, missing, column] = bins[node] ?? [0, -1, -1]
       this.flat.set([column, bin, missing, left[node] - root, right[node] - root], at)
-      new Float32Array(this.flat.buffer, this.flat.byteOffset + 4 * (at + 5), 1)[0] = values[node]
+      this.floatAt(this.flat, at + 5, values[node])
     }
-    this.kernel.descend(
+    this.crewFor(this.table.rows - used).run(
+      'descend',
       this.own.codes.byteOffset,
       this.own.chosen.length,
       this.order.byteOffset,
@@ -325,15 +347,34 @@ class Grower {
 
   private fillCodes() {
     const { rows, columnCount, columns } = this.table
-    for (let column = 0; column < columnCount; column++) {
-      const [cuts, first] = [this.cuts[column], this.starts[column]]
-      for (let row = 0; row < rows; row++) {
-        const code = first + codeOf(cuts, columns[row * columnCount + column])
-        this.codes[row * columnCount + column] = code
-        this.byColumn[column * rows + row] = code
-      }
-    }
+    const mark = this.arena.mark()
+    const cutStarts = this.arena.i32(columnCount + 1)
+    this.cuts.forEach((cuts, column) => {
+      cutStarts[column + 1] = cutStarts[column] + cuts.length
+    })
+    const cuts = this.arena.f64(cutStarts[columnCount])
+    this.cuts.forEach((own, column) => {
+      cuts.set(own, cutStarts[column])
+    })
+    const values = this.arena.f32(rows * columnCount)
+    values.set(columns.subarray(0, rows * columnCount))
+    const target = [this.starts, this.codes, this.byColumn].map(({ byteOffset }) => byteOffset)
+    this.crewFor(rows).run('encode', values.byteOffset, rows, columnCount, cuts.byteOffset, cutStarts.byteOffset, ...target)
+    this.arena.release(mark)
   }
+
+  private crewFor(rows: number) {
+    return rows < MANY_ROWS ? this.alone : this.crew
+  }
+
+  private floatAt({ buffer, byteOffset }: Int32Array, at: number, value: number) {
+    new Float32Array(buffer, byteOffset + 4 * at, 1)[0] = value
+  }
+}
+
+/** Into how many pieces the rows of a node are cut: by their number alone, so that sums do not depend on the threads. */
+function slicesOf(rows: number): number {
+  return rows < MANY_ROWS ? 1 : SLICES
 }
 
 class NodeList {
