@@ -141,7 +141,7 @@ export class AnswersService {
     const decisionId = await this.record(asked, undefined, { outcome: 'CLARIFICATION', confidence: 0 }, [
       'A greeting or thanks: nothing was asked',
     ])
-    const question = asked.speech === 'zh' ? '您好，请问有什么可以帮您？' : 'Hello! What can I help you with?'
+    const question = asked.speech === 'zh' ? '请问有什么可以帮您？' : 'How can I help you?'
     return Object.assign(new FaqClarification(), { decisionId, question, candidates: [] })
   }
 

@@ -355,3 +355,19 @@ describe('the rows of a file', () => {
     expect(rejectLine('ndjson', { line: 1, reason: 'r', raw: '{}' })).toBe('{"_line":1,"_reason":"r"}\n')
   })
 })
+
+test('posts and news come as files too, each of its source', async () => {
+  const lines = [
+    { externalId: 'x1', text: 'The kettle of this shop leaks' },
+    { externalId: 'x2', text: 'A shop opens', source: 'NEWS' },
+    { externalId: 'x3', text: 'No source', source: 'rumour' },
+    { externalId: 'x1', text: 'The kettle again' },
+  ]
+  const done = await imported(house, 'posts', lines.map(line => JSON.stringify(line)).join('\n'), { format: 'ndjson' })
+  expect(done).toMatchObject({ rowsRead: 4, rowsMerged: 2, rowsRejected: 1, rowsDuplicate: 1 })
+  expect(await rejects(house, done.jobId)).toContain('source must be one of review, post, news, message')
+  expect(await house.app.database.sql(`SELECT "externalId", source FROM "Review" WHERE "externalId" LIKE 'x%' ORDER BY 1`)).toEqual([
+    { externalId: 'x1', source: 'post' },
+    { externalId: 'x2', source: 'news' },
+  ])
+})

@@ -167,6 +167,17 @@ describe('a shop with two tastes', () => {
     expect(ids(await ask({ user: 'u0', first: 12 }))).toContain('p5')
   })
 
+  test('what a person demoted stands behind everything else, and the decision says why', async () => {
+    const before = ids(await ask({ user: 'u0', first: 12 }))
+    const [{ id }] = await house.app.database.sql<{ id: number }>('SELECT id FROM "Product" WHERE "externalId" = $1', [before[0]])
+    await house.app.catalogue.demote(id, true, 'a test')
+    const short = await ask({ user: 'u0', first: 3 })
+    expect(ids(short)).not.toContain(before[0])
+    expect((await why(short.decisionId)).dropped.examples).toContainEqual({ item: before[0], reason: 'demoted by a person' })
+    await house.app.catalogue.demote(id, false, 'a test')
+    expect(ids(await ask({ user: 'u0', first: 12 }))).toEqual(before)
+  })
+
   test('an algorithm that nobody approved is not silently another one', async () => {
     const list = await ask({ user: 'u0', algorithm: 'EASE' })
     expect(list.fallbacks).toContain('EASE has no approved model: the live model answers')
