@@ -82,12 +82,14 @@ test.each(lists)('%s', async (_, query) => {
 test('the recommendations of a list of users', async () => {
   const query = (first: number) =>
     `{ users(first: ${first}) { nodes { externalId recommendations(first: 2) { servedBy items { product { title } } } } } }`
-  const cost = (first: number) =>
+  const once = (first: number) =>
     countQueries(async () => {
       house.app.catalogue.forget([])
       const { errors } = await house.as('admin').run(query(first))
       expect(errors).toBeUndefined()
     })
+  // Look-ups of one turn share a statement; on a busy machine one list may take several turns, N + 1 would take them every time.
+  const cost = async (first: number) => Math.min(await once(first), await once(first), await once(first), await once(first))
   await cost(2)
   const [short, long] = [await cost(3), await cost(15)]
   expect(long).toBeLessThanOrEqual(short + BACKGROUND)
