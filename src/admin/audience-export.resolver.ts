@@ -54,7 +54,7 @@ export class AudienceExportResolver {
   @Authorized(Scope.SEGMENTS_READ)
   @Mutation(() => JobPayload, {
     description:
-      'Exports the members to a file (path in the result of the job, GET with the key, Range for the rest of a download) or a webhook. A dry run answers with preview: rows, withoutEmail, withoutPhone, withoutIdentifier, withoutConsent, suppressed. Scope: segments:read; of CSV also pii:read.',
+      'Exports the members to a file (path in the result of the job, GET with the key, Range for the rest of a download) or a webhook. A dry run answers with preview: rows, withoutEmail, withoutPhone, withoutIdentifier, withoutConsent, suppressed. A CSV also asks for pii:read. Scope: segments:read.',
   })
   audienceExport(@Arg('input', () => AudienceExportInput) input: AudienceExportInput, @Ctx() { viewer }: Context) {
     if (input.dryRun) return payload(async () => ({ preview: await this.exports.preview(viewer, input) }))

@@ -16,7 +16,6 @@ const STILL_MISSING: readonly string[] = [
   'ErasureRequest',
   'Query.privacyExport',
   'Query.erasureRequest',
-  'Mutation.audienceExport',
   'Mutation.erasureCreate',
 ]
 
