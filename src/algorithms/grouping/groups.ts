@@ -4,11 +4,15 @@ import { pack, unpack } from '../artifact.js'
 import { type ClusterName, clusterNames, type FeatureWords, PROFILE_WORDS } from '../cluster/naming.js'
 import { scaled } from '../cluster/scaling.js'
 import { type ClusterModel, fitClusters, loadClusters } from '../cluster/segmentation.js'
-import { CATEGORY, type People, sharesOf, tableOf, VIEWS, type View } from './people.js'
+import { type Keys, keysOf } from './keys.js'
+import { CATEGORY, inCategories, type People, sharesOf, tableOf, VIEWS, type View } from './people.js'
 
 /** A group of people who are alike. */
 export interface Group {
+  /** Goes on through learning anew as long as the group holds mostly the same people; never used again for others. */
   key: string
+  /** Jaccard overlap with the group of this key before; null for a group that is new. */
+  overlap: number | null
   en: string
   zh: string
   share: number
@@ -24,10 +28,16 @@ export interface Grouper extends Learned {
   readonly groups: readonly Group[]
   readonly silhouette: number
   readonly stability: number
+  /** The highest number that a key ever had. */
+  readonly highestKey: number
+  /** Keys of the groups before that no group of now goes on from. */
+  readonly ended: readonly string[]
   /** Group of each person, an index into `groups`. */
   assign(people: People): Int32Array
   /** Mean distance of each group's present members from its centre of old, in standard deviations, weighted by members. */
   drift(people: People): number
+  /** The same by group; NaN where nobody is left. */
+  drifts(people: People): Float64Array
 }
 
 export type GroupingAlgorithm = Algorithm<People, Grouper>
@@ -64,13 +74,33 @@ export const kMeansGroups: GroupingAlgorithm = {
       return { view, model, merit: Math.max(0, candidate?.silhouette ?? 0) * Math.max(0, candidate?.stability ?? 0) }
     })
     const best = tried.reduce((most, each) => (each.merit > most.merit ? each : most))
-    return grouperOf(best.model, best.view, people, shares)
+    return grouperOf(
+      best.model,
+      best.view,
+      people,
+      shares,
+      carriedKeys(best.model.k, () => best.model.assign(tableOf(best.view, people, shares).table), people),
+    )
   },
   load: artifact => {
     const { meta, arrays } = unpack(FORMAT, artifact)
     const { view, categories, features, shares } = meta as { view: View; categories: string[]; features: string[]; shares: number[] }
-    return grouperOf(loadClusters(arrays.clusters as Uint8Array), view, { categories, features }, shares)
+    const clusters = loadClusters(arrays.clusters as Uint8Array)
+    // Groups saved before keys went on were numbered from the largest.
+    return grouperOf(clusters, view, { categories, features }, shares, (meta.keys as Keys | undefined) ?? keysOf([], clusters.k))
   },
+}
+
+function carriedKeys(k: number, labels: () => Int32Array, people: People): Keys {
+  const { before } = people
+  if (!before) return keysOf([], k)
+  if (!before.artifact) return keysOf([], k, { highest: before.highest })
+  const old = kMeansGroups.load(before.artifact)
+  const { features } = old
+  if (features.join('\0') !== people.features.join('\0')) return keysOf([], k, { highest: Math.max(before.highest, old.highestKey) })
+  const then = old.assign(inCategories(people, old.categories))
+  const names = old.groups.map(({ key }) => key)
+  return keysOf(names, k, { highest: Math.max(before.highest, old.highestKey), labels: labels(), then })
 }
 
 function grouperOf(
@@ -78,6 +108,7 @@ function grouperOf(
   view: View,
   { categories, features }: Pick<People, 'categories' | 'features'>,
   shares: readonly number[],
+  keys: Keys,
 ): Grouper {
   const candidate = model.candidates.find(({ k }) => k === model.k)
   const names = withoutDislikes(clusterNames(model, wordsOf(categories)))
@@ -87,7 +118,8 @@ function grouperOf(
   const groups = names.map(({ en, zh, traits }, cluster): Group => {
     const centre = model.centreOf(cluster)
     return {
-      key: `c${cluster + 1}`,
+      key: keys.own[cluster].key,
+      overlap: keys.own[cluster].overlap,
       en,
       zh,
       share: model.shares[cluster],
@@ -107,9 +139,15 @@ function grouperOf(
     groups,
     silhouette: candidate?.silhouette ?? Number.NaN,
     stability: candidate?.stability ?? Number.NaN,
+    highestKey: keys.highest,
+    ended: keys.ended,
     assign,
-    drift: people => driftOf(model, tableOf(view, people, shares).table, assign(people)),
-    save: () => pack(FORMAT, { meta: { view, categories, features, shares }, arrays: { clusters: model.save() } }),
+    drift: people => {
+      const { drifts, counts } = driftsOf(model, tableOf(view, people, shares).table, assign(people))
+      return drifts.reduce((sum, drift, group) => sum + (counts[group] > 0 ? (drift * counts[group]) / people.rows : 0), 0)
+    },
+    drifts: people => driftsOf(model, tableOf(view, people, shares).table, assign(people)).drifts,
+    save: () => pack(FORMAT, { meta: { view, categories, features, shares, keys }, arrays: { clusters: model.save() } }),
   }
 }
 
@@ -133,11 +171,11 @@ function capital(text: string): string {
   return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`
 }
 
-function driftOf(
+function driftsOf(
   { scaling, centres, k }: ClusterModel,
   { rows, columnCount, values }: { rows: number; columnCount: number; values: Float32Array },
   labels: Int32Array,
-): number {
+): { drifts: Float64Array; counts: Float64Array } {
   const sums = new Float64Array(k * columnCount)
   const counts = new Float64Array(k)
   for (let row = 0; row < rows; row++) {
@@ -145,15 +183,15 @@ function driftOf(
     for (let column = 0; column < columnCount; column++)
       sums[labels[row] * columnCount + column] += scaled(scaling, column, values[row * columnCount + column])
   }
-  let drift = 0
+  const drifts = new Float64Array(k).fill(Number.NaN)
   for (let cluster = 0; cluster < k; cluster++) {
     if (counts[cluster] === 0) continue
     let squares = 0
     for (let column = 0; column < columnCount; column++)
       squares += (sums[cluster * columnCount + column] / counts[cluster] - centres[cluster * columnCount + column]) ** 2
-    drift += (counts[cluster] / Math.max(1, rows)) * Math.sqrt(squares)
+    drifts[cluster] = Math.sqrt(squares)
   }
-  return drift
+  return { drifts, counts }
 }
 
 function oneGroup(categories: readonly string[], features: readonly string[]): Grouper {
@@ -161,11 +199,14 @@ function oneGroup(categories: readonly string[], features: readonly string[]): G
     view: 'both',
     categories,
     features,
-    groups: [{ key: 'c1', en: 'Everybody', zh: '所有人', share: 1, traits: [] }],
+    groups: [{ key: 'c1', overlap: null, en: 'Everybody', zh: '所有人', share: 1, traits: [] }],
     silhouette: 0,
     stability: 1,
+    highestKey: 1,
+    ended: [],
     assign: ({ rows }) => new Int32Array(rows),
     drift: () => 0,
+    drifts: () => new Float64Array(1),
     save: () => pack('everybody/1', { meta: { categories, features }, arrays: {} }),
   }
 }
