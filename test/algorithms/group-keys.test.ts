@@ -89,10 +89,21 @@ test('a group that ends takes its key along, a new one gets a number that nobody
   expect(learn({ ...later, before: { highest: 11 } }, 2).groups.map(({ key }) => key)).toEqual(['c12', 'c13', 'c14'])
 })
 
+test('newcomers who outnumber the group nearest to them do not take its key', () => {
+  const first = peopleWith({ Tea: 60, Tents: 50, Toys: 40 }, 1)
+  const old = learn(first, 1)
+  const later = peopleWith({ Tea: 60, Tents: 50, Toys: 40, Tiles: 150, Tubs: 150 }, 5)
+  const strangers = old.recognise(later).filter((group, row) => group < 0 && ['Tiles', 'Tubs'].includes(later.taste[row]))
+  expect(strangers.length).toBe(300)
+  const model = learn({ ...later, before: { artifact: old.save(), highest: 3 } }, 5)
+  for (const taste of ['Tea', 'Tents', 'Toys']) expect(keyOf(later, model, taste)).toBe(keyOf(first, old, taste))
+  expect([keyOf(later, model, 'Tiles'), keyOf(later, model, 'Tubs')].sort()).toEqual(['c4', 'c5'])
+})
+
 test('halves of a group are new groups; a group that lost a few is the old one; nobody is no evidence', () => {
   const then = Int32Array.from({ length: 100 }, (_, row) => (row < 60 ? 0 : 1))
   const halves = Int32Array.from(then, (group, row) => (group === 1 ? 0 : row < 30 ? 1 : 2))
-  expect(keysOf(['c1', 'c2'], 3, { highest: 2, labels: halves, then })).toEqual({
+  expect(keysOf(['c1', 'c2'], 3, { highest: 2, labels: halves, were: then })).toEqual({
     own: [
       { key: 'c2', overlap: 1 },
       { key: 'c3', overlap: null },
@@ -102,7 +113,7 @@ test('halves of a group are new groups; a group that lost a few is the old one; 
     ended: ['c1'],
   })
   const most = Int32Array.from(then, (group, row) => (group === 1 || row < 15 ? 1 : 0))
-  expect(keysOf(['c1', 'c2'], 2, { highest: 2, labels: most, then }).own).toEqual([
+  expect(keysOf(['c1', 'c2'], 2, { highest: 2, labels: most, were: then }).own).toEqual([
     { key: 'c1', overlap: 45 / 60 },
     { key: 'c2', overlap: 40 / 55 },
   ])
@@ -114,6 +125,9 @@ test('halves of a group are new groups; a group that lost a few is the old one; 
     highest: 3,
     ended: ['c1'],
   })
+  // Strangers make a group another one, but do not make it theirs.
+  const strangers = Int32Array.from(then, group => (group === 1 ? -1 : 0))
+  expect(keysOf(['c1', 'c2'], 2, { highest: 2, labels: then, were: strangers }).own.map(({ key }) => key)).toEqual(['c1', 'c3'])
   expect(() => keysOf(['c1'], 1, { labels: Int32Array.of(0) })).toThrow(RangeError)
 })
 

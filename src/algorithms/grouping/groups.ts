@@ -2,7 +2,7 @@ import type { Algorithm, Learned } from '../algorithm.js'
 import { parameter } from '../algorithm.js'
 import { pack, unpack } from '../artifact.js'
 import { type ClusterName, clusterNames, type FeatureWords, PROFILE_WORDS } from '../cluster/naming.js'
-import { scaled } from '../cluster/scaling.js'
+import { scaled, type Table } from '../cluster/scaling.js'
 import { type ClusterModel, fitClusters, loadClusters } from '../cluster/segmentation.js'
 import { type Keys, keysOf } from './keys.js'
 import { CATEGORY, inCategories, type People, sharesOf, tableOf, VIEWS, type View } from './people.js'
@@ -34,6 +34,8 @@ export interface Grouper extends Learned {
   readonly ended: readonly string[]
   /** Group of each person, an index into `groups`. */
   assign(people: People): Int32Array
+  /** The same, but −1 for people unlike nearly all from whom their group was learned. */
+  recognise(people: People): Int32Array
   /** Mean distance of each group's present members from its centre of old, in standard deviations, weighted by members. */
   drift(people: People): number
   /** The same by group; NaN where nobody is left. */
@@ -74,33 +76,65 @@ export const kMeansGroups: GroupingAlgorithm = {
       return { view, model, merit: Math.max(0, candidate?.silhouette ?? 0) * Math.max(0, candidate?.stability ?? 0) }
     })
     const best = tried.reduce((most, each) => (each.merit > most.merit ? each : most))
-    return grouperOf(
-      best.model,
-      best.view,
-      people,
-      shares,
-      carriedKeys(best.model.k, () => best.model.assign(tableOf(best.view, people, shares).table), people),
-    )
+    const { table } = tableOf(best.view, people, shares)
+    const labels = best.model.assign(table)
+    const radii = radiiOf(best.model, table, labels)
+    return grouperOf(best.model, best.view, people, shares, { keys: carriedKeys(best.model.k, labels, people), radii })
   },
   load: artifact => {
     const { meta, arrays } = unpack(FORMAT, artifact)
     const { view, categories, features, shares } = meta as { view: View; categories: string[]; features: string[]; shares: number[] }
+    const { keys, radii } = meta as Partial<Carried>
     const clusters = loadClusters(arrays.clusters as Uint8Array)
-    // Groups saved before keys went on were numbered from the largest.
-    return grouperOf(clusters, view, { categories, features }, shares, (meta.keys as Keys | undefined) ?? keysOf([], clusters.k))
+    // Groups saved before keys went on were numbered from the largest, and took in anybody.
+    const carried = { keys: keys ?? keysOf([], clusters.k), radii: radii ?? new Array<number>(clusters.k).fill(Number.MAX_VALUE) }
+    return grouperOf(clusters, view, { categories, features }, shares, carried)
   },
 }
 
-function carriedKeys(k: number, labels: () => Int32Array, people: People): Keys {
+/** What groups hand on to those that are learned after them. */
+interface Carried {
+  keys: Keys
+  /** By group: how far from its centre nearly all of its members lay, in standard deviations. */
+  radii: number[]
+}
+
+/** Newcomers unlike anybody say nothing of what an old group was, even where it was the nearest: it is the people of its kind who make it the same. */
+function carriedKeys(k: number, labels: Int32Array, people: People): Keys {
   const { before } = people
-  if (!before) return keysOf([], k)
-  if (!before.artifact) return keysOf([], k, { highest: before.highest })
+  if (!before?.artifact) return keysOf([], k, { highest: before?.highest })
   const old = kMeansGroups.load(before.artifact)
-  const { features } = old
-  if (features.join('\0') !== people.features.join('\0')) return keysOf([], k, { highest: Math.max(before.highest, old.highestKey) })
-  const then = old.assign(inCategories(people, old.categories))
-  const names = old.groups.map(({ key }) => key)
-  return keysOf(names, k, { highest: Math.max(before.highest, old.highestKey), labels: labels(), then })
+  const highest = Math.max(before.highest, old.highestKey)
+  if (old.features.join('\0') !== people.features.join('\0')) return keysOf([], k, { highest })
+  const were = old.recognise(inCategories(people, old.categories))
+  return keysOf(
+    old.groups.map(({ key }) => key),
+    k,
+    { highest, labels, were },
+  )
+}
+
+/** Share of the members that the radius of a group takes in. */
+const NEARLY_ALL = 0.99
+
+function radiiOf(model: ClusterModel, table: Table, labels: Int32Array): number[] {
+  const distances = distancesOf(model, table, labels)
+  return Array.from({ length: model.k }, (_, group) => {
+    const own = distances.filter((__, row) => labels[row] === group).sort()
+    return own.length > 0 ? own[Math.ceil(NEARLY_ALL * own.length) - 1] : 0
+  })
+}
+
+/** Of each row from the centre of its cluster, in standard deviations. */
+function distancesOf({ scaling, centres }: ClusterModel, { rows, columnCount, values }: Table, labels: Int32Array): Float64Array {
+  const distances = new Float64Array(rows)
+  for (let row = 0; row < rows; row++) {
+    let squares = 0
+    for (let column = 0; column < columnCount; column++)
+      squares += (scaled(scaling, column, values[row * columnCount + column]) - centres[labels[row] * columnCount + column]) ** 2
+    distances[row] = Math.sqrt(squares)
+  }
+  return distances
 }
 
 function grouperOf(
@@ -108,7 +142,7 @@ function grouperOf(
   view: View,
   { categories, features }: Pick<People, 'categories' | 'features'>,
   shares: readonly number[],
-  keys: Keys,
+  { keys, radii }: Carried,
 ): Grouper {
   const candidate = model.candidates.find(({ k }) => k === model.k)
   const names = withoutDislikes(clusterNames(model, wordsOf(categories)))
@@ -142,12 +176,18 @@ function grouperOf(
     highestKey: keys.highest,
     ended: keys.ended,
     assign,
+    recognise: people => {
+      const { table } = tableOf(view, people, shares)
+      const labels = model.assign(table)
+      const distances = distancesOf(model, table, labels)
+      return labels.map((group, row) => (distances[row] > radii[group] ? -1 : group))
+    },
     drift: people => {
       const { drifts, counts } = driftsOf(model, tableOf(view, people, shares).table, assign(people))
       return drifts.reduce((sum, drift, group) => sum + (counts[group] > 0 ? (drift * counts[group]) / people.rows : 0), 0)
     },
     drifts: people => driftsOf(model, tableOf(view, people, shares).table, assign(people)).drifts,
-    save: () => pack(FORMAT, { meta: { view, categories, features, shares, keys }, arrays: { clusters: model.save() } }),
+    save: () => pack(FORMAT, { meta: { view, categories, features, shares, keys, radii }, arrays: { clusters: model.save() } }),
   }
 }
 
@@ -173,7 +213,7 @@ function capital(text: string): string {
 
 function driftsOf(
   { scaling, centres, k }: ClusterModel,
-  { rows, columnCount, values }: { rows: number; columnCount: number; values: Float32Array },
+  { rows, columnCount, values }: Table,
   labels: Int32Array,
 ): { drifts: Float64Array; counts: Float64Array } {
   const sums = new Float64Array(k * columnCount)
@@ -205,6 +245,7 @@ function oneGroup(categories: readonly string[], features: readonly string[]): G
     highestKey: 1,
     ended: [],
     assign: ({ rows }) => new Int32Array(rows),
+    recognise: ({ rows }) => new Int32Array(rows),
     drift: () => 0,
     drifts: () => new Float64Array(1),
     save: () => pack('everybody/1', { meta: { categories, features }, arrays: {} }),

@@ -13,21 +13,22 @@ const SAME = 0.5
 
 /**
  * Keys of `k` groups: that of the old group with which a group has more than half of their members in common, else a new number above `highest`. `labels` and
- * `then` are the groups of the same people now and before.
+ * `were` are the groups of the same people now and before (−1: of none).
  */
 export function keysOf(
   old: readonly string[],
   k: number,
-  { highest = 0, labels = new Int32Array(0), then = new Int32Array(0) }: { highest?: number; labels?: Int32Array; then?: Int32Array } = {},
+  { highest = 0, labels = new Int32Array(0), were = new Int32Array(0) }: { highest?: number; labels?: Int32Array; were?: Int32Array } = {},
 ): Keys {
-  if (labels.length !== then.length) throw new RangeError(`${labels.length} labels of now do not fit ${then.length} of before`)
+  if (labels.length !== were.length) throw new RangeError(`${labels.length} labels of now do not fit ${were.length} of before`)
   const both = new Float64Array(k * old.length)
   const now = new Float64Array(k)
   const before = new Float64Array(old.length)
   for (let row = 0; row < labels.length; row++) {
-    both[labels[row] * old.length + then[row]]++
     now[labels[row]]++
-    before[then[row]]++
+    if (were[row] < 0) continue
+    before[were[row]]++
+    both[labels[row] * old.length + were[row]]++
   }
   let last = highest
   const own = Array.from({ length: k }, (_, group) => {
