@@ -140,6 +140,11 @@ export class ProfilesService {
     return this.profiles.keepScoredBy(by)
   }
 
+  /** Keys of the live clusters; undefined while no model is live. */
+  clusterKeys(): string[] | undefined {
+    return this.models.grouper()?.model.groups.map(({ key }) => key)
+  }
+
   /** What was left out of the profiles or cut. */
   preprocessing(): Promise<Preprocessing> {
     return this.profiles.preprocessing()

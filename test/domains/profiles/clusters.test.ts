@@ -185,6 +185,32 @@ test('a cluster that empties is named by its stage, and its segment has nobody',
   })
 }, 60_000)
 
+test('a rule that names a cluster that is not there is refused with its place, and a segment whose cluster has ended is told', async () => {
+  const answer = await run(
+    'mutation($r: JSON) { segmentCreate(input: { name: "lost", ruleJson: $r }) { segment { id } userErrors { code field message } } }',
+    { r: { any: [{ cluster: 'c1' }, { not: { cluster: 'c99' } }] } },
+  )
+  expect(answer.segmentCreate).toEqual({
+    segment: null,
+    userErrors: [
+      {
+        code: 'INVALID',
+        field: ['ruleJson', 'any', '1', 'not', 'cluster'],
+        message: expect.stringMatching(/^No cluster has the key c99; there are (c\d, ){3}c\d$/),
+      },
+    ],
+  })
+  expect(await house.app.segments.stage()).toMatchObject({ state: 'ok' })
+  await learn()
+  // Who came from elsewhere and loves tea beyond all others is a cluster of a new key, not the one that they left.
+  expect(await holdings()).toEqual({ Tea: 'c1', Toys: 'c3', Tiles: 'c4', Outdoor: 'c5' })
+  expect(await membersOf(outdoor)).toEqual({ size: 0, status: 'READY', tastes: [] })
+  expect(await house.app.segments.stage()).toMatchObject({
+    state: 'degraded',
+    reason: 'Outdoor: cluster c2 has ended, nobody is in it any more',
+  })
+}, 60_000)
+
 test('what the pre-processing left out is counted, and told by the card', async () => {
   const shop = smallShop(house.app.database, NOW)
   await shop.user('messy')
