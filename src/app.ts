@@ -70,6 +70,7 @@ import { connectRedis } from './platform/redis.js'
 import { createSignals } from './platform/signals.js'
 import { listStages } from './platform/stages.js'
 import { sendWebhook } from './platform/webhook.js'
+import { groupsBefore } from './profiles/cluster.task.js'
 import { ClustersService } from './profiles/clusters.service.js'
 import { ProfileHistory } from './profiles/history.js'
 import { ProfileModels } from './profiles/profile-models.js'
@@ -210,17 +211,17 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const reviewsRepository = new ReviewsRepository(database)
   const ownModels = new OwnModels(database, pool)
 
+  const models = new ModelRepository(database)
   const tasks = new Map<string, Task<never>>(
     [
       recommendationTask(recommendationsRepository),
-      ...profileTasks(history),
+      ...profileTasks(history, () => groupsBefore(models)),
       clickTask('CTR', adLog, calendar, config.seed),
       clickTask('CVR', adLog, calendar, config.seed),
       sentimentTask(reviewsRepository, ownModels),
       intentTask(reviewsRepository, ownModels),
     ].map(task => [task.name, task as unknown as Task<never>]),
   )
-  const models = new ModelRepository(database)
   const modelsService = new ModelsService(models, signals)
   const trainer = new Trainer(tasks as never, { models, pool, signals, database, log, seed: config.seed })
   const approver = new Approver(modelsService, tasks, config.autoApprove, log)

@@ -1,6 +1,8 @@
-import type { Grouper } from '../algorithms/grouping/groups.js'
+import { type Grouper, kMeansGroups } from '../algorithms/grouping/groups.js'
 import { algorithms } from '../algorithms/grouping/index.js'
-import type { People } from '../algorithms/grouping/people.js'
+import type { Before, People } from '../algorithms/grouping/people.js'
+import { unpackBundle } from '../registry/bundle.js'
+import type { ModelRepository } from '../registry/model.repository.js'
 import type { Task } from '../registry/task.js'
 import { FEATURE_NAMES } from './features.js'
 import type { ProfileHistory } from './history.js'
@@ -18,23 +20,35 @@ export const GROUPED_BY = [
   'returnRate',
 ]
 const PLACES = GROUPED_BY.map(name => FEATURE_NAMES.indexOf(name))
+const CLUSTER = 'CLUSTER'
 /** Groups are learned from people of whom so much is known. */
 export const LEAST_EVENTS = 10
 
-/** Groups of people who are alike, learned from the profiles of now. */
-export function clusterTask(history: ProfileHistory): Task<People, Grouper> {
+/** Groups of people who are alike, learned from the profiles of now; those that go on from the groups `before` keep their keys. */
+export function clusterTask(history: ProfileHistory, before: () => Promise<Before | undefined>): Task<People, Grouper> {
   return {
-    name: 'CLUSTER',
+    name: CLUSTER,
     family: 'grouping',
     algorithms,
     primary: { metric: 'merit', higherIsBetter: true },
     minimumRows: 100,
     load: async now => {
       const { from, to } = await history.span(now)
-      const data = await history.people(LEAST_EVENTS)
-      return { data, rows: data.rows, from, to, keys: Int32Array.of(data.rows) }
+      const data = { ...(await history.people(LEAST_EVENTS)), before: await before() }
+      const notes = [...(await history.leftOut()), `People of whom fewer than ${LEAST_EVENTS} events are known teach no clusters`]
+      return { data, rows: data.rows, from, to, keys: Int32Array.of(data.rows), notes }
     },
   }
+}
+
+/** The groups that serve now, as those learned next should be called after them; undefined before the first. A broken artifact passes on no keys, and none is used again. */
+export async function groupsBefore(models: Pick<ModelRepository, 'live' | 'artifact' | 'highest'>): Promise<Before | undefined> {
+  // Models of before keys went on have only their number.
+  const highest = Math.max(await models.highest(CLUSTER, 'highestKey'), await models.highest(CLUSTER, 'clusters'))
+  const live = await models.live(CLUSTER)
+  const stored = live?.algorithm === kMeansGroups.name ? await models.artifact(live.id) : undefined
+  if (!stored?.isIntact) return highest > 0 ? { highest } : undefined
+  return { artifact: unpackBundle(stored.data).artifact, highest }
 }
 
 /** A person as groups are assigned: the features that group, and the liking of the categories that a model knows. */

@@ -10,7 +10,7 @@ import { LEAST_EVENTS } from './cluster.task.js'
 import type { ProfileHistory } from './history.js'
 import type { ProfileModels } from './profile-models.js'
 import type { ProfilesRepository } from './profiles.repository.js'
-import type { Cluster, ClusterRule } from './profiles.schema.js'
+import type { Cluster, ClusterDrift, ClusterRule } from './profiles.schema.js'
 
 /** Members have moved so many standard deviations from where their cluster was: time to learn anew. */
 const MUCH_DRIFT = 0.5
@@ -21,18 +21,28 @@ export class ClustersService {
     private readonly models: ProfileModels,
     private readonly profiles: ProfilesRepository,
     private readonly parts: { history: ProfileHistory; pool: Pool; database: Database },
+    private readonly now: () => Date = () => new Date(),
   ) {}
 
   /** Largest first; none while no model is approved. */
   async all(): Promise<Cluster[]> {
     const groups = this.models.grouper()?.model.groups ?? []
-    const sizes = groups.length > 0 ? await this.profiles.clusterSizes() : new Map<string, number>()
-    return groups.map(group => clusterOf(group, sizes.get(group.key) ?? 0)).sort((a, b) => b.size - a.size || (a.key < b.key ? -1 : 1))
+    if (groups.length === 0) return []
+    const [sizes, drift] = [await this.profiles.clusterSizes(), await this.drift()]
+    return groups
+      .map(group => clusterOf(group, sizes.get(group.key) ?? 0, drift))
+      .sort((a, b) => b.size - a.size || (a.key < b.key ? -1 : 1))
   }
 
   /** One cluster, from the request's one look at all of them. */
   async load(context: Context, key: string): Promise<Cluster | null> {
     return (await context.loader('clusters', () => this.all())).find(cluster => cluster.key === key) ?? null
+  }
+
+  /** Where members lie, as last looked at; null before the first look at the live model. */
+  async drift(): Promise<ClusterDrift | null> {
+    const [live, drift] = [this.models.grouper(), await this.profiles.clusterDrift()]
+    return live && drift?.modelId === live.modelId ? { ...drift, at: new Date(drift.at), limit: MUCH_DRIFT, servedBy: live.servedBy } : null
   }
 
   /** The best simple rule for a cluster, over everybody from whom clusters are learned. */
@@ -54,15 +64,21 @@ export class ClustersService {
     const live = this.models.grouper()
     if (!live) return 'No clusters are live'
     const data = await this.parts.history.people(LEAST_EVENTS, live.model.categories)
-    const { result } = await this.parts.pool.run<{ drift: number }>({
+    const { result } = await this.parts.pool.run<{ drift: number; drifts: Float64Array }>({
       family: 'grouping',
       function: 'driftNow',
       args: [{ algorithm: live.algorithm, artifact: live.model.save(), data }],
     })
-    const reason = `Members lie ${result.drift.toFixed(2)} standard deviations from where ${live.servedBy} found them`
+    const keys = live.model.groups.map(({ key }) => key)
+    const clusters = Object.fromEntries(keys.map((key, at) => [key, Number.isNaN(result.drifts[at]) ? null : result.drifts[at]]))
+    const emptied = keys.filter(key => clusters[key] === null)
+    await this.profiles.keepClusterDrift({ modelId: live.modelId ?? '', at: this.now().toISOString(), mean: result.drift, clusters })
+    const reason =
+      `Members lie ${result.drift.toFixed(2)} standard deviations from where ${live.servedBy} found them` +
+      (emptied.length > 0 ? `; nobody is left in ${emptied.join(', ')}` : '')
     await reportStage(this.parts.database, {
       stage: 'cluster drift',
-      state: result.drift > MUCH_DRIFT ? 'degraded' : 'ok',
+      state: result.drift > MUCH_DRIFT || emptied.length > 0 ? 'degraded' : 'ok',
       reason,
       rowsIn: data.rows,
     })
@@ -70,9 +86,9 @@ export class ClustersService {
   }
 }
 
-function clusterOf({ key, en, zh, traits }: Group, size: number): Cluster {
+function clusterOf({ key, en, zh, traits, overlap }: Group, size: number, drift: ClusterDrift | null): Cluster {
   const distinguishing = traits.map(({ feature, z, centre, population }) => ({ feature, mean: centre, population, deviations: z }))
-  return { key, name: en, nameZh: zh, size, distinguishing }
+  return { key, name: en, nameZh: zh, size, distinguishing, overlapWithBefore: overlap, drift: drift?.clusters[key] ?? null }
 }
 
 /** As segmentCreate takes it; where nothing divides, membership of the cluster itself is the rule. */

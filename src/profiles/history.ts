@@ -30,6 +30,13 @@ export class ProfileHistory {
     return this.profiles.span(now)
   }
 
+  /** What of the stored profiles teaches nothing or was cut, in sentences for the card of a model. */
+  async leftOut(): Promise<string[]> {
+    const { profiles, bots, causes } = await this.profiles.preprocessing()
+    const list = Object.entries(causes).map(([cause, count]) => `${cause} ${count}`)
+    return [`Of ${profiles} profiles ${bots} were left out as bots; events left out or cut: ${list.join(', ') || 'none'}`]
+  }
+
   /** Everybody who had done anything before `asOf`, bots left out. */
   async at(asOf: Date, days: number): Promise<PastProfile[]> {
     const time = this.clock().getTime()

@@ -119,12 +119,31 @@ export const FIRST_MEASURES: Measures = {
   at: new Date(0).toISOString(),
 }
 
+export interface Preprocessing {
+  profiles: number
+  bots: number
+  withoutEvents: number
+  /** Events by cause. */
+  causes: Record<string, number>
+}
+
+export interface ClusterDrift {
+  modelId: string
+  /** ISO 8601. */
+  at: string
+  /** Standard deviations, weighted by members. */
+  mean: number
+  /** By key: standard deviations between the mean of the present members and where the cluster was found; null where nobody is left. */
+  clusters: Record<string, number | null>
+}
+
 /** Users whose profile belongs to no human order of things stay out of what is learned. */
 export const LEARNABLE = `NOT p."isBot"`
 
 const MEASURES = 'profiles.measures'
 const WATERMARK = 'profiles.watermark'
 const SCORED_BY = 'profiles.scored-by'
+const CLUSTER_DRIFT = 'profiles.cluster-drift'
 const UNKNOWN = FEATURE_NAMES.map(() => Number.NaN)
 /** A profile older than this is refreshed when it is read, because days pass. */
 const FRESH_HOURS = 12
@@ -385,6 +404,26 @@ export class ProfilesRepository {
     const byUser = new Map(tastes.map(({ userId, categories }) => [userId, categories]))
     for (const row of rows) row.categories = byUser.get(row.userId) ?? []
     return rows
+  }
+
+  /** What the pre-processing of all profiles left out or cut. */
+  async preprocessing(): Promise<Preprocessing> {
+    const [counts] = await this.database.sql<Omit<Preprocessing, 'causes'>>(
+      `SELECT count(*)::int AS profiles, count(*) FILTER (WHERE "isBot")::int AS bots, count(*) FILTER (WHERE "eventCount" = 0)::int AS "withoutEvents" FROM "UserProfile"`,
+    )
+    const causes = await this.database.sql<{ cause: string; count: number }>(
+      `SELECT l.key AS cause, sum(l.value::float8) AS count FROM "UserProfile" p CROSS JOIN LATERAL jsonb_each_text(p."leftOut") AS l WHERE p."leftOut" <> '{}' GROUP BY 1 ORDER BY 1`,
+    )
+    return { ...counts, causes: Object.fromEntries(causes.map(({ cause, count }) => [cause, count])) }
+  }
+
+  /** Where the members of the live clusters lie, as last looked at. */
+  clusterDrift(): Promise<ClusterDrift | undefined> {
+    return this.setting<ClusterDrift>(CLUSTER_DRIFT)
+  }
+
+  keepClusterDrift(drift: ClusterDrift): Promise<void> {
+    return this.keepSetting(CLUSTER_DRIFT, drift)
   }
 
   /** By which models and measures all profiles are scored. */

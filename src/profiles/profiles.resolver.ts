@@ -9,7 +9,18 @@ import type { UsersService } from '../users/users.service.js'
 import type { ClustersService } from './clusters.service.js'
 import { FEATURES } from './features.js'
 import type { ProfileScoreService } from './profile-scores.js'
-import { Affinity, Cluster, ClusterRule, FeatureValue, ProfileConnection, ProfilesArgs, ProfileType, Rfm } from './profiles.schema.js'
+import {
+  Affinity,
+  Cluster,
+  ClusterDrift,
+  ClusterRule,
+  FeatureValue,
+  ProfileConnection,
+  ProfilePreprocessing,
+  ProfilesArgs,
+  ProfileType,
+  Rfm,
+} from './profiles.schema.js'
 import { affinitiesOf, type ProfilesService } from './profiles.service.js'
 import { GROUPS, type RfmGroup } from './rfm.js'
 
@@ -53,6 +64,21 @@ export class ProfilesResolver {
   @Query(() => [Cluster], { description: 'The clusters of the live model, largest first. Scope: users:read.' })
   clusters() {
     return this.clusterList.all()
+  }
+
+  @Authorized(Scope.USERS_READ)
+  @Query(() => ClusterDrift, {
+    nullable: true,
+    description: 'How far people have moved since the live clusters were learned; null before the first look. Scope: users:read.',
+  })
+  clusterDrift() {
+    return this.clusterList.drift()
+  }
+
+  @Authorized(Scope.USERS_READ)
+  @Query(() => ProfilePreprocessing, { description: 'What was left out of the profiles or cut, counted by cause. Scope: users:read.' })
+  profilePreprocessing() {
+    return this.profiles.preprocessing()
   }
 
   @Authorized(Scope.SEGMENTS_READ)

@@ -51,6 +51,55 @@ export class Cluster {
 
   @Field(() => [JSONScalar], { description: 'Features whose mean differs most from everybody: {feature, mean, population, deviations}' })
   distinguishing!: unknown[]
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Share that this cluster and the one of the same key in the model before have in common of all members of either; null where the cluster is new. A key goes on while it is above one half, and is never given to other people',
+  })
+  overlapWithBefore!: number | null
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Standard deviations between the mean of the present members and where the model found them; null before the first look and where nobody is left',
+  })
+  drift!: number | null
+}
+
+@ObjectType({ description: 'How far members have moved from where the live model found their clusters' })
+export class ClusterDrift {
+  @Field(() => DateTime, { description: 'When it was looked at; a job does so every night' })
+  at!: Date
+
+  @Field(() => String)
+  servedBy!: string
+
+  @Field(() => Float, { description: 'Standard deviations, the mean over all members' })
+  mean!: number
+
+  @Field(() => Float, { description: 'Beyond this the stage "cluster drift" of systemHealth is degraded: time to learn anew' })
+  limit!: number
+
+  @Field(() => JSONScalar, { description: 'Standard deviations by key of the cluster; null where nobody is left' })
+  clusters!: Record<string, number | null>
+}
+
+@ObjectType({ description: 'What the pre-processing of all profiles left out or cut' })
+export class ProfilePreprocessing {
+  @Field(() => Int)
+  profiles!: number
+
+  @Field(() => Int, { description: 'Profiles with more events than a person makes; they teach no model' })
+  bots!: number
+
+  @Field(() => Int)
+  withoutEvents!: number
+
+  @Field(() => JSONScalar, {
+    description: 'Events by cause: duplicates, amounts cut as outliers, missing prices, other currencies, the future',
+  })
+  causes!: unknown
 }
 
 @ObjectType({ description: 'The best simple rule for a cluster' })

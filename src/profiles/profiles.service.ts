@@ -10,6 +10,7 @@ import {
   type Estimate,
   FIRST_MEASURES,
   type Measures,
+  type Preprocessing,
   type ProfileFilter,
   type ProfileRow,
   type ProfileScores,
@@ -137,6 +138,16 @@ export class ProfilesService {
 
   scoredBy(by: string): Promise<void> {
     return this.profiles.keepScoredBy(by)
+  }
+
+  /** Keys of the live clusters; undefined while no model is live. */
+  clusterKeys(): string[] | undefined {
+    return this.models.grouper()?.model.groups.map(({ key }) => key)
+  }
+
+  /** What was left out of the profiles or cut. */
+  preprocessing(): Promise<Preprocessing> {
+    return this.profiles.preprocessing()
   }
 
   /** Learns anew what scores and outliers are measured by. */

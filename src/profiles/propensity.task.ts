@@ -77,7 +77,8 @@ export function propensityTask(name: keyof typeof OUTCOMES, history: ProfileHist
         times: Float64Array.from(columns.times),
       }
       // There are no items to name; the one number tells how many rows the model rests on.
-      return { data, rows: oneClassOnly(data) ? 0 : rows, from, to, keys: Int32Array.of(rows) }
+      const facts = { data, from, to, keys: Int32Array.of(rows), notes: await history.leftOut() }
+      return rows > 0 && oneClassOnly(data) ? { ...facts, rows: 0, reason: sameForAll(name, rows, data.labels[0]) } : { ...facts, rows }
     },
   }
 }
@@ -90,6 +91,11 @@ export function examplesOf(features: readonly (readonly number[])[]): Examples {
 /** Where everybody does the same there is nothing to tell apart; the base rate says all. */
 function oneClassOnly({ labels }: Examples): boolean {
   return labels.every(label => label === labels[0])
+}
+
+function sameForAll(name: keyof typeof OUTCOMES, rows: number, label: number): string {
+  const what = { CHURN: ['was seen again', 'was not seen again'], PURCHASE: ['ordered nothing', 'ordered'] }[name][label]
+  return `${name} cannot be learned: everybody in ${rows} rows ${what} within ${HORIZON_DAYS} days, so there is nothing to tell apart; the base rate answers`
 }
 
 function flat(rows: readonly ArrayLike<number>[]): Float32Array {

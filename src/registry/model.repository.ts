@@ -67,6 +67,15 @@ export class ModelRepository {
     return (await this.database.prisma.model.findFirst({ where: { task, status: 'LIVE' } })) as unknown as ModelRow | undefined
   }
 
+  /** The largest value that a metric ever had in a model of the task, whatever became of it; 0 where none has it. */
+  async highest(task: ModelTask, metric: string): Promise<number> {
+    const [{ most }] = await this.database.sql<{ most: number | null }>(
+      `SELECT max((metrics->>$2)::float8) AS most FROM "Model" WHERE task = $1::"ModelTask"`,
+      [task, metric],
+    )
+    return most ?? 0
+  }
+
   /** The model of this algorithm that was trained last, whatever became of it. */
   async newest(task: ModelTask, algorithm: string): Promise<ModelRow | undefined> {
     const where = { task, algorithm }

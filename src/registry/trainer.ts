@@ -73,7 +73,7 @@ export class Trainer {
     await request.progress?.(0.1, `Loaded ${loaded.rows} rows`)
     await this.refreshBaseline(task, loaded)
     if (loaded.rows < task.minimumRows) {
-      const message = `${loaded.rows} rows are too few to learn ${task.name} from; ${task.minimumRows} are needed`
+      const message = loaded.reason ?? `${loaded.rows} rows are too few to learn ${task.name} from; ${task.minimumRows} are needed`
       await reportStage(this.parts.database, {
         stage: `train ${task.name}`,
         state: 'waiting',
@@ -186,7 +186,7 @@ export class Trainer {
           status,
           jobId: request.jobId ?? null,
           artifact,
-          cardOf: version => modelCard({ ...facts, version, notes }),
+          cardOf: version => modelCard({ ...facts, version, notes: [...(loaded.notes ?? []), ...(notes ?? [])] }),
         })
         this.parts.log.info('model trained', {
           task: task.name,

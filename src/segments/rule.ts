@@ -287,6 +287,14 @@ export function leavesOf(rule: Rule): Rule[] {
   return rule.not ? leavesOf(rule.not) : [rule]
 }
 
+/** Leaves with the places where they stand. */
+export function placedLeavesOf(rule: Rule, path: readonly string[]): { leaf: Rule; path: string[] }[] {
+  const list = (rules: readonly Rule[], name: string) => rules.flatMap((each, at) => placedLeavesOf(each, [...path, name, String(at)]))
+  if (rule.all) return list(rule.all, 'all')
+  if (rule.any) return list(rule.any, 'any')
+  return rule.not ? placedLeavesOf(rule.not, [...path, 'not']) : [{ leaf: rule, path: [...path] }]
+}
+
 function withoutNulls(value: unknown): unknown {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return value
   const given = Object.entries(value).filter(([, part]) => part !== null && part !== undefined)

@@ -13,7 +13,7 @@ import { v7 } from '../platform/uuid.js'
 import type { ProfilesService } from '../profiles/profiles.service.js'
 import type { UserType } from '../users/users.schema.js'
 import type { UsersService } from '../users/users.service.js'
-import { cleanRule, leavesOf, type Rule, touchesOf } from './rule.js'
+import { cleanRule, leavesOf, placedLeavesOf, type Rule, touchesOf } from './rule.js'
 import type { SegmentRow, SegmentsRepository } from './segments.repository.js'
 import { SegmentType } from './segments.schema.js'
 
@@ -239,9 +239,15 @@ export class SegmentsService {
   async stage(): Promise<Stage> {
     const rows = await this.segments.all()
     const failed = rows.filter(row => row.status === 'FAILED')
-    const reason = failed.length > 0 ? `${failed[0].name}: ${failed[0].failure}` : `${rows.length} segments`
+    const clusters = this.profiles.clusterKeys()
+    const orphans = rows.flatMap(({ name, rule }) => {
+      const gone = leavesOf(rule).find(({ cluster }) => cluster !== undefined && clusters && !clusters.includes(cluster))
+      return gone ? [`${name}: cluster ${gone.cluster} has ended, nobody is in it any more`] : []
+    })
+    const [fault] = [...failed.map(({ name, failure }) => `${name}: ${failure}`), ...orphans]
+    const reason = fault ?? `${rows.length} segments`
     const rowsOut = rows.reduce((sum, { size }) => sum + size, 0)
-    return { stage: 'segments', state: failed.length > 0 ? 'degraded' : 'ok', reason, rowsIn: rows.length, rowsOut }
+    return { stage: 'segments', state: fault ? 'degraded' : 'ok', reason, rowsIn: rows.length, rowsOut }
   }
 
   /** All users, shard by shard, two at a time; what fails is kept as the segment's failure. */
@@ -333,21 +339,24 @@ export class SegmentsService {
     const given = rule ?? ruleJson
     if (given === undefined || given === null) return undefined
     if (rule && ruleJson) throw new InvalidInput('Give the rule either as rule or as ruleJson', {}, ['ruleJson'])
-    const clean = withKeys(cleanRule(given, [rule ? 'rule' : 'ruleJson']))
+    const place = [rule ? 'rule' : 'ruleJson']
+    const clean = withKeys(cleanRule(given, place))
     const all = new Map((await this.segments.all()).map(row => [row.id, row]))
     const visited = new Set<string>()
-    const visit = (current: Rule, path: string[]) => {
-      for (const id of touchesOf(current).segments) {
-        const named = all.get(id)
-        if (!named) throw new InvalidInput(`inSegment names no segment: ${encodeId('Segment', id)}`, {}, ['rule', 'inSegment'])
-        if (id === self || path.includes(id))
-          throw new InvalidInput(`A segment must not depend on itself: ${named.name}`, {}, ['rule', 'inSegment'])
-        if (visited.has(id)) continue
-        visited.add(id)
-        visit(named.rule, [...path, id])
-      }
+    const visit = (id: string, path: string[], field: string[]) => {
+      const named = all.get(id)
+      if (!named) throw new InvalidInput(`inSegment names no segment: ${encodeId('Segment', id)}`, {}, field)
+      if (id === self || path.includes(id)) throw new InvalidInput(`A segment must not depend on itself: ${named.name}`, {}, field)
+      if (visited.has(id)) return
+      visited.add(id)
+      for (const next of touchesOf(named.rule).segments) visit(next, [...path, id], field)
     }
-    visit(clean, [])
+    const clusters = this.profiles.clusterKeys()
+    for (const { leaf, path } of placedLeavesOf(clean, place)) {
+      if (leaf.inSegment !== undefined) visit(leaf.inSegment, [], [...path, 'inSegment'])
+      if (leaf.cluster !== undefined && clusters && !clusters.includes(leaf.cluster))
+        throw new InvalidInput(`No cluster has the key ${leaf.cluster}; there are ${clusters.join(', ')}`, {}, [...path, 'cluster'])
+    }
     return clean
   }
 

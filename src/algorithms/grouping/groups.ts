@@ -2,13 +2,17 @@ import type { Algorithm, Learned } from '../algorithm.js'
 import { parameter } from '../algorithm.js'
 import { pack, unpack } from '../artifact.js'
 import { type ClusterName, clusterNames, type FeatureWords, PROFILE_WORDS } from '../cluster/naming.js'
-import { scaled } from '../cluster/scaling.js'
+import { scaled, type Table } from '../cluster/scaling.js'
 import { type ClusterModel, fitClusters, loadClusters } from '../cluster/segmentation.js'
-import { CATEGORY, type People, sharesOf, tableOf, VIEWS, type View } from './people.js'
+import { type Keys, keysOf } from './keys.js'
+import { CATEGORY, inCategories, type People, sharesOf, tableOf, VIEWS, type View } from './people.js'
 
 /** A group of people who are alike. */
 export interface Group {
+  /** Goes on through learning anew as long as the group holds mostly the same people; never used again for others. */
   key: string
+  /** Jaccard overlap with the group of this key before; null for a group that is new. */
+  overlap: number | null
   en: string
   zh: string
   share: number
@@ -24,10 +28,18 @@ export interface Grouper extends Learned {
   readonly groups: readonly Group[]
   readonly silhouette: number
   readonly stability: number
+  /** The highest number that a key ever had. */
+  readonly highestKey: number
+  /** Keys of the groups before that no group of now goes on from. */
+  readonly ended: readonly string[]
   /** Group of each person, an index into `groups`. */
   assign(people: People): Int32Array
+  /** The same, but −1 for people unlike nearly all from whom their group was learned. */
+  recognise(people: People): Int32Array
   /** Mean distance of each group's present members from its centre of old, in standard deviations, weighted by members. */
   drift(people: People): number
+  /** The same by group; NaN where nobody is left. */
+  drifts(people: People): Float64Array
 }
 
 export type GroupingAlgorithm = Algorithm<People, Grouper>
@@ -64,13 +76,65 @@ export const kMeansGroups: GroupingAlgorithm = {
       return { view, model, merit: Math.max(0, candidate?.silhouette ?? 0) * Math.max(0, candidate?.stability ?? 0) }
     })
     const best = tried.reduce((most, each) => (each.merit > most.merit ? each : most))
-    return grouperOf(best.model, best.view, people, shares)
+    const { table } = tableOf(best.view, people, shares)
+    const labels = best.model.assign(table)
+    const radii = radiiOf(best.model, table, labels)
+    return grouperOf(best.model, best.view, people, shares, { keys: carriedKeys(best.model.k, labels, people), radii })
   },
   load: artifact => {
     const { meta, arrays } = unpack(FORMAT, artifact)
     const { view, categories, features, shares } = meta as { view: View; categories: string[]; features: string[]; shares: number[] }
-    return grouperOf(loadClusters(arrays.clusters as Uint8Array), view, { categories, features }, shares)
+    const { keys, radii } = meta as Partial<Carried>
+    const clusters = loadClusters(arrays.clusters as Uint8Array)
+    // Groups saved before keys went on were numbered from the largest, and took in anybody.
+    const carried = { keys: keys ?? keysOf([], clusters.k), radii: radii ?? new Array<number>(clusters.k).fill(Number.MAX_VALUE) }
+    return grouperOf(clusters, view, { categories, features }, shares, carried)
   },
+}
+
+/** What groups hand on to those that are learned after them. */
+interface Carried {
+  keys: Keys
+  /** By group: how far from its centre nearly all of its members lay, in standard deviations. */
+  radii: number[]
+}
+
+/** Newcomers unlike anybody say nothing of what an old group was, even where it was the nearest: it is the people of its kind who make it the same. */
+function carriedKeys(k: number, labels: Int32Array, people: People): Keys {
+  const { before } = people
+  if (!before?.artifact) return keysOf([], k, { highest: before?.highest })
+  const old = kMeansGroups.load(before.artifact)
+  const highest = Math.max(before.highest, old.highestKey)
+  if (old.features.join('\0') !== people.features.join('\0')) return keysOf([], k, { highest })
+  const were = old.recognise(inCategories(people, old.categories))
+  return keysOf(
+    old.groups.map(({ key }) => key),
+    k,
+    { highest, labels, were },
+  )
+}
+
+/** Share of the members that the radius of a group takes in. */
+const NEARLY_ALL = 0.99
+
+function radiiOf(model: ClusterModel, table: Table, labels: Int32Array): number[] {
+  const distances = distancesOf(model, table, labels)
+  return Array.from({ length: model.k }, (_, group) => {
+    const own = distances.filter((__, row) => labels[row] === group).sort()
+    return own.length > 0 ? own[Math.ceil(NEARLY_ALL * own.length) - 1] : 0
+  })
+}
+
+/** Of each row from the centre of its cluster, in standard deviations. */
+function distancesOf({ scaling, centres }: ClusterModel, { rows, columnCount, values }: Table, labels: Int32Array): Float64Array {
+  const distances = new Float64Array(rows)
+  for (let row = 0; row < rows; row++) {
+    let squares = 0
+    for (let column = 0; column < columnCount; column++)
+      squares += (scaled(scaling, column, values[row * columnCount + column]) - centres[labels[row] * columnCount + column]) ** 2
+    distances[row] = Math.sqrt(squares)
+  }
+  return distances
 }
 
 function grouperOf(
@@ -78,6 +142,7 @@ function grouperOf(
   view: View,
   { categories, features }: Pick<People, 'categories' | 'features'>,
   shares: readonly number[],
+  { keys, radii }: Carried,
 ): Grouper {
   const candidate = model.candidates.find(({ k }) => k === model.k)
   const names = withoutDislikes(clusterNames(model, wordsOf(categories)))
@@ -87,7 +152,8 @@ function grouperOf(
   const groups = names.map(({ en, zh, traits }, cluster): Group => {
     const centre = model.centreOf(cluster)
     return {
-      key: `c${cluster + 1}`,
+      key: keys.own[cluster].key,
+      overlap: keys.own[cluster].overlap,
       en,
       zh,
       share: model.shares[cluster],
@@ -107,9 +173,21 @@ function grouperOf(
     groups,
     silhouette: candidate?.silhouette ?? Number.NaN,
     stability: candidate?.stability ?? Number.NaN,
+    highestKey: keys.highest,
+    ended: keys.ended,
     assign,
-    drift: people => driftOf(model, tableOf(view, people, shares).table, assign(people)),
-    save: () => pack(FORMAT, { meta: { view, categories, features, shares }, arrays: { clusters: model.save() } }),
+    recognise: people => {
+      const { table } = tableOf(view, people, shares)
+      const labels = model.assign(table)
+      const distances = distancesOf(model, table, labels)
+      return labels.map((group, row) => (distances[row] > radii[group] ? -1 : group))
+    },
+    drift: people => {
+      const { drifts, counts } = driftsOf(model, tableOf(view, people, shares).table, assign(people))
+      return drifts.reduce((sum, drift, group) => sum + (counts[group] > 0 ? (drift * counts[group]) / people.rows : 0), 0)
+    },
+    drifts: people => driftsOf(model, tableOf(view, people, shares).table, assign(people)).drifts,
+    save: () => pack(FORMAT, { meta: { view, categories, features, shares, keys, radii }, arrays: { clusters: model.save() } }),
   }
 }
 
@@ -133,11 +211,11 @@ function capital(text: string): string {
   return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`
 }
 
-function driftOf(
+function driftsOf(
   { scaling, centres, k }: ClusterModel,
-  { rows, columnCount, values }: { rows: number; columnCount: number; values: Float32Array },
+  { rows, columnCount, values }: Table,
   labels: Int32Array,
-): number {
+): { drifts: Float64Array; counts: Float64Array } {
   const sums = new Float64Array(k * columnCount)
   const counts = new Float64Array(k)
   for (let row = 0; row < rows; row++) {
@@ -145,15 +223,15 @@ function driftOf(
     for (let column = 0; column < columnCount; column++)
       sums[labels[row] * columnCount + column] += scaled(scaling, column, values[row * columnCount + column])
   }
-  let drift = 0
+  const drifts = new Float64Array(k).fill(Number.NaN)
   for (let cluster = 0; cluster < k; cluster++) {
     if (counts[cluster] === 0) continue
     let squares = 0
     for (let column = 0; column < columnCount; column++)
       squares += (sums[cluster * columnCount + column] / counts[cluster] - centres[cluster * columnCount + column]) ** 2
-    drift += (counts[cluster] / Math.max(1, rows)) * Math.sqrt(squares)
+    drifts[cluster] = Math.sqrt(squares)
   }
-  return drift
+  return { drifts, counts }
 }
 
 function oneGroup(categories: readonly string[], features: readonly string[]): Grouper {
@@ -161,11 +239,15 @@ function oneGroup(categories: readonly string[], features: readonly string[]): G
     view: 'both',
     categories,
     features,
-    groups: [{ key: 'c1', en: 'Everybody', zh: '所有人', share: 1, traits: [] }],
+    groups: [{ key: 'c1', overlap: null, en: 'Everybody', zh: '所有人', share: 1, traits: [] }],
     silhouette: 0,
     stability: 1,
+    highestKey: 1,
+    ended: [],
     assign: ({ rows }) => new Int32Array(rows),
+    recognise: ({ rows }) => new Int32Array(rows),
     drift: () => 0,
+    drifts: () => new Float64Array(1),
     save: () => pack('everybody/1', { meta: { categories, features }, arrays: {} }),
   }
 }

@@ -14,9 +14,14 @@ interface Request {
 }
 
 /** How well the groups divide people, and whether they are found again. */
-export function fitAndEvaluate({ algorithm, params, seed, data }: Request): { metrics: Record<string, number> } {
-  const { groups, silhouette, stability } = named(algorithm).fit(data, params, createRandom(seed))
-  return { metrics: { silhouette, stability, clusters: groups.length, merit: silhouette * stability } }
+export function fitAndEvaluate({ algorithm, params, seed, data }: Request): { metrics: Record<string, number>; notes: string[] } {
+  const { groups, silhouette, stability, highestKey, ended } = named(algorithm).fit(data, params, createRandom(seed))
+  const metrics = { silhouette, stability, clusters: groups.length, merit: silhouette * stability, highestKey }
+  if (!data.before?.artifact) return { metrics, notes: [] }
+  const kept = groups.filter(({ overlap }) => overlap !== null).map(({ key, overlap }) => `${key} (overlap ${overlap?.toFixed(2)})`)
+  const fresh = groups.filter(({ overlap }) => overlap === null).map(({ key }) => key)
+  const list = (keys: readonly string[]) => keys.join(', ') || 'none'
+  return { metrics, notes: [`Clusters that go on: ${list(kept)}; new: ${list(fresh)}; ended: ${list(ended)}`] }
 }
 
 export function fitAll({ algorithm, params, seed, data }: Request): { artifact: Uint8Array } {
@@ -48,8 +53,13 @@ export function ruleOf({
 }
 
 /** How far people have moved since the model was learned. */
-export function driftNow({ algorithm, artifact, data }: { algorithm: string; artifact: Uint8Array; data: People }): { drift: number } {
-  return { drift: named(algorithm).load(artifact).drift(data) }
+export function driftNow({ algorithm, artifact, data }: { algorithm: string; artifact: Uint8Array; data: People }): {
+  drift: number
+  /** By group; NaN where nobody is left. */
+  drifts: Float64Array
+} {
+  const grouper = named(algorithm).load(artifact)
+  return { drift: grouper.drift(data), drifts: grouper.drifts(data) }
 }
 
 function named(name: string): GroupingAlgorithm {

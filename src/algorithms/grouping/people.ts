@@ -11,6 +11,31 @@ export interface People {
   liking: Float32Array
   /** Liking beyond these categories, a number a row. */
   rest: Float32Array
+  /** What the groups were until now, so that those that go on are called as before. */
+  before?: Before
+}
+
+/** Groups that were learned earlier. */
+export interface Before {
+  /** Saved groups of `kMeansGroups`; none where there are none, or none that can be read. */
+  artifact?: Uint8Array
+  /** The highest number that a key ever had: new groups are numbered from the next. */
+  highest: number
+}
+
+/** The same people by other categories: liking of those that are not among them goes to the rest; what was not among the old ones is not known and 0. */
+export function inCategories(people: People, categories: readonly string[]): People {
+  if (people.categories.join('\0') === categories.join('\0')) return people
+  const places = people.categories.map(name => categories.indexOf(name))
+  const liking = new Float32Array(people.rows * categories.length)
+  const rest = people.rest.slice()
+  for (let row = 0; row < people.rows; row++)
+    for (const [own, place] of places.entries()) {
+      const weight = people.liking[row * places.length + own]
+      if (place < 0) rest[row] += weight
+      else liking[row * categories.length + place] += weight
+    }
+  return { ...people, categories, liking, rest }
 }
 
 /** From which side people are looked at. */

@@ -40,7 +40,7 @@ test('an empty shop teaches nothing, and its baselines still answer', async () =
   }
   const value = await lifetimeValueTask(history).load(NOW)
   expect([value.rows, meanValue.fit(value.data, {}, createRandom(1)).stranger(365)]).toEqual([0, 0])
-  const clusters = await clusterTask(history).load(NOW)
+  const clusters = await clusterTask(history, async () => undefined).load(NOW)
   expect([clusters.rows, everybody.fit(clusters.data, {}, createRandom(1)).groups.length]).toEqual([0, 1])
 })
 

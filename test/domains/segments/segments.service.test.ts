@@ -130,10 +130,36 @@ test('a member of another segment, and no circle', async () => {
   await expect(segments.update({ segmentId: germans.id, ruleJson: { inSegment: germans.id } })).rejects.toThrow('must not depend on itself')
   await expect(segments.create(viewer, { name: 'x', ruleJson: { inSegment: 'nothing' } })).rejects.toThrow('names no segment')
   await expect(segments.update({ segmentId: germans.id, archive: true })).rejects.toThrow('German buyers')
+  // The fault has its place, also where the circle goes through other segments.
+  const third = await create({ any: [{ trait: { name: 'country', op: 'EQ', value: 'CN' } }, { inSegment: buyers.id }] }, 'Third')
+  await expect(
+    segments.update({
+      segmentId: germans.id,
+      ruleJson: { all: [{ did: { type: 'VIEW', atLeast: 1 } }, { not: { inSegment: third.id } }] },
+    }),
+  ).rejects.toMatchObject({ field: ['ruleJson', 'all', '1', 'not', 'inSegment'], message: expect.stringContaining('itself: Germans') })
+  await expect(segments.preview({ ruleJson: { any: [{ inSegment: encodeId('Segment', 'gone') }] } })).rejects.toMatchObject({
+    field: ['ruleJson', 'any', '0', 'inSegment'],
+  })
+  await segments.update({ segmentId: third.id, archive: true })
   // When the first changes, so does the second.
   await segments.update({ segmentId: germans.id, ruleJson: { trait: { name: 'country', op: 'EQ', value: 'FR' } } })
   await segments.evaluateDue()
   expect(await namesOf(buyers)).toEqual([])
+})
+
+test('a segment of everybody and one of nobody are members of others like any', async () => {
+  const everybody = await create({ did: { type: 'VIEW', atLeast: 0 } }, 'All of them')
+  const nobody = await create({ did: { type: 'VIEW', atLeast: 1_000_000 } }, 'None of them')
+  expect([everybody, nobody].map(({ size, status }) => [size, status])).toEqual([
+    [4, 'READY'],
+    [0, 'READY'],
+  ])
+  expect(await namesOf(await create({ not: { inSegment: nobody.id } }))).toEqual(['anna', 'bo', 'cy', 'di'])
+  expect(await namesOf(await create({ not: { inSegment: everybody.id } }))).toEqual([])
+  expect(await namesOf(await create({ all: [{ inSegment: everybody.id }, { inSegment: nobody.id }] }))).toEqual([])
+  expect(await segments.preview({ ruleJson: { inSegment: nobody.id } })).toMatchObject({ size: 0, share: 0, sample: [] })
+  expect(await segments.explain(nobody.id, encodeId('User', ids.anna))).toMatchObject({ matches: false, rule: { holds: false, seen: 1 } })
 })
 
 test('an event changes the memberships that it can touch, and history remembers', async () => {
