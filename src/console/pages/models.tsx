@@ -90,7 +90,7 @@ export function Model({ id }: { id: string }) {
       <p>
         <a href="#/models">← {words.back}</a>
       </p>
-      <Panel title={`${model.algorithm} v${model.version}`} actions={<Badge state={model.status} />}>
+      <Panel title={`${model.task}: ${model.algorithm} v${model.version}`} actions={<Badge state={model.status} />}>
         {model.reviewedBy && (
           <p className="quiet">
             {words.reviewedBy} {model.reviewedBy}, {timeOf(model.reviewedAt)}
@@ -99,7 +99,7 @@ export function Model({ id }: { id: string }) {
         )}
         {MOVES[model.status].length > 0 && (
           <form className="row" onSubmit={event => event.preventDefault()}>
-            <label>
+            <label className="wide">
               {words.note}
               <input value={note} onChange={event => setNote(event.target.value)} placeholder={words.noteHint} maxLength={2000} />
             </label>

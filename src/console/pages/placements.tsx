@@ -119,7 +119,7 @@ export function Placement({ name }: { name: string }) {
             keyOf={row => String(row.version)}
             columns={[
               { title: words.version, cell: row => row.version, isNumber: true },
-              { title: words.reviewedBy, cell: row => row.changedBy },
+              { title: words.changedBy, cell: row => row.changedBy },
               { title: words.at, cell: row => timeOf(row.changedAt) },
               {
                 title: '',
@@ -290,8 +290,8 @@ function Editor({ name, placement, onSaved }: { name: string; placement: Placeme
         onChange={caps => set({ caps })}
         cells={(row, change) => (
           <>
-            <Choice label={words.steering} of={['CATEGORY', 'BRAND'] as const} value={row.by} onChange={by => change({ by })} />
-            <TextField label={words.all} value={row.value ?? ''} onChange={value => change({ value: value || null })} />
+            <Choice label={words.capBy} of={['CATEGORY', 'BRAND'] as const} value={row.by} onChange={by => change({ by })} />
+            <TextField label={words.capOf} value={row.value ?? ''} onChange={value => change({ value: value || null })} />
             <NumberField label={words.mostInList} value={row.most} onChange={most => change({ most })} />
           </>
         )}
@@ -377,9 +377,11 @@ function Exposure({ placement }: { placement: string | null }) {
             {exposure.decisions.toLocaleString()} {words.listsCounted}
             {exposure.sampled ? ' +' : ''} · {percent(exposure.coverage)} {words.coverageOfCatalogue} · Gini {numberOf(exposure.gini)}
           </p>
+          {exposure.decisions > 0 && (<>
           <Shares title={words.categories} rows={exposure.categories} />
           <Shares title={words.brand} rows={exposure.brands} />
           <Shares title={words.priceBand} rows={exposure.priceBands} />
+          </>)}
         </>
       )}
     </Panel>

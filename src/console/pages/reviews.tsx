@@ -58,7 +58,7 @@ export function Reviews() {
             keyOf={row => row.id}
             columns={[
               { title: words.text, cell: row => <span className="said">{row.text}</span> },
-              { title: words.sentiment, cell: row => (row.sentiment ? <Badge state={row.sentiment.label} /> : words.unread) },
+              { title: words.sentiment, cell: row => (row.sentiment ? <Badge state={row.sentiment.label} /> : (row.ignoredBecause ?? words.unread)) },
               {
                 title: words.confidence,
                 cell: row => (row.sentiment ? `${Math.round(100 * row.sentiment.confidence)} %` : ''),
@@ -78,8 +78,7 @@ export function Reviews() {
                 ),
               },
               { title: words.product, cell: row => row.product?.title ?? '' },
-              { title: words.at, cell: row => <span className="date">{timeOf(row.createdAt)}</span> },
-              { title: words.status, cell: row => row.ignoredBecause ?? '' },
+              { title: words.at, cell: row => timeOf(row.createdAt) },
               {
                 title: words.correct,
                 cell: row => (
