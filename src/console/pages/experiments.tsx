@@ -1,4 +1,4 @@
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, useEffect, useState } from 'react'
 import { run } from '../api.js'
 import { Choice, NumberField, Rows, TextField } from '../fields.js'
 import {
@@ -71,7 +71,16 @@ export function Experiments() {
 }
 
 /** A new experiment, or a draft that may still be changed. */
-function Editor({ draft, onSaved }: { draft?: ExperimentPartsFragment; onSaved(id: string): void }) {
+function Editor({
+  draft,
+  onSaved,
+  onChanged,
+}: {
+  draft?: ExperimentPartsFragment
+  onSaved(id: string): void
+  /** Whether the fields say something else than what is stored */
+  onChanged?(isChanged: boolean): void
+}) {
   const words = useWords()
   const choices = useLoaded(signal => run(ExperimentChoicesDocument, {}, signal), [])
   const [name, setName] = useState(draft?.name ?? '')
@@ -81,8 +90,10 @@ function Editor({ draft, onSaved }: { draft?: ExperimentPartsFragment; onSaved(i
   const [said, setSaid] = useState('')
   const sum = arms.reduce((total, { share }) => total + share, 0)
   const placements = choices.data?.placements.nodes.filter(({ archivedAt }) => !archivedAt).map(each => each.name) ?? []
+  const facts = { name, placement: placement || null, plannedUsers, arms: [...arms] }
+  const isChanged = JSON.stringify(facts) !== JSON.stringify(draft && factsOf(draft))
+  useEffect(() => onChanged?.(isChanged), [onChanged, isChanged])
   const save = async () => {
-    const facts = { name, placement: placement || null, plannedUsers, arms: [...arms] }
     const { experiment, userErrors } = draft
       ? (
           await run(ExperimentUpdateDocument, {
@@ -168,9 +179,14 @@ function Editor({ draft, onSaved }: { draft?: ExperimentPartsFragment; onSaved(i
   )
 }
 
+function factsOf({ name, placement, plannedUsers, arms }: ExperimentPartsFragment) {
+  return { name, placement, plannedUsers, arms }
+}
+
 export function Experiment({ id }: { id: string }) {
   const words = useWords()
   const loaded = useLoaded(signal => run(ExperimentDocument, { id }, signal), [id])
+  const [isUnsaved, setUnsaved] = useState(false)
   if (!loaded.data) return <Waiting of={loaded} />
   const experiment = loaded.data.recommendationExperiment
   if (!experiment) return <p className="quiet">{words.nothing}</p>
@@ -190,7 +206,7 @@ export function Experiment({ id }: { id: string }) {
         </p>
         {experiment.stopNote && <p>{experiment.stopNote}</p>}
         {experiment.status === 'DRAFT' ? (
-          <Editor key={experiment.version} draft={experiment} onSaved={loaded.reload} />
+          <Editor key={experiment.version} draft={experiment} onSaved={loaded.reload} onChanged={setUnsaved} />
         ) : (
           <Table
             rows={experiment.arms}
@@ -204,7 +220,11 @@ export function Experiment({ id }: { id: string }) {
             ]}
           />
         )}
-        <NextStep key={experiment.status} experiment={experiment} onDone={loaded.reload} />
+        {experiment.status === 'DRAFT' && isUnsaved ? (
+          <p className="quiet">{words.saveFirst}</p>
+        ) : (
+          <NextStep key={experiment.status} experiment={experiment} onDone={loaded.reload} />
+        )}
       </Panel>
       {experiment.startedAt && <Results id={id} />}
     </>
@@ -273,7 +293,7 @@ function ArmName({ name, isControl }: { name: string; isControl: boolean }) {
   const words = useWords()
   return (
     <>
-      {name} {isControl && <small>({words.isControl})</small>}
+      {name} {isControl && name !== words.isControl && <small>({words.isControl})</small>}
     </>
   )
 }

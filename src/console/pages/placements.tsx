@@ -377,11 +377,13 @@ function Exposure({ placement }: { placement: string | null }) {
             {exposure.decisions.toLocaleString()} {words.listsCounted}
             {exposure.sampled ? ' +' : ''} · {percent(exposure.coverage)} {words.coverageOfCatalogue} · Gini {numberOf(exposure.gini)}
           </p>
-          {exposure.decisions > 0 && (<>
-          <Shares title={words.categories} rows={exposure.categories} />
-          <Shares title={words.brand} rows={exposure.brands} />
-          <Shares title={words.priceBand} rows={exposure.priceBands} />
-          </>)}
+          {exposure.decisions > 0 && (
+            <>
+              <Shares title={words.categories} rows={exposure.categories} />
+              <Shares title={words.brand} rows={exposure.brands} />
+              <Shares title={words.priceBand} rows={exposure.priceBands} />
+            </>
+          )}
         </>
       )}
     </Panel>

@@ -58,7 +58,10 @@ export function Reviews() {
             keyOf={row => row.id}
             columns={[
               { title: words.text, cell: row => <span className="said">{row.text}</span> },
-              { title: words.sentiment, cell: row => (row.sentiment ? <Badge state={row.sentiment.label} /> : (row.ignoredBecause ?? words.unread)) },
+              {
+                title: words.sentiment,
+                cell: row => (row.sentiment ? <Badge state={row.sentiment.label} /> : (row.ignoredBecause ?? words.unread)),
+              },
               {
                 title: words.confidence,
                 cell: row => (row.sentiment ? `${Math.round(100 * row.sentiment.confidence)} %` : ''),
