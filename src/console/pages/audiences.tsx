@@ -60,7 +60,7 @@ export function Audiences() {
 function Builder() {
   const words = useWords()
   const choices = useLoaded(signal => run(AudienceChoicesDocument, {}, signal), [])
-  const [kind, setKind] = useState<Kind>('segment')
+  const [kind, setKind] = useState<Kind>('prediction')
   const [said, setSaid] = useState('')
   const [preview, setPreview] = useState<{ size: number | null; excluded: Excluded[] }>()
   const create = async (form: HTMLFormElement, dryRun: boolean) => {
@@ -287,7 +287,7 @@ function causeOf(words: Words, reason: string): string {
 
 function Curve({ points }: { points: readonly { share: number; seedShare: number; similarity: number }[] }) {
   const words = useWords()
-  const [width, height, left, bottom] = [640, 200, 40, 24]
+  const [width, height, left, bottom] = [460, 180, 44, 24]
   const x = (share: number) => left + share * (width - left - 8)
   const y = (value: number) => height - bottom - value * (height - bottom - 10)
   const line = (value: (point: (typeof points)[number]) => number) => points.map(point => `${x(point.share)},${y(value(point))}`).join(' ')

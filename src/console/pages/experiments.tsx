@@ -315,14 +315,16 @@ function Results({ id }: { id: string }) {
         <p role="status">
           <strong>{result.advice}</strong>
         </p>
-        <ul className="checks">
-          <li className={sampleRatio.isMismatch ? 'failed' : 'ok'}>
-            <strong>{sampleRatio.isMismatch ? words.sampleRatioBad : words.sampleRatioGood}</strong>
-            <span>
-              χ² = {sampleRatio.chiSquare.toFixed(2)}, df = {sampleRatio.degrees}, p = {pOf(sampleRatio.p)}
-            </span>
-          </li>
-        </ul>
+        {result.users > 0 && (
+          <ul className="checks">
+            <li className={sampleRatio.isMismatch ? 'failed' : 'ok'}>
+              <strong>{sampleRatio.isMismatch ? words.sampleRatioBad : words.sampleRatioGood}</strong>
+              <span>
+                χ² = {sampleRatio.chiSquare.toFixed(2)}, df = {sampleRatio.degrees}, p = {pOf(sampleRatio.p)}
+              </span>
+            </li>
+          </ul>
+        )}
         <Table
           rows={result.arms}
           keyOf={row => row.key}
@@ -474,7 +476,7 @@ function OffPolicy() {
             </select>
           </label>
           <label className="small">
-            {words.days}
+            {words.lastDays}
             <input name="days" type="number" min={1} max={365} required defaultValue={DAYS} />
           </label>
           <label className="small">

@@ -81,7 +81,14 @@ export function Reviews() {
                 ),
               },
               { title: words.product, cell: row => row.product?.title ?? '' },
-              { title: words.at, cell: row => timeOf(row.createdAt) },
+              {
+                title: words.at,
+                cell: row => (
+                  <span className="date" title={timeOf(row.createdAt)}>
+                    {new Date(row.createdAt).toLocaleDateString(undefined, { dateStyle: 'medium' })}
+                  </span>
+                ),
+              },
               {
                 title: words.correct,
                 cell: row => (
