@@ -70,15 +70,16 @@ export function Reviews() {
               { title: words.intent, cell: row => row.intent?.name ?? '' },
               {
                 title: words.aspects,
-                cell: row => (
-                  <ul className="reasons">
-                    {onceEach(row.aspects).map(({ aspect, label, excerpt }) => (
-                      <li key={`${aspect} ${label}`} title={excerpt}>
-                        {SIGNS[label]} {aspect}
-                      </li>
-                    ))}
-                  </ul>
-                ),
+                cell: row =>
+                  row.aspects.length > 0 && (
+                    <ul className="reasons">
+                      {onceEach(row.aspects).map(({ aspect, label, excerpt }) => (
+                        <li key={`${aspect} ${label}`} title={excerpt}>
+                          {SIGNS[label]} {aspect}
+                        </li>
+                      ))}
+                    </ul>
+                  ),
               },
               { title: words.product, cell: row => row.product?.title ?? '' },
               {
