@@ -166,13 +166,13 @@ browserTest('an audience is built: who is left out and why is said, a dry run co
   const worker = await house.startWorker()
   await page.goto(`${house.url}/#/audiences`)
   await page.getByLabel('Made from').selectOption('prediction')
-  await page.getByLabel('Prediction').selectOption('PURCHASE')
+  await page.locator('select[name=from]').selectOption('PURCHASE')
   await page.getByLabel('Name', { exact: true }).fill('Soon to buy')
   await page.getByRole('button', { name: 'Preview' }).click()
   await page.getByText('Refused consent: 1', { exact: false }).waitFor()
   expect(await database.sql('SELECT id FROM "Audience"')).toEqual([])
   await page.getByRole('button', { name: 'Save' }).click()
-  await page.getByText('READY').waitFor()
+  await page.getByText('READY', { exact: true }).waitFor()
   await page.getByText('Members: 58', { exact: false }).waitFor()
   await page.getByRole('row', { name: 'Never consented 1' }).waitFor()
   await page.getByRole('row', { name: 'Refused consent 1' }).waitFor()
@@ -203,15 +203,15 @@ browserTest('an experiment is drafted, started, read, and stopped, each step aft
   await arms.getByLabel('Share of users, %').last().fill('50')
   await arms.getByLabel('Exploration').last().fill('0.3')
   await page.getByRole('button', { name: 'Save as draft' }).click()
-  await page.getByText('DRAFT').waitFor()
+  await page.getByText('DRAFT', { exact: true }).waitFor()
   await page.getByLabel('Planned users').fill('50')
   await page.getByText('changes that are not saved', { exact: false }).waitFor()
-  expect(await page.getByRole('button', { name: 'Start' }).count()).toBe(0)
+  expect(await page.getByRole('button', { name: 'Start', exact: true }).count()).toBe(0)
   await page.getByRole('button', { name: 'Save as draft' }).click()
-  await page.getByRole('button', { name: 'Start' }).click()
+  await page.getByRole('button', { name: 'Start', exact: true }).click()
   expect(await stored()).toMatchObject({ status: 'DRAFT', users: 50 })
   await page.getByRole('button', { name: 'Yes, start' }).click()
-  await page.getByText('RUNNING').waitFor()
+  await page.getByText('RUNNING', { exact: true }).waitFor()
   expect(await stored()).toMatchObject({
     status: 'RUNNING',
     arms: [
@@ -225,7 +225,7 @@ browserTest('an experiment is drafted, started, read, and stopped, each step aft
     house.as('marketer').run('query($u: String) { recommendations(userExternalId: $u, first: 3) { decisionId } }', { u: user })
   await eventually(async () => {
     await ask('u0')
-    return (await house.app.database.sql('SELECT 1 FROM "ExperimentExposure" LIMIT 1')).length > 0
+    return (await house.app.database.sql('SELECT 1 FROM "RecommendationExposure" LIMIT 1')).length > 0
   })
   for (const user of users) expect((await ask(user)).errors).toBeUndefined()
   await page.goto(`${house.url}/#/experiments`)
@@ -235,11 +235,11 @@ browserTest('an experiment is drafted, started, read, and stopped, each step aft
   await page.getByText('The users are spread over the arms as planned').waitFor()
   await page.getByText('the interval at the plan may be read', { exact: false }).waitFor()
   expect(await page.getByRole('img').count()).toBeGreaterThan(0)
-  await page.getByRole('button', { name: 'Stop' }).click()
+  await page.getByRole('button', { name: 'Stop', exact: true }).click()
   await page.getByLabel('Why it is stopped').fill('Enough was seen')
   expect(await stored()).toMatchObject({ status: 'RUNNING' })
   await page.getByRole('button', { name: 'Yes, stop' }).click()
-  await page.getByText('STOPPED').waitFor()
+  await page.getByText('STOPPED', { exact: true }).waitFor()
   expect(await stored()).toMatchObject({ status: 'STOPPED', note: 'Enough was seen' })
 })
 
