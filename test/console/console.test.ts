@@ -38,6 +38,7 @@ beforeAll(async () => {
   if (!existsSync(executablePath)) return
   browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-background-networking'] })
   page = await browser.newPage()
+  page.setDefaultTimeout(10_000)
   page.on('pageerror', error => faults.push(error.message))
   page.on('request', request => {
     if (!request.url().startsWith(house.url) && !request.url().startsWith('data:') && !request.url().startsWith('blob:'))
@@ -177,7 +178,8 @@ browserTest('an audience is built: who is left out and why is said, a dry run co
   await page.getByRole('row', { name: 'Never consented 1' }).waitFor()
   await page.getByRole('row', { name: 'Refused consent 1' }).waitFor()
   await page.getByRole('button', { name: 'Dry run' }).click()
-  await page.getByText('rows: 58', { exact: false }).waitFor()
+  await page.getByRole('main').locator('[role=status], [role=alert]').first().waitFor()
+  expect(await page.getByRole('main').innerText()).toContain('rows: 58')
   await page.getByRole('button', { name: 'Export', exact: true }).click()
   const link = page.getByRole('button', { name: 'Download' })
   await link.waitFor()
