@@ -4,6 +4,7 @@ import { HealthDocument } from './generated/documents.js'
 import { Audience, Audiences } from './pages/audiences.js'
 import { Campaign, Campaigns } from './pages/campaigns.js'
 import { Decisions } from './pages/decisions.js'
+import { Experiment, Experiments } from './pages/experiments.js'
 import { Faq, FaqEntry } from './pages/faq.js'
 import { Jobs } from './pages/jobs.js'
 import { Model, Models } from './pages/models.js'
@@ -23,6 +24,7 @@ const PAGES = [
   'models',
   'recommendations',
   'placements',
+  'experiments',
   'campaigns',
   'users',
   'segments',
@@ -158,6 +160,7 @@ function Content({ page, rest }: { page: Page; rest: string }) {
   if (page === 'models') return rest ? <Model key={rest} id={rest} /> : <Models />
   if (page === 'recommendations') return <Recommendations key={rest} user={rest} />
   if (page === 'placements') return rest ? <Placement key={rest} name={rest} /> : <Placements />
+  if (page === 'experiments') return rest ? <Experiment key={rest} id={rest} /> : <Experiments />
   if (page === 'users') return rest ? <UserProfile key={rest} externalId={rest} /> : <Users />
   if (page === 'segments') return rest ? <Segment key={rest} id={rest} /> : <Segments />
   if (page === 'audiences') return rest ? <Audience key={rest} id={rest} /> : <Audiences />

@@ -156,3 +156,7 @@ export function timeOf(time: string | null | undefined): string {
 export function numberOf(value: unknown): string {
   return typeof value === 'number' ? (Number.isInteger(value) ? value.toLocaleString() : value.toFixed(4)) : '–'
 }
+
+export function percent(share: number | null): string {
+  return share === null ? '–' : `${(100 * share).toFixed(1)} %`
+}

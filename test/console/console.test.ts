@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { documents, eur, type Payload } from '../support/ads.js'
@@ -37,6 +38,7 @@ beforeAll(async () => {
   if (!existsSync(executablePath)) return
   browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-background-networking'] })
   page = await browser.newPage()
+  page.setDefaultTimeout(10_000)
   page.on('pageerror', error => faults.push(error.message))
   page.on('request', request => {
     if (!request.url().startsWith(house.url) && !request.url().startsWith('data:') && !request.url().startsWith('blob:'))
@@ -153,6 +155,96 @@ browserTest('a preview of a campaign’s edit says what to expect and changes no
   await page.getByText('The bidding keeps what it has learned').waitFor({ state: 'detached' })
 })
 
+browserTest('an audience is built: who is left out and why is said, a dry run counts, and the file is downloaded', async () => {
+  const { database, profiles } = house.app
+  await database.sql(`UPDATE "User" SET email = "externalId" || '@example.com' WHERE "externalId" ~ '^u[0-9]+$'`)
+  await database.sql(
+    `INSERT INTO "Consent" ("userId", purpose, granted, at, source)
+     SELECT id, 'ADS', "externalId" <> 'u1', now(), 'test' FROM "User" WHERE "externalId" ~ '^u[0-9]+$' AND "externalId" <> 'u0'`,
+  )
+  await profiles.refresh((await database.sql<{ id: number }>('SELECT id FROM "User"')).map(({ id }) => id))
+  await database.sql(`UPDATE "UserProfile" SET purchase = "userId" / 1000.0, "scoredAt" = now(), "refreshedAt" = now()`)
+  const worker = await house.startWorker()
+  await page.goto(`${house.url}/#/audiences`)
+  await page.getByLabel('Made from').selectOption('prediction')
+  await page.locator('select[name=from]').selectOption('PURCHASE')
+  await page.getByLabel('Name', { exact: true }).fill('Soon to buy')
+  await page.getByRole('button', { name: 'Preview' }).click()
+  await page.getByText('Refused consent: 1', { exact: false }).waitFor()
+  expect(await database.sql('SELECT id FROM "Audience"')).toEqual([])
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.getByText('READY', { exact: true }).waitFor()
+  await page.getByText('Members: 58', { exact: false }).waitFor()
+  await page.getByRole('row', { name: 'Never consented 1' }).waitFor()
+  await page.getByRole('row', { name: 'Refused consent 1' }).waitFor()
+  await page.getByRole('button', { name: 'Dry run' }).click()
+  await page.getByRole('main').locator('[role=status], [role=alert]').first().waitFor()
+  expect(await page.getByRole('main').innerText()).toContain('rows: 58')
+  await page.getByRole('button', { name: 'Export', exact: true }).click()
+  const link = page.getByRole('button', { name: 'Download' })
+  await link.waitFor()
+  const [download] = await Promise.all([page.waitForEvent('download'), link.click()])
+  const lines = (await readFile(await download.path(), 'utf8')).trim().split(/\r?\n/)
+  expect(lines).toHaveLength(59)
+  expect(lines.join()).toContain('u59@example.com')
+  expect(lines.join()).not.toContain('u1@example.com')
+  await worker.drain()
+})
+
+browserTest('an experiment is drafted, started, read, and stopped, each step after it was asked for twice', async () => {
+  const stored = async () =>
+    (await house.app.database.sql('SELECT status, "plannedUsers" AS users, arms, "stopNote" AS note FROM "RecommendationExperiment"'))[0]
+  await page.goto(`${house.url}/#/experiments`)
+  await page.getByLabel('Name', { exact: true }).fill('Does variety sell?')
+  await page.getByLabel('Planned users').fill('40')
+  const arms = page.getByRole('group', { name: 'Arms' })
+  await arms.getByLabel('Share of users, %').last().fill('40')
+  await page.getByRole('button', { name: 'Save as draft' }).click()
+  await page.getByRole('alert').waitFor()
+  expect(await stored()).toBeUndefined()
+  await arms.getByLabel('Share of users, %').last().fill('50')
+  await arms.getByLabel('Exploration').last().fill('0.3')
+  await page.getByRole('button', { name: 'Save as draft' }).click()
+  await page.getByText('DRAFT', { exact: true }).waitFor()
+  await page.getByLabel('Planned users').fill('50')
+  await page.getByText('changes that are not saved', { exact: false }).waitFor()
+  expect(await page.getByRole('button', { name: 'Start', exact: true }).count()).toBe(0)
+  await page.getByRole('button', { name: 'Save as draft' }).click()
+  await page.getByRole('button', { name: 'Start', exact: true }).click()
+  expect(await stored()).toMatchObject({ status: 'DRAFT', users: 50 })
+  await page.getByRole('button', { name: 'Yes, start' }).click()
+  await page.getByText('RUNNING', { exact: true }).waitFor()
+  expect(await stored()).toMatchObject({
+    status: 'RUNNING',
+    arms: [
+      { key: 'control', share: 0.5 },
+      { key: 'challenger', share: 0.5, diversity: 0.3, exploration: 0.3 },
+    ],
+  })
+  const experiment = page.url()
+  const users = Array.from({ length: 60 }, (_, user) => `u${user}`)
+  const ask = (user: string) =>
+    house.as('marketer').run('query($u: String) { recommendations(userExternalId: $u, first: 3) { decisionId } }', { u: user })
+  await eventually(async () => {
+    await ask('u0')
+    return (await house.app.database.sql('SELECT 1 FROM "RecommendationExposure" LIMIT 1')).length > 0
+  })
+  for (const user of users) expect((await ask(user)).errors).toBeUndefined()
+  await page.goto(`${house.url}/#/experiments`)
+  await page.getByRole('button', { name: 'Estimate' }).click()
+  await page.getByText('Decisions used').waitFor()
+  await page.goto(experiment)
+  await page.getByText('The users are spread over the arms as planned').waitFor()
+  await page.getByText('the interval at the plan may be read', { exact: false }).waitFor()
+  expect(await page.getByRole('img').count()).toBeGreaterThan(0)
+  await page.getByRole('button', { name: 'Stop', exact: true }).click()
+  await page.getByLabel('Why it is stopped').fill('Enough was seen')
+  expect(await stored()).toMatchObject({ status: 'RUNNING' })
+  await page.getByRole('button', { name: 'Yes, stop' }).click()
+  await page.getByText('STOPPED', { exact: true }).waitFor()
+  expect(await stored()).toMatchObject({ status: 'STOPPED', note: 'Enough was seen' })
+})
+
 browserTest('no page is wider than a narrow screen', async () => {
   await page.setViewportSize({ width: 360, height: 800 })
   for (const name of [
@@ -161,6 +253,8 @@ browserTest('no page is wider than a narrow screen', async () => {
     'recommendations',
     'placements',
     'placements/front',
+    'experiments',
+    'audiences',
     'users',
     'products',
     'jobs',
@@ -181,6 +275,8 @@ browserTest('every page stands without a fault, and nothing is fetched from else
     'recommendations',
     'placements',
     'placements/front',
+    'experiments',
+    'audiences',
     'users',
     'products',
     'jobs',

@@ -11,6 +11,7 @@ import {
   ExportJobDocument,
 } from '../generated/documents.js'
 import { Badge, go, More, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import type { Words } from '../words.js'
 
 const POLL_MS = 1_000
 const KINDS = ['segment', 'lookalike', 'prediction', 'product', 'category'] as const
@@ -59,7 +60,7 @@ export function Audiences() {
 function Builder() {
   const words = useWords()
   const choices = useLoaded(signal => run(AudienceChoicesDocument, {}, signal), [])
-  const [kind, setKind] = useState<Kind>('segment')
+  const [kind, setKind] = useState<Kind>('prediction')
   const [said, setSaid] = useState('')
   const [preview, setPreview] = useState<{ size: number | null; excluded: Excluded[] }>()
   const create = async (form: HTMLFormElement, dryRun: boolean) => {
@@ -97,34 +98,46 @@ function Builder() {
   return (
     <form onSubmit={submit}>
       <div className="row">
-        <select aria-label={words.source} value={kind} onChange={event => setKind(event.target.value as Kind)}>
-          {KINDS.map(each => (
-            <option key={each} value={each}>
-              {words[`from_${each}`]}
-            </option>
-          ))}
-        </select>
+        <label>
+          {words.source}
+          <select value={kind} onChange={event => setKind(event.target.value as Kind)}>
+            {KINDS.map(each => (
+              <option key={each} value={each}>
+                {words[`from_${each}`]}
+              </option>
+            ))}
+          </select>
+        </label>
         <From kind={kind} choices={choices.data} />
         {kind === 'lookalike' && (
-          <input
-            name="share"
-            type="number"
-            min="0.1"
-            max="100"
-            step="0.1"
-            placeholder={words.sharePercent}
-            aria-label={words.sharePercent}
-          />
+          <label className="small">
+            {words.sharePercent}
+            <input name="share" type="number" min="0.1" max="100" step="0.1" defaultValue="5" />
+          </label>
         )}
         {kind === 'prediction' && (
-          <select name="order" aria-label={words.order}>
-            <option value="highest">{words.highest}</option>
-            <option value="lowest">{words.lowest}</option>
-          </select>
+          <label>
+            {words.order}
+            <select name="order">
+              <option value="highest">{words.highest}</option>
+              <option value="lowest">{words.lowest}</option>
+            </select>
+          </label>
         )}
-        {kind !== 'segment' && <input name="limit" type="number" min="1" placeholder={words.atMost} aria-label={words.atMost} />}
-        <input name="cap" type="number" min="1" placeholder={words.capADay} aria-label={words.capADay} />
-        <input name="name" required maxLength={200} placeholder={words.name} aria-label={words.name} />
+        {kind !== 'segment' && (
+          <label className="small">
+            {words.atMost}
+            <input name="limit" type="number" min="1" />
+          </label>
+        )}
+        <label className="small">
+          {words.capADay}
+          <input name="cap" type="number" min="1" />
+        </label>
+        <label>
+          {words.name}
+          <input name="name" required maxLength={200} />
+        </label>
         <button type="submit" className="plain" value="preview">
           {words.preview}
         </button>
@@ -141,7 +154,7 @@ function Builder() {
         <p role="status">
           {preview.size === null ? words.sizeLater : `${preview.size.toLocaleString()} ${words.wouldBelong}`}
           {preview.excluded.length > 0 &&
-            ` · ${words.leftOutOfAll}: ${preview.excluded.map(({ reason, count }) => `${reason} ${count.toLocaleString()}`).join(', ')}`}
+            ` · ${words.leftOutOfAll}: ${preview.excluded.map(({ reason, count }) => `${causeOf(words, reason)}: ${count.toLocaleString()}`).join(', ')}`}
         </p>
       )}
     </form>
@@ -157,26 +170,27 @@ function From({ kind, choices }: { kind: Kind; choices?: Choices }) {
   const words = useWords()
   if (kind === 'product' || kind === 'category')
     return (
-      <input
-        key={kind}
-        name="from"
-        required
-        placeholder={kind === 'product' ? words.externalId : words.categoryName}
-        aria-label={words[`from_${kind}`]}
-      />
+      <label>
+        {kind === 'product' ? words.externalId : words.categoryName}
+        <input key={kind} name="from" required />
+      </label>
     )
   const options =
     kind === 'prediction'
       ? PREDICTIONS.map(id => ({ id, name: words[`prediction_${id}`] }))
       : ((kind === 'segment' ? choices?.segments.nodes : choices?.audiences.nodes) ?? [])
+  if (choices && options.length === 0) return <span className="quiet">{kind === 'segment' ? words.noSegments : words.noAudiences}</span>
   return (
-    <select key={kind} name="from" required aria-label={words[`from_${kind}`]}>
-      {options.map(({ id, name }) => (
-        <option key={id} value={id}>
-          {name}
-        </option>
-      ))}
-    </select>
+    <label>
+      {kind === 'prediction' ? words.MODEL_SCORE : kind === 'segment' ? words.SEGMENT : words.audiences}
+      <select key={kind} name="from" required>
+        {options.map(({ id, name }) => (
+          <option key={id} value={id}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
   )
 }
 
@@ -231,7 +245,7 @@ export function Audience({ id }: { id: string }) {
             rows={audience.excluded}
             keyOf={row => row.reason}
             columns={[
-              { title: words.reason, cell: row => row.reason },
+              { title: words.reason, cell: row => causeOf(words, row.reason) },
               { title: words.users, cell: row => row.count.toLocaleString(), isNumber: true },
             ]}
           />
@@ -266,9 +280,14 @@ export function Audience({ id }: { id: string }) {
   )
 }
 
+/** Why somebody was left out, in words. */
+function causeOf(words: Words, reason: string): string {
+  return words[`left_${reason}` as keyof Words] ?? reason
+}
+
 function Curve({ points }: { points: readonly { share: number; seedShare: number; similarity: number }[] }) {
   const words = useWords()
-  const [width, height, left, bottom] = [640, 200, 40, 24]
+  const [width, height, left, bottom] = [460, 180, 44, 24]
   const x = (share: number) => left + share * (width - left - 8)
   const y = (value: number) => height - bottom - value * (height - bottom - 10)
   const line = (value: (point: (typeof points)[number]) => number) => points.map(point => `${x(point.share)},${y(value(point))}`).join(' ')
@@ -365,19 +384,28 @@ function Export({ audienceId }: { audienceId: string }) {
       }}
     >
       <div className="row">
-        <select name="format" aria-label={words.format}>
-          {FORMATS.map(format => (
-            <option key={format} value={format}>
-              {words[`format_${format}`]}
-            </option>
-          ))}
-        </select>
-        <select name="purpose" aria-label={words.consent}>
-          {PURPOSES.map(purpose => (
-            <option key={purpose}>{purpose}</option>
-          ))}
-        </select>
-        <input name="webhook" type="url" placeholder={words.webhookOrFile} aria-label={words.webhookOrFile} />
+        <label>
+          {words.format}
+          <select name="format">
+            {FORMATS.map(format => (
+              <option key={format} value={format}>
+                {words[`format_${format}`]}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          {words.consent}
+          <select name="purpose">
+            {PURPOSES.map(purpose => (
+              <option key={purpose}>{purpose}</option>
+            ))}
+          </select>
+        </label>
+        <label>
+          {words.webhookOrFile}
+          <input name="webhook" type="url" placeholder="https://" />
+        </label>
         <button type="submit" className="plain" value="preview">
           {words.dryRun}
         </button>

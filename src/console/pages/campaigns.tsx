@@ -241,7 +241,7 @@ function Trial({ id }: { id: string }) {
       <form className="row" onSubmit={submit}>
         <label>
           {words.user}
-          <input name="user" placeholder={words.userHint} />
+          <input name="user" placeholder={words.userHint} size={32} />
         </label>
         <label>
           {words.device}

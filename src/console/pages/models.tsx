@@ -41,8 +41,9 @@ export function Models() {
             { title: words.task, cell: row => row.task },
             { title: words.algorithm, cell: row => <a href={`#/models/${row.id}`}>{`${row.algorithm} v${row.version}`}</a> },
             { title: words.status, cell: row => <Badge state={row.status} /> },
-            { title: 'ndcgAt10', cell: row => numberOf((row.metrics as Metrics).ndcgAt10), isNumber: true },
-            { title: words.baseline, cell: row => numberOf((row.baselineMetrics as Metrics).ndcgAt10), isNumber: true },
+            { title: words.metricOfTask, cell: row => LEADING[row.task] ?? '' },
+            { title: words.thisModel, cell: row => numberOf((row.metrics as Metrics)[LEADING[row.task]]), isNumber: true },
+            { title: words.baseline, cell: row => numberOf((row.baselineMetrics as Metrics)[LEADING[row.task]]), isNumber: true },
             { title: words.rows, cell: row => row.trainedRows.toLocaleString(), isNumber: true },
             { title: words.trained, cell: row => timeOf(row.trainedAt) },
             { title: words.reviewedBy, cell: row => row.reviewedBy ?? '' },
@@ -52,6 +53,19 @@ export function Models() {
       <More of={models} />
     </Panel>
   )
+}
+
+/** What the guardrails of each task go by. */
+const LEADING: Record<string, string> = {
+  RECOMMENDATION: 'ndcgAt10',
+  CTR: 'logLoss',
+  CVR: 'logLoss',
+  CHURN: 'auc',
+  PURCHASE: 'auc',
+  LIFETIME_VALUE: 'topDecileShare',
+  CLUSTER: 'merit',
+  SENTIMENT: 'macroF1',
+  INTENT: 'accuracy',
 }
 
 type Review = ModelReviewInput
@@ -90,7 +104,7 @@ export function Model({ id }: { id: string }) {
       <p>
         <a href="#/models">← {words.back}</a>
       </p>
-      <Panel title={`${model.algorithm} v${model.version}`} actions={<Badge state={model.status} />}>
+      <Panel title={`${model.task}: ${model.algorithm} v${model.version}`} actions={<Badge state={model.status} />}>
         {model.reviewedBy && (
           <p className="quiet">
             {words.reviewedBy} {model.reviewedBy}, {timeOf(model.reviewedAt)}
@@ -99,7 +113,7 @@ export function Model({ id }: { id: string }) {
         )}
         {MOVES[model.status].length > 0 && (
           <form className="row" onSubmit={event => event.preventDefault()}>
-            <label>
+            <label className="wide">
               {words.note}
               <input value={note} onChange={event => setNote(event.target.value)} placeholder={words.noteHint} maxLength={2000} />
             </label>

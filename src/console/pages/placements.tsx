@@ -1,5 +1,6 @@
-import { type FormEvent, type ReactNode, useState } from 'react'
+import { type FormEvent, useState } from 'react'
 import { run } from '../api.js'
+import { Choice, NumberField, Rows, TextField } from '../fields.js'
 import {
   type ConditionsFragment,
   ExposureDocument,
@@ -14,7 +15,7 @@ import {
   type PreviewListFragment,
   type SharesFragment,
 } from '../generated/documents.js'
-import { Badge, go, More, numberOf, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, go, More, numberOf, Panel, percent, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 import type { Words } from '../words.js'
 import { ALGORITHMS } from './recommendations.js'
 
@@ -118,7 +119,7 @@ export function Placement({ name }: { name: string }) {
             keyOf={row => String(row.version)}
             columns={[
               { title: words.version, cell: row => row.version, isNumber: true },
-              { title: words.reviewedBy, cell: row => row.changedBy },
+              { title: words.changedBy, cell: row => row.changedBy },
               { title: words.at, cell: row => timeOf(row.changedAt) },
               {
                 title: '',
@@ -289,8 +290,8 @@ function Editor({ name, placement, onSaved }: { name: string; placement: Placeme
         onChange={caps => set({ caps })}
         cells={(row, change) => (
           <>
-            <Choice label={words.steering} of={['CATEGORY', 'BRAND'] as const} value={row.by} onChange={by => change({ by })} />
-            <TextField label={words.all} value={row.value ?? ''} onChange={value => change({ value: value || null })} />
+            <Choice label={words.capBy} of={['CATEGORY', 'BRAND'] as const} value={row.by} onChange={by => change({ by })} />
+            <TextField label={words.capOf} value={row.value ?? ''} onChange={value => change({ value: value || null })} />
             <NumberField label={words.mostInList} value={row.most} onChange={most => change({ most })} />
           </>
         )}
@@ -376,9 +377,13 @@ function Exposure({ placement }: { placement: string | null }) {
             {exposure.decisions.toLocaleString()} {words.listsCounted}
             {exposure.sampled ? ' +' : ''} · {percent(exposure.coverage)} {words.coverageOfCatalogue} · Gini {numberOf(exposure.gini)}
           </p>
-          <Shares title={words.categories} rows={exposure.categories} />
-          <Shares title={words.brand} rows={exposure.brands} />
-          <Shares title={words.priceBand} rows={exposure.priceBands} />
+          {exposure.decisions > 0 && (
+            <>
+              <Shares title={words.categories} rows={exposure.categories} />
+              <Shares title={words.brand} rows={exposure.brands} />
+              <Shares title={words.priceBand} rows={exposure.priceBands} />
+            </>
+          )}
         </>
       )}
     </Panel>
@@ -399,39 +404,6 @@ function Shares({ title, rows }: { title: string; rows: readonly SharesFragment[
         { title: words.shareOfImpressions, cell: row => percent(row.impressionShare), isNumber: true },
       ]}
     />
-  )
-}
-
-function Rows<Row extends object>({
-  title,
-  rows,
-  fresh,
-  onChange,
-  cells,
-}: {
-  title: string
-  rows: readonly Row[]
-  fresh: Row
-  onChange(rows: Row[]): void
-  cells(row: Row, change: (part: Partial<Row>) => void): ReactNode
-}) {
-  const words = useWords()
-  return (
-    <fieldset>
-      <legend>{title}</legend>
-      {rows.map((row, at) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: rows have no identity but their place
-        <div className="row" key={at}>
-          {cells(row, part => onChange(rows.map((each, index) => (index === at ? { ...each, ...part } : each))))}
-          <button type="button" className="plain" onClick={() => onChange(rows.filter((_, index) => index !== at))}>
-            {words.removeRow}
-          </button>
-        </div>
-      ))}
-      <button type="button" className="plain" onClick={() => onChange([...rows, fresh])}>
-        {words.addRow}
-      </button>
-    </fieldset>
   )
 }
 
@@ -477,67 +449,9 @@ function ConditionFields({
   )
 }
 
-/** Keeps what is being typed; tells it when the field is left. */
-function TextField({ label, value, onChange }: { label: string; value: string; onChange(value: string): void }) {
-  return (
-    <label>
-      {label}
-      <input key={value} defaultValue={value} onBlur={event => event.target.value !== value && onChange(event.target.value)} />
-    </label>
-  )
-}
-
-function NumberField({
-  label,
-  value,
-  max,
-  step = 1,
-  onChange,
-}: {
-  label: string
-  value: number
-  max?: number
-  step?: number
-  onChange(value: number): void
-}) {
-  return (
-    <label className="small">
-      {label}
-      <input type="number" min={0} max={max} step={step} value={value} onChange={event => onChange(Number(event.target.value))} />
-    </label>
-  )
-}
-
-function Choice<Value extends string>({
-  label,
-  of,
-  value,
-  onChange,
-}: {
-  label: string
-  of: readonly Value[]
-  value: Value
-  onChange(value: Value): void
-}) {
-  return (
-    <label>
-      {label}
-      <select value={value} onChange={event => onChange(event.target.value as Value)}>
-        {of.map(each => (
-          <option key={each}>{each}</option>
-        ))}
-      </select>
-    </label>
-  )
-}
-
 function listOf(text: string): string[] {
   return text
     .split(',')
     .map(part => part.trim())
     .filter(part => part !== '')
-}
-
-function percent(share: number | null): string {
-  return share === null ? '–' : `${(100 * share).toFixed(1)} %`
 }

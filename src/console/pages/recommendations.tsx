@@ -36,7 +36,7 @@ export function Recommendations({ user }: { user: string }) {
       >
         <label>
           {words.user}
-          <input value={name} onChange={event => setName(event.target.value)} placeholder={words.userHint} />
+          <input value={name} onChange={event => setName(event.target.value)} placeholder={words.userHint} size={32} />
         </label>
         <label>
           {words.placement}

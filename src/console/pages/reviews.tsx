@@ -58,7 +58,10 @@ export function Reviews() {
             keyOf={row => row.id}
             columns={[
               { title: words.text, cell: row => <span className="said">{row.text}</span> },
-              { title: words.sentiment, cell: row => (row.sentiment ? <Badge state={row.sentiment.label} /> : words.unread) },
+              {
+                title: words.sentiment,
+                cell: row => (row.sentiment ? <Badge state={row.sentiment.label} /> : (row.ignoredBecause ?? words.unread)),
+              },
               {
                 title: words.confidence,
                 cell: row => (row.sentiment ? `${Math.round(100 * row.sentiment.confidence)} %` : ''),
@@ -67,19 +70,26 @@ export function Reviews() {
               { title: words.intent, cell: row => row.intent?.name ?? '' },
               {
                 title: words.aspects,
-                cell: row => (
-                  <ul className="reasons">
-                    {onceEach(row.aspects).map(({ aspect, label, excerpt }) => (
-                      <li key={`${aspect} ${label}`} title={excerpt}>
-                        {SIGNS[label]} {aspect}
-                      </li>
-                    ))}
-                  </ul>
-                ),
+                cell: row =>
+                  row.aspects.length > 0 && (
+                    <ul className="reasons">
+                      {onceEach(row.aspects).map(({ aspect, label, excerpt }) => (
+                        <li key={`${aspect} ${label}`} title={excerpt}>
+                          {SIGNS[label]} {aspect}
+                        </li>
+                      ))}
+                    </ul>
+                  ),
               },
               { title: words.product, cell: row => row.product?.title ?? '' },
-              { title: words.at, cell: row => <span className="date">{timeOf(row.createdAt)}</span> },
-              { title: words.status, cell: row => row.ignoredBecause ?? '' },
+              {
+                title: words.at,
+                cell: row => (
+                  <span className="date" title={timeOf(row.createdAt)}>
+                    {new Date(row.createdAt).toLocaleDateString(undefined, { dateStyle: 'medium' })}
+                  </span>
+                ),
+              },
               {
                 title: words.correct,
                 cell: row => (
