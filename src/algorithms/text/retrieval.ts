@@ -1,5 +1,5 @@
 import { type NumberArray, pack, unpack } from '../artifact.js'
-import { sigmoid } from '../math/calibration.js'
+import { fitPlatt, sigmoid } from '../math/calibration.js'
 import { denseRows, fitLinear } from '../math/linear.js'
 import { fnv1a } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
@@ -57,17 +57,21 @@ interface Calibration {
 
 const FORMAT = 'phrasings/2'
 const JUDGE_FORMAT = 'phrasings-judge/1'
-/** Of cover, share of the phrasing, lead: for collections too small to be asked about themselves. */
-const DEFAULT_CALIBRATION: Calibration = { weights: [5.5, 5.5, 1.4], intercept: -4.7 }
+/** For collections too small to be asked about themselves. */
+const DEFAULT_CALIBRATION: Calibration = { weights: [5.5], intercept: -4.7 }
 /** A classifier learns from this many phrasings an entry on, on average … */
 const FEWEST_PHRASINGS = 4
 /** … where phrasings times entries, what its fits cost, are at most so many: some seconds. */
-const MOST_JUDGED = 500_000
+const MOST_JUDGED = 100_000
+/** Foreign questions that people ask lie nearer than entries that are left out: trials of a judged index show about half of the error (measured, docs). */
+const TRIALS_SHOW = 0.5
 /** Weight of the classifier's score beside the logarithm of BM25's. */
 const JUDGE_WEIGHT = 1
 /** How many retrieved entries the classifier puts in order. */
 const REORDERED = 8
-const FOLDS = 3
+/** How many fits a phrasing's trials, and an entry's, are shared out to: a judge that lacks many entries takes what is foreign for easier than it is. */
+const TEXT_FOLDS = 3
+const ENTRY_FOLDS = 3
 /** Fewer trials cannot carry the threshold alone. */
 const FEWEST_TRIALS = 250
 /** For collections too small to be asked about themselves: what comes as near as a slip of the pen. */
@@ -381,7 +385,7 @@ export class PhrasingIndex {
   ) {
     const found = this.ranked(question, judge ? Math.max(REORDERED, count) : count, skip)
     if (found.entries.length === 0) return { ...found, evidence: [] }
-    if (!judge) return { ...found, evidence: this.evidence(found.scores, found.phrasings[0]) }
+    if (!judge) return { ...found, evidence: [this.evidence(found.scores, found.phrasings[0]).reduce((sum, each) => sum + each, 0)] }
     const judged = judge.scores(question)
     const scoreOf = (entry: number) => {
       const label = labels ? labels[entry] : entry
@@ -411,13 +415,13 @@ export class PhrasingIndex {
     return sigmoid(weights.reduce((sum, weight, at) => sum + weight * (evidence[at] ?? 0), intercept))
   }
 
-  /** How much of the question the phrasing covers, how much of the phrasing is asked, and how far it stands above the second: each in about [0, 1]. */
+  /** How much of the question the phrasing covers, how much of the phrasing is asked, and how far it stands above the second: in about [0, 1], [0, 1.2] and [0, 0.25]. */
   private evidence(scores: Float64Array, phrasing: number): number[] {
     const cover = this.most > 0 ? scores[0] / this.most : 0
     const lead = scores.length > 1 ? 1 - scores[1] / scores[0] : 1
     let whole = 0
     for (let at = this.forwardOffsets[phrasing]; at < this.forwardOffsets[phrasing + 1]; at++) whole += this.forwardWeights[at]
-    return [cover, Math.min(1.2, scores[0] / Math.max(1e-9, whole)), Math.sqrt(Math.max(0, lead))]
+    return [cover, Math.min(1.2, scores[0] / Math.max(1e-9, whole)), 0.25 * Math.sqrt(Math.max(0, lead))]
   }
 
   private rarity(word: string): number {
@@ -441,32 +445,26 @@ export class PhrasingIndex {
     for (const entry of data.entries) counts[entry]++
     const used = counts.reduce((sum, count) => sum + Number(count > 0), 0)
     const isJudged = used > 1 && data.texts.length >= FEWEST_PHRASINGS * used && data.texts.length * used <= MOST_JUDGED
-    const folds = data.texts.map(text => fnv1a(`phrasing|${normalise(text)}`) % FOLDS)
-    const judges = isJudged
-      ? Array.from({ length: FOLDS }, (_, fold) => ({
-          ofTexts: judgeOf(data, at => folds[at] !== fold),
-          ofEntries: judgeOf(data, at => data.entries[at] % FOLDS !== fold),
-        }))
-      : undefined
+    const folds = data.texts.map(text => fnv1a(`phrasing|${normalise(text)}`) % TEXT_FOLDS)
+    const ofTexts = isJudged ? Array.from({ length: TEXT_FOLDS }, (_, fold) => judgeOf(data, at => folds[at] !== fold)) : []
+    const ofEntries = isJudged
+      ? Array.from({ length: ENTRY_FOLDS }, (_, fold) => judgeOf(data, at => data.entries[at] % ENTRY_FOLDS !== fold))
+      : []
     const step = Math.max(1, Math.ceil(data.texts.length / MOST_CALIBRATED))
     for (let at = 0; at < data.texts.length; at += step) {
       const own = data.entries[at]
       const text = data.texts[at]
-      if (counts[own] > 1) ask(text, own, judges?.[folds[at]].ofTexts, phrasing => phrasing === at)
-      if ((at / step) % 2 === 0)
-        if (judges) ask(text, -1, judges[own % FOLDS].ofEntries, (_, entry) => entry % FOLDS === own % FOLDS)
-        else ask(text, -1, undefined, (_, entry) => entry === own)
+      if (counts[own] > 1) ask(text, own, ofTexts[folds[at]], phrasing => phrasing === at)
+      const fold = own % ENTRY_FOLDS
+      if ((at / step) % 2 === 0) ask(text, -1, ofEntries[fold], (_, entry) => (isJudged ? entry % ENTRY_FOLDS === fold : entry === own))
     }
     const final = isJudged ? judgeOf(data, () => true) : undefined
     this.judge = final?.model
     data.asked?.texts.forEach((text, at) => {
       ask(text, data.asked?.entries[at] ?? -1, final)
     })
-    if (
-      asked.length >= FEWEST_TRIALS &&
-      this.fitTo(asked, maximumError, asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold)
-    )
-      return
+    const choose = asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold
+    if (asked.length >= (isJudged ? FEWEST_TRIALS : FEWEST_MEASURED) && this.fitTo(asked, maximumError, choose)) return
     for (let at = 0; at < data.texts.length; at += step) ask(misspelt(data.texts[at]), data.entries[at], final)
     this.fitTo(asked, maximumError, asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold)
   }
@@ -474,30 +472,41 @@ export class PhrasingIndex {
   /** Whether there were enough questions, and a threshold that keeps the error. */
   private fitTo(asked: readonly Trial[], maximumError: number, choose: typeof expectedThreshold): boolean {
     if (asked.length < FEWEST_CALIBRATED || !asked.some(({ isRight }) => isRight === 1)) return false
-    const width = this.judge ? 6 : 3
-    const values = Float64Array.from(asked.flatMap(({ evidence }) => Array.from({ length: width }, (_, at) => evidence[at] ?? 0)))
-    const fitted = fitLinear(
-      denseRows(values, width),
-      Int32Array.from(asked, ({ isRight }) => isRight),
-      2,
-      { loss: 'logistic', cost: 1, solver: 'newton', regulariseBias: false },
-    )
-    this.calibration = { weights: [...fitted.weights], intercept: fitted.intercepts[0] }
+    const rights = Int32Array.from(asked, ({ isRight }) => isRight)
+    if (this.judge) {
+      const values = Float64Array.from(asked.flatMap(({ evidence }) => Array.from({ length: EVIDENCE }, (_, at) => evidence[at] ?? 0)))
+      const fitted = fitLinear(denseRows(values, EVIDENCE), rights, 2, {
+        loss: 'logistic',
+        cost: 1,
+        solver: 'newton',
+        regulariseBias: false,
+      })
+      this.calibration = { weights: [...fitted.weights], intercept: fitted.intercepts[0] }
+    } else {
+      const fitted = fitPlatt(
+        asked.map(({ evidence }) => evidence[0] ?? 0),
+        rights,
+      )
+      if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = { weights: [fitted.slope], intercept: fitted.intercept }
+    }
     const answered = asked.map(
       ({ evidence, isRight }): Answered => ({
-        confidence: evidence.length > 0 ? this.confidenceOf(evidence) : 0,
+        confidence: this.confidenceOf(evidence),
         isRight: isRight === 1,
       }),
     )
     const threshold = choose(
       withOutOfScopeShare(answered, at => asked[at].isOutside),
-      maximumError,
+      maximumError * (this.judge ? TRIALS_SHOW : 1),
     )
     // Probabilities reach 1 at most; an infinite threshold is no JSON.
     this.threshold = Math.min(1.01, threshold)
     return Number.isFinite(threshold)
   }
 }
+
+/** Numbers that speak for the first entry of a judged index. */
+const EVIDENCE = 6
 
 interface Trial {
   evidence: readonly number[]
@@ -516,10 +525,10 @@ const JUDGE_FEATURES = {
   hanWords: 1,
   stems: true,
   hanCharacters: 3,
-  characters: 5,
+  characters: 4,
   acrossWords: false,
   minimumTexts: 1,
-  mostFeatures: 100_000,
+  mostFeatures: 30_000,
 }
 
 function judgeOf({ texts, entries, entryCount }: Phrasings, isUsed: (at: number) => boolean): Judge {
