@@ -61,6 +61,8 @@ const JUDGE_FORMAT = 'phrasings-judge/1'
 const DEFAULT_CALIBRATION: Calibration = { weights: [5.5], intercept: -4.7 }
 /** A classifier learns from this many phrasings an entry on, on average … */
 const FEWEST_PHRASINGS = 4
+/** … from so many phrasings on … */
+const FEWEST_JUDGED = 200
 /** … where phrasings times entries, what its fits cost, are at most so many: some seconds. */
 const MOST_JUDGED = 100_000
 /** Foreign questions that people ask lie nearer than entries that are left out: trials of a judged index show about half of the error (measured, docs). */
@@ -435,7 +437,7 @@ export class PhrasingIndex {
    * case), half as often; questions that were really asked count as they are. Where no threshold keeps the error, because entries have few
    * phrasings that are alike, each phrasing is asked with a slip of the pen too: what comes that near may be answered.
    */
-  private calibrate(data: Phrasings, maximumError: number) {
+  private calibrate(data: Phrasings, maximumError: number, isJudged = isJudgeable(data)): void {
     const asked: Trial[] = []
     const ask = (text: string, right: number, judge?: Judge, skip?: (phrasing: number, entry: number) => boolean) => {
       const { entries, evidence } = this.weighed(text, 2, judge?.model, skip, judge?.labels)
@@ -443,8 +445,6 @@ export class PhrasingIndex {
     }
     const counts = new Int32Array(this.entryCount)
     for (const entry of data.entries) counts[entry]++
-    const used = counts.reduce((sum, count) => sum + Number(count > 0), 0)
-    const isJudged = used > 1 && data.texts.length >= FEWEST_PHRASINGS * used && data.texts.length * used <= MOST_JUDGED
     const folds = data.texts.map(text => fnv1a(`phrasing|${normalise(text)}`) % TEXT_FOLDS)
     const ofTexts = isJudged ? Array.from({ length: TEXT_FOLDS }, (_, fold) => judgeOf(data, at => folds[at] !== fold)) : []
     const ofEntries = isJudged
@@ -465,6 +465,12 @@ export class PhrasingIndex {
     })
     const choose = asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold
     if (asked.length >= (isJudged ? FEWEST_TRIALS : FEWEST_MEASURED) && this.fitTo(asked, maximumError, choose)) return
+    if (isJudged) {
+      // A classifier that is never sure enough would silence what retrieval can answer.
+      this.judge = undefined
+      this.calibrate(data, maximumError, false)
+      return
+    }
     for (let at = 0; at < data.texts.length; at += step) ask(misspelt(data.texts[at]), data.entries[at], final)
     this.fitTo(asked, maximumError, asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold)
   }
@@ -529,6 +535,12 @@ const JUDGE_FEATURES = {
   acrossWords: false,
   minimumTexts: 1,
   mostFeatures: 30_000,
+}
+
+/** Whether a classifier is trained: two hundred phrasings, at least four an entry on average, and no more of phrasings times entries than some seconds' work. */
+export function isJudgeable({ texts, entries }: Phrasings): boolean {
+  const used = new Set(entries).size
+  return used > 1 && texts.length >= FEWEST_JUDGED && texts.length >= FEWEST_PHRASINGS * used && texts.length * used <= MOST_JUDGED
 }
 
 function judgeOf({ texts, entries, entryCount }: Phrasings, isUsed: (at: number) => boolean): Judge {

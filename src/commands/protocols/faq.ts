@@ -19,6 +19,12 @@ export interface FaqTask {
   questions: readonly { text: string; entry: number }[]
 }
 
+/** Something that answers: entries best first, and the probability that the first is right. */
+interface Asked {
+  threshold: number
+  search(question: string, count: number): { entries: Int32Array; confidence: number }
+}
+
 /** The index as `faqAnswer` builds and asks it: how often it answers at the configured error, and how often wrongly. */
 const served: Method<FaqTask> = {
   name: 'served',
@@ -34,7 +40,7 @@ const served: Method<FaqTask> = {
  * Error and coverage at the threshold, all questions as they are, and with those that nothing answers weighed as half of all, as the threshold assumes; the
  * coverage of what can be answered; how many of what cannot be are answered; and what could be covered if the threshold were chosen on these questions.
  */
-export function answering(index: Pick<PhrasingIndex, 'search' | 'threshold'>, questions: FaqTask['questions']): Record<string, number> {
+export function answering(index: Asked, questions: FaqTask['questions']): Record<string, number> {
   const answers = questions.map(({ text, entry }) => {
     const { entries, confidence } = index.search(text, 4)
     return { confidence, isRight: entry >= 0 && entries[0] === entry, isOutside: entry < 0 }
@@ -95,7 +101,7 @@ export const faq: Protocol = {
 }
 
 /** The question and every other rephrasing are an entry; the rest is asked. */
-function stackTask(folder: string): FaqTask {
+export function stackTask(folder: string): FaqTask {
   const rows: [text: string, entry: number][] = []
   const questions: { text: string; entry: number }[] = []
   let count = 0
