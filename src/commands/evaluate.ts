@@ -4,6 +4,7 @@ import { abstention } from './protocols/abstention.js'
 import { aspects } from './protocols/aspects.js'
 import { bidding } from './protocols/bidding.js'
 import { avazu, criteo } from './protocols/clicks.js'
+import { faq } from './protocols/faq.js'
 import { rating, topN } from './protocols/folder.js'
 import { banking77, smp } from './protocols/intents.js'
 import { ml100k } from './protocols/ml-100k.js'
@@ -42,6 +43,7 @@ const protocols: readonly Protocol[] = [
   opinion,
   aspects,
   abstention,
+  faq,
   sentiment,
   intent,
   retrieval,

@@ -170,7 +170,14 @@ export class AnswersService {
   ): Promise<string> {
     const facts = { reason: null, entryId: null, candidates: [], ticketId: null, ...outcome }
     const found = search?.found ?? []
-    const threshold = search ? [`Answered from a confidence of ${search.threshold.toFixed(3)} on`] : []
+    const threshold = search
+      ? [
+          `Answered from a confidence of ${search.threshold.toFixed(3)} on`,
+          search.isJudged
+            ? 'Retrieval and a classifier over the approved phrasings'
+            : 'Retrieval alone: too few phrasings for a classifier, or too many',
+        ]
+      : []
     await Promise.all([
       this.parts.decisions.record({
         id,

@@ -1,4 +1,4 @@
-import { PhrasingIndex, type Phrasings, shopRetrieval } from '../algorithms/text/retrieval.js'
+import { isJudgeable, PhrasingIndex, type Phrasings, shopRetrieval } from '../algorithms/text/retrieval.js'
 import { messageOf } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
 import type { Pool } from '../platform/pool.js'
@@ -28,6 +28,8 @@ export interface FaqSearch {
   aloneConfidence: number
   /** Answer from this confidence on. */
   threshold: number
+  /** Whether a classifier over the phrasings had its say beside BM25. */
+  isJudged: boolean
 }
 
 interface Served {
@@ -75,7 +77,7 @@ export class FaqIndex {
   /** The nearest entries that hold now, in this language and channel. */
   search(question: string, { now, language, channel }: { now: Date; language: string | null; channel: string | null }): FaqSearch {
     const { served } = this
-    if (!served || served.entries.length === 0) return { found: [], confidence: 0, aloneConfidence: 0, threshold: 1 }
+    if (!served || served.entries.length === 0) return { found: [], confidence: 0, aloneConfidence: 0, threshold: 1, isJudged: false }
     const time = now.getTime()
     const isOut = (entry: ServedEntry) =>
       (entry.validFrom !== null && entry.validFrom.getTime() > time) ||
@@ -89,13 +91,13 @@ export class FaqIndex {
       phrasing: served.phrasings[phrasings[at]],
       score: scores[at],
     }))
-    const { threshold } = served.index
+    const { threshold, isJudged } = served.index
     let aloneConfidence = confidence
     if (confidence < threshold && found.length > 1) {
       const second = entries[1]
       aloneConfidence = served.index.search(question, 2, (phrasing, entry) => entry === second || skip(phrasing, entry)).confidence
     }
-    return { found, confidence, aloneConfidence, threshold }
+    return { found, confidence, aloneConfidence, threshold, isJudged }
   }
 
   entry(id: string): ServedEntry | undefined {
@@ -134,10 +136,10 @@ export class FaqIndex {
     log.info('the FAQ is served', { entries: entries.length, phrasings: phrasings.length, threshold: this.served.index.threshold })
   }
 
-  /** Ten thousand entries take seconds: a thread builds those, while this process answers from what it has. */
+  /** Ten thousand entries take seconds, and so does a classifier: a thread builds those, while this process answers from what it has. */
   private async built(data: Phrasings): Promise<PhrasingIndex> {
     const { pool, maximumError } = this.parts
-    if (data.texts.length <= BUILT_HERE) return PhrasingIndex.build(data, shopRetrieval, maximumError)
+    if (data.texts.length <= BUILT_HERE && !isJudgeable(data)) return PhrasingIndex.build(data, shopRetrieval, maximumError)
     const { result } = await pool.run<{ artifact: Uint8Array }>({
       family: 'text',
       function: 'buildPhrasings',

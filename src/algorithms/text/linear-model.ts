@@ -21,6 +21,8 @@ export interface HeadOptions {
 export interface LinearTextOptions {
   features: FeatureOptions
   heads: readonly HeadOptions[]
+  /** False: the scores stay as they are, for a caller that calibrates them itself; a sixth of the fits. */
+  calibrate?: boolean
 }
 
 interface Head {
@@ -43,7 +45,10 @@ export function fitLinearText(format: string, data: LabelledTexts, options: Line
   const idf = Float32Array.from(space.inverseFrequencies())
   const classes = data.labelNames.length
   const planes = classes <= 2 ? 1 : classes
-  const heldOut = heldOutScores(texts, data, options, { rows, boundaries, idf })
+  const heldOut =
+    options.calibrate === false
+      ? { scores: options.heads.map(() => new Float64Array(0)), labels: new Int32Array(0) }
+      : heldOutScores(texts, data, options, { rows, boundaries, idf })
   const shares = options.heads.map((_, head) => scaleOf(heldOut.scores[head], heldOut.labels, planes))
   const heads = options.heads.map((head, at): Head => {
     const values = valuesOf(rows, boundaries, idf, head)
@@ -289,6 +294,12 @@ export class LinearTextModel implements TextClassifier {
 
   classify(text: string): Float64Array {
     return this.probabilitiesOf(this.space.read(normalise(text)))
+  }
+
+  /** Scores of all labels before calibration; of two labels the first has the second's turned over. Valid until the next call. */
+  scores(text: string): Float64Array {
+    this.decide(this.space.read(normalise(text)))
+    return this.planes === this.labels.length ? this.sums : Float64Array.of(-this.sums[0], this.sums[0])
   }
 
   score(text: string, label: number): { score: number; base: number } {

@@ -1,7 +1,10 @@
 import { type NumberArray, pack, unpack } from '../artifact.js'
-import { type Calibration, calibrated, fitPlatt } from '../math/calibration.js'
+import { fitPlatt, sigmoid } from '../math/calibration.js'
+import { denseRows, fitLinear } from '../math/linear.js'
+import { fnv1a } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
 import { type Answered, chooseThreshold, expectedThreshold, withOutOfScopeShare } from './abstention.js'
+import { fitLinearText, type LinearTextModel, loadLinearText } from './linear-model.js'
 import { CHANNELS, HashTable, Ngrams } from './ngrams.js'
 import { normalise } from './normalise.js'
 import { FunctionTerms, withConcepts } from './shop-words.js'
@@ -46,8 +49,33 @@ export interface Found {
   confidence: number
 }
 
-const FORMAT = 'phrasings/1'
-const DEFAULT_CALIBRATION: Calibration = { kind: 'platt', slope: 5.5, intercept: -4.7 }
+/** Log-odds that the first entry is right: linear in the evidence. */
+interface Calibration {
+  weights: number[]
+  intercept: number
+}
+
+const FORMAT = 'phrasings/2'
+const JUDGE_FORMAT = 'phrasings-judge/1'
+/** For collections too small to be asked about themselves. */
+const DEFAULT_CALIBRATION: Calibration = { weights: [5.5], intercept: -4.7 }
+/** A classifier learns from this many phrasings an entry on, on average … */
+const FEWEST_PHRASINGS = 4
+/** … from so many phrasings on … */
+const FEWEST_JUDGED = 200
+/** … where phrasings times entries, what its fits cost, are at most so many: some seconds. */
+const MOST_JUDGED = 100_000
+/** Foreign questions that people ask lie nearer than entries that are left out: trials of a judged index show about half of the error (measured, docs). */
+const TRIALS_SHOW = 0.5
+/** Weight of the classifier's score beside the logarithm of BM25's. */
+const JUDGE_WEIGHT = 1
+/** How many retrieved entries the classifier puts in order. */
+const REORDERED = 8
+/** How many fits a phrasing's trials, and an entry's, are shared out to: a judge that lacks many entries takes what is foreign for easier than it is. */
+const TEXT_FOLDS = 3
+const ENTRY_FOLDS = 3
+/** Fewer trials cannot carry the threshold alone. */
+const FEWEST_TRIALS = 250
 /** For collections too small to be asked about themselves: what comes as near as a slip of the pen. */
 const DEFAULT_THRESHOLD = 0.9
 const FEWEST_CALIBRATED = 40
@@ -94,6 +122,8 @@ export class PhrasingIndex {
     private calibration: Calibration,
     /** Answer from this confidence on, for the configured error. */
     public threshold: number,
+    /** Judges which entry a question is one of; undefined where there is too little to learn from, or too much. */
+    private judge: LinearTextModel | undefined,
   ) {
     this.functions = options.functionWords === 1 ? undefined : new FunctionTerms()
     this.scores = new Float64Array(entries.length)
@@ -189,6 +219,7 @@ export class PhrasingIndex {
       inverse,
       DEFAULT_CALIBRATION,
       DEFAULT_THRESHOLD,
+      undefined,
     )
     index.calibrate(data, maximumError)
     return index
@@ -196,9 +227,13 @@ export class PhrasingIndex {
 
   /** The `count` best entries; phrasings and entries for which `skip` is true are left out. */
   search(question: string, count: number, skip?: (phrasing: number, entry: number) => boolean): Found {
-    const { entries, scores, phrasings } = this.ranked(question, count, skip)
-    const confidence = entries.length > 0 ? calibrated(this.calibration, this.evidence(scores, phrasings[0])) : 0
-    return { entries, scores, phrasings, confidence }
+    const { entries, scores, phrasings, evidence } = this.weighed(question, count, this.judge, skip)
+    return { entries, scores, phrasings, confidence: entries.length > 0 ? this.confidenceOf(evidence) : 0 }
+  }
+
+  /** True: a classifier over the phrasings has its say beside BM25. */
+  get isJudged(): boolean {
+    return this.judge !== undefined
   }
 
   /** Words of the question that stand in the phrasing, as they are written there; the most telling first. */
@@ -218,7 +253,8 @@ export class PhrasingIndex {
       weights: this.weights,
       inverse: this.inverse,
     }
-    const { entryCount, options, calibration, threshold } = this
+    const { entryCount, options, calibration, threshold, judge } = this
+    if (judge) arrays.judge = judge.save()
     return pack(FORMAT, { meta: { entryCount, options, calibration, threshold }, arrays })
   }
 
@@ -245,6 +281,7 @@ export class PhrasingIndex {
       arrays.inverse as Float32Array,
       calibration,
       threshold,
+      arrays.judge ? loadLinearText(JUDGE_FORMAT, arrays.judge as Uint8Array) : undefined,
     )
   }
 
@@ -340,13 +377,53 @@ export class PhrasingIndex {
     return result
   }
 
-  /** How much of the question the phrasing covers, how much of the phrasing is asked, and how far it stands above the second: in about [0, 2.5]. */
-  private evidence(scores: Float64Array, phrasing: number): number {
+  /** BM25's entries, put in order by the classifier too where there is one, and what speaks for the first. */
+  private weighed(
+    question: string,
+    count: number,
+    judge: LinearTextModel | undefined,
+    skip?: (phrasing: number, entry: number) => boolean,
+    labels?: Int32Array,
+  ) {
+    const found = this.ranked(question, judge ? Math.max(REORDERED, count) : count, skip)
+    if (found.entries.length === 0) return { ...found, evidence: [] }
+    if (!judge) return { ...found, evidence: [this.evidence(found.scores, found.phrasings[0]).reduce((sum, each) => sum + each, 0)] }
+    const judged = judge.scores(question)
+    const scoreOf = (entry: number) => {
+      const label = labels ? labels[entry] : entry
+      return label < 0 ? -1 : judged[label]
+    }
+    const own = Float64Array.from(found.entries, scoreOf)
+    const together = found.scores.map((score, at) => score * Math.exp(JUDGE_WEIGHT * own[at]))
+    const order = topIndexes(together, count)
+    const first = order[0]
+    let rival = Number.NEGATIVE_INFINITY
+    const best = labels ? labels[found.entries[first]] : found.entries[first]
+    for (let label = 0; label < judged.length; label++) if (label !== best && judged[label] > rival) rival = judged[label]
+    // The share covered is of BM25's own score; the lead is of both.
+    const scores = Float64Array.from(order, at => together[at])
+    const [cover, whole] = this.evidence(Float64Array.of(found.scores[first]), found.phrasings[first])
+    const lead = scores.length > 1 ? Math.sqrt(Math.max(0, 1 - scores[1] / scores[0])) : 1
+    return {
+      entries: Int32Array.from(order, at => found.entries[at]),
+      scores,
+      phrasings: Int32Array.from(order, at => found.phrasings[at]),
+      evidence: [cover, whole, lead, own[first], Math.max(-2, Math.min(2, own[first] - rival)), rival],
+    }
+  }
+
+  private confidenceOf(evidence: readonly number[]): number {
+    const { weights, intercept } = this.calibration
+    return sigmoid(weights.reduce((sum, weight, at) => sum + weight * (evidence[at] ?? 0), intercept))
+  }
+
+  /** How much of the question the phrasing covers, how much of the phrasing is asked, and how far it stands above the second: in about [0, 1], [0, 1.2] and [0, 0.25]. */
+  private evidence(scores: Float64Array, phrasing: number): number[] {
     const cover = this.most > 0 ? scores[0] / this.most : 0
     const lead = scores.length > 1 ? 1 - scores[1] / scores[0] : 1
     let whole = 0
     for (let at = this.forwardOffsets[phrasing]; at < this.forwardOffsets[phrasing + 1]; at++) whole += this.forwardWeights[at]
-    return cover + Math.min(1.2, scores[0] / Math.max(1e-9, whole)) + 0.25 * Math.sqrt(Math.max(0, lead))
+    return [cover, Math.min(1.2, scores[0] / Math.max(1e-9, whole)), 0.25 * Math.sqrt(Math.max(0, lead))]
   }
 
   private rarity(word: string): number {
@@ -360,56 +437,125 @@ export class PhrasingIndex {
    * case), half as often; questions that were really asked count as they are. Where no threshold keeps the error, because entries have few
    * phrasings that are alike, each phrasing is asked with a slip of the pen too: what comes that near may be answered.
    */
-  private calibrate(data: Phrasings, maximumError: number) {
-    const asked: { evidence: number; isRight: number; isOutside: boolean }[] = []
-    const ask = (text: string, right: number, skip?: (phrasing: number, entry: number) => boolean) => {
-      const { entries, scores, phrasings } = this.ranked(text, 2, skip)
-      const evidence = entries.length > 0 ? this.evidence(scores, phrasings[0]) : 0
+  private calibrate(data: Phrasings, maximumError: number, isJudged = isJudgeable(data)): void {
+    const asked: Trial[] = []
+    const ask = (text: string, right: number, judge?: Judge, skip?: (phrasing: number, entry: number) => boolean) => {
+      const { entries, evidence } = this.weighed(text, 2, judge?.model, skip, judge?.labels)
       asked.push({ evidence, isRight: Number(entries.length > 0 && entries[0] === right), isOutside: right < 0 })
     }
     const counts = new Int32Array(this.entryCount)
     for (const entry of data.entries) counts[entry]++
+    const folds = data.texts.map(text => fnv1a(`phrasing|${normalise(text)}`) % TEXT_FOLDS)
+    const ofTexts = isJudged ? Array.from({ length: TEXT_FOLDS }, (_, fold) => judgeOf(data, at => folds[at] !== fold)) : []
+    const ofEntries = isJudged
+      ? Array.from({ length: ENTRY_FOLDS }, (_, fold) => judgeOf(data, at => data.entries[at] % ENTRY_FOLDS !== fold))
+      : []
     const step = Math.max(1, Math.ceil(data.texts.length / MOST_CALIBRATED))
     for (let at = 0; at < data.texts.length; at += step) {
       const own = data.entries[at]
       const text = data.texts[at]
-      if (counts[own] > 1) ask(text, own, phrasing => phrasing === at)
-      if ((at / step) % 2 === 0) ask(text, -1, (_, entry) => entry === own)
+      if (counts[own] > 1) ask(text, own, ofTexts[folds[at]], phrasing => phrasing === at)
+      const fold = own % ENTRY_FOLDS
+      if ((at / step) % 2 === 0) ask(text, -1, ofEntries[fold], (_, entry) => (isJudged ? entry % ENTRY_FOLDS === fold : entry === own))
     }
+    const final = isJudged ? judgeOf(data, () => true) : undefined
+    this.judge = final?.model
     data.asked?.texts.forEach((text, at) => {
-      ask(text, data.asked?.entries[at] ?? -1)
+      ask(text, data.asked?.entries[at] ?? -1, final)
     })
-    if (asked.length >= FEWEST_MEASURED && this.fitTo(asked, maximumError, chooseThreshold)) return
-    for (let at = 0; at < data.texts.length; at += step) ask(misspelt(data.texts[at]), data.entries[at])
+    const choose = asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold
+    if (asked.length >= (isJudged ? FEWEST_TRIALS : FEWEST_MEASURED) && this.fitTo(asked, maximumError, choose)) return
+    if (isJudged) {
+      // A classifier that is never sure enough would silence what retrieval can answer.
+      this.judge = undefined
+      this.calibrate(data, maximumError, false)
+      return
+    }
+    for (let at = 0; at < data.texts.length; at += step) ask(misspelt(data.texts[at]), data.entries[at], final)
     this.fitTo(asked, maximumError, asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold)
   }
 
   /** Whether there were enough questions, and a threshold that keeps the error. */
-  private fitTo(
-    asked: readonly { evidence: number; isRight: number; isOutside: boolean }[],
-    maximumError: number,
-    choose: typeof expectedThreshold,
-  ): boolean {
+  private fitTo(asked: readonly Trial[], maximumError: number, choose: typeof expectedThreshold): boolean {
     if (asked.length < FEWEST_CALIBRATED || !asked.some(({ isRight }) => isRight === 1)) return false
-    const fitted = fitPlatt(
-      asked.map(({ evidence }) => evidence),
-      asked.map(({ isRight }) => isRight),
-    )
-    if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = fitted
+    const rights = Int32Array.from(asked, ({ isRight }) => isRight)
+    if (this.judge) {
+      const values = Float64Array.from(asked.flatMap(({ evidence }) => Array.from({ length: EVIDENCE }, (_, at) => evidence[at] ?? 0)))
+      const fitted = fitLinear(denseRows(values, EVIDENCE), rights, 2, {
+        loss: 'logistic',
+        cost: 1,
+        solver: 'newton',
+        regulariseBias: false,
+      })
+      this.calibration = { weights: [...fitted.weights], intercept: fitted.intercepts[0] }
+    } else {
+      const fitted = fitPlatt(
+        asked.map(({ evidence }) => evidence[0] ?? 0),
+        rights,
+      )
+      if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = { weights: [fitted.slope], intercept: fitted.intercept }
+    }
     const answered = asked.map(
       ({ evidence, isRight }): Answered => ({
-        confidence: calibrated(this.calibration, evidence),
+        confidence: this.confidenceOf(evidence),
         isRight: isRight === 1,
       }),
     )
     const threshold = choose(
       withOutOfScopeShare(answered, at => asked[at].isOutside),
-      maximumError,
+      maximumError * (this.judge ? TRIALS_SHOW : 1),
     )
     // Probabilities reach 1 at most; an infinite threshold is no JSON.
     this.threshold = Math.min(1.01, threshold)
     return Number.isFinite(threshold)
   }
+}
+
+/** Numbers that speak for the first entry of a judged index. */
+const EVIDENCE = 6
+
+interface Trial {
+  evidence: readonly number[]
+  isRight: number
+  isOutside: boolean
+}
+
+/** A classifier of some of the entries; `labels` are its numbers of all entries, −1 of those that it does not know. */
+interface Judge {
+  model: LinearTextModel
+  labels: Int32Array
+}
+
+const JUDGE_FEATURES = {
+  words: 2,
+  hanWords: 1,
+  stems: true,
+  hanCharacters: 3,
+  characters: 4,
+  acrossWords: false,
+  minimumTexts: 1,
+  mostFeatures: 30_000,
+}
+
+/** Whether a classifier is trained: two hundred phrasings, at least four an entry on average, and no more of phrasings times entries than some seconds' work. */
+export function isJudgeable({ texts, entries }: Phrasings): boolean {
+  const used = new Set(entries).size
+  return used > 1 && texts.length >= FEWEST_JUDGED && texts.length >= FEWEST_PHRASINGS * used && texts.length * used <= MOST_JUDGED
+}
+
+function judgeOf({ texts, entries, entryCount }: Phrasings, isUsed: (at: number) => boolean): Judge {
+  const rows = texts.flatMap((_, at) => (isUsed(at) ? [at] : []))
+  const labels = new Int32Array(entryCount).map((_, entry) => entry)
+  const model = fitLinearText(
+    JUDGE_FORMAT,
+    {
+      texts: rows.map(at => texts[at]),
+      labels: Int32Array.from(rows, at => entries[at]),
+      labelNames: Array.from(labels, String),
+    },
+    { features: JUDGE_FEATURES, heads: [{ weighting: 'tfidf', loss: 'squared-hinge', cost: 1, channels: [1, 1] }], calibrate: false },
+  )
+  return { model, labels }
 }
 
 function prepared(text: string, { concepts }: RetrievalOptions): string {

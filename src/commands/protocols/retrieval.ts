@@ -67,16 +67,21 @@ interface StackFaq {
   root: { qapair: { question: string; rephr?: string[] | string; answer?: string | string[] }[] }
 }
 
+/** Questions with their rephrasings. */
+export function stackFaqEntries(folder: string): { question: string; others: string[] }[] {
+  const { root } = JSON.parse(textOf(folder, 'stackExchange-FAQ.json')) as StackFaq
+  return root.qapair.map(({ question, rephr }) => ({
+    question,
+    others: Array.isArray(rephr) ? rephr.filter(text => text && text !== '*') : [],
+  }))
+}
+
 /** StackFAQ (Karan and Šnajder 2016): 125 questions; each rephrasing is asked, of the questions alone and of the questions with all other rephrasings. */
 export const stackFaq: Protocol = {
   name: 'stackfaq',
   about: 'StackFAQ: rephrased questions against 125 entries',
   run: function* ({ data = `${DATA}/stackfaq`, methods }) {
-    const { root } = JSON.parse(textOf(data, 'stackExchange-FAQ.json')) as StackFaq
-    const entries = root.qapair.map(({ question, rephr }) => ({
-      question,
-      others: Array.isArray(rephr) ? rephr.filter(text => text && text !== '*') : [],
-    }))
+    const entries = stackFaqEntries(data)
     const asked = entries.flatMap(({ others }, entry) => others.map((text): Query => ({ text, relevant: new Set([entry]) })))
     const questions = phrasingsOf(entries.map(({ question }, entry) => [question, entry] as const))
     yield* measured('stackfaq', searchMethods, { phrasings: questions, queries: asked }, methods, 'question')
