@@ -17,7 +17,7 @@ const POLL_MS = 1_000
 const KINDS = ['segment', 'lookalike', 'prediction', 'product', 'category'] as const
 type Kind = (typeof KINDS)[number]
 const PREDICTIONS = ['PURCHASE', 'CHURN', 'LIFETIME_VALUE'] as const
-const FORMATS = ['CSV', 'GOOGLE_CUSTOMER_MATCH', 'META_CUSTOM_AUDIENCES', 'TIKTOK'] as const
+const FORMATS = ['GOOGLE_CUSTOMER_MATCH', 'META_CUSTOM_AUDIENCES', 'TIKTOK', 'CSV'] as const
 const PURPOSES = ['ADS', 'MESSAGING', 'ANALYTICS', 'PERSONALISATION', 'PROFILING'] as const
 
 interface Excluded {
