@@ -32,11 +32,21 @@ export interface RetrievalOptions {
   functionWords: number
   /** True: what customers of a shop mean by different words ("parcel", "package") is found too. */
   concepts: boolean
+  /** True: a classifier over the phrasings has its say where there are enough of them. */
+  judge: boolean
 }
 
-export const retrievalDefaults: RetrievalOptions = { k1: 1.2, b: 0.75, characters: 0.6, support: 0.1, functionWords: 1, concepts: false }
+export const retrievalDefaults: RetrievalOptions = {
+  k1: 1.2,
+  b: 0.75,
+  characters: 0.6,
+  support: 0.1,
+  functionWords: 1,
+  concepts: false,
+  judge: false,
+}
 /** For questions to a shop. */
-export const shopRetrieval: Partial<RetrievalOptions> = { functionWords: 0.6, concepts: true }
+export const shopRetrieval: Partial<RetrievalOptions> = { functionWords: 0.6, concepts: true, judge: true }
 
 export interface Found {
   /** Best first. */
@@ -437,7 +447,7 @@ export class PhrasingIndex {
    * case), half as often; questions that were really asked count as they are. Where no threshold keeps the error, because entries have few
    * phrasings that are alike, each phrasing is asked with a slip of the pen too: what comes that near may be answered.
    */
-  private calibrate(data: Phrasings, maximumError: number, isJudged = isJudgeable(data)): void {
+  private calibrate(data: Phrasings, maximumError: number, isJudged = this.options.judge && isJudgeable(data)): void {
     const asked: Trial[] = []
     const ask = (text: string, right: number, judge?: Judge, skip?: (phrasing: number, entry: number) => boolean) => {
       const { entries, evidence } = this.weighed(text, 2, judge?.model, skip, judge?.labels)
