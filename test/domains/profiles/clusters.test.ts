@@ -219,9 +219,10 @@ test('what the pre-processing left out is counted, and told by the card', async 
     ['messy', 'VIEW', 3, { product: 'Tea' }],
     ['messy', 'PURCHASE', 1, { product: 'Tea', price: 99, currency: 'USD' }],
   )
+  // Within one hour of the clock, whenever the test runs.
   const bot = await shop.user('crawler')
   await house.app.database.sql(
-    `INSERT INTO "Event" ("messageId", "userId", type, "occurredAt", "receivedAt") SELECT 'bot' || n, $1, 'VIEW', $2::timestamptz - n * interval '1 second', $2 FROM generate_series(1, 400) AS n`,
+    `INSERT INTO "Event" ("messageId", "userId", type, "occurredAt", "receivedAt") SELECT 'bot' || n, $1, 'VIEW', date_trunc('hour', $2::timestamptz) - interval '10 minutes' - n * interval '1 second', $2 FROM generate_series(1, 400) AS n`,
     [bot, NOW],
   )
   const { models } = await house.app.trainer.train({ task: 'CLUSTER' })
