@@ -111,8 +111,10 @@ describe('metrics', () => {
     expect(read('bellwether_graphql_request_seconds_count', { operation: 'Counted', code: 'OK' })).toBe(1)
     expect(read('bellwether_graphql_request_seconds_count', { operation: 'Refused', code: 'UNAUTHENTICATED' })).toBe(1)
     expect(read('bellwether_http_request_seconds_count', { route: '/v1/track', status: '401' })).toBe(1)
-    expect(read('bellwether_jobs', { name: 'refresh-baselines', state: 'COMPLETED' })).toBe(1)
-    expect(read('bellwether_job_seconds_count', { name: 'refresh-baselines', outcome: 'completed' })).toBe(1)
+    // Its hour may strike while this runs; then there are two.
+    const runs = read('bellwether_jobs', { name: 'refresh-baselines', state: 'COMPLETED' })
+    expect([1, 2]).toContain(runs)
+    expect(read('bellwether_job_seconds_count', { name: 'refresh-baselines', outcome: 'completed' })).toBe(runs)
     expect(read('bellwether_model_answers_total', { task: 'RECOMMENDATION', served_by: 'popularity' })).toBe(1)
     expect(read('bellwether_stage_state', { stage: 'database', state: 'ok' })).toBe(1)
     expect(read('bellwether_stage_state', { stage: 'database', state: 'failed' })).toBe(0)
