@@ -17,11 +17,14 @@ describe.each(backends)('an audience scored by two worker processes, on $name', 
     house = await startTestApp({ redisUrl: redis?.url })
     const { database } = house.app
     await database.sql(`INSERT INTO "User" (id, "externalId") SELECT n, 'u' || n FROM generate_series(1, ${USERS}) n`)
-    // Predictions with ties; scored and looked at just now, so that no job touches them.
+    // Predictions with ties.
     await database.sql(
       `INSERT INTO "UserProfile" ("userId", "refreshedAt", "eventCount", "lastEventId", "orderDays", "monetaryMicros", "featureVersion", features, categories, brands, channels, hours, purchase, "scoredAt", "segmentedAt")
          SELECT n, now(), 1, 0, 0, 0, ${FEATURE_VERSION}, array_fill('NaN'::float8, ARRAY[${FEATURE_NAMES.length}]), '[]', '[]', '[]', '{}', abs(hashint4(n)) % 5000 / 5000.0, now(), now() FROM generate_series(1, ${USERS}) n`,
     )
+    // The jobs of profiles may come by; what they would change must not make the truth another one.
+    await database.sql(`CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`)
+    await database.sql('CREATE TRIGGER keep BEFORE UPDATE OR DELETE ON "UserProfile" FOR EACH ROW EXECUTE FUNCTION keep()')
     await database.sql(
       `INSERT INTO "Consent" ("userId", purpose, granted, at, source) SELECT n, 'ADS', n % 10 <> 0, now(), 'test' FROM generate_series(1, ${USERS}) n`,
     )
@@ -49,11 +52,6 @@ describe.each(backends)('an audience scored by two worker processes, on $name', 
     await ageHeartbeats(house.app)
     workers.push(await spawnWorker(house.app))
     await eventually(async () => (await audiences.find(key))?.status === 'READY', 90_000)
-    // What the profile jobs do to these predictions meanwhile would make the truth another one.
-    const [{ changed }] = await database.sql<{ changed: number }>(
-      `SELECT count(*)::int AS changed FROM "UserProfile" WHERE purchase IS DISTINCT FROM abs(hashint4("userId")) % 5000 / 5000.0`,
-    )
-    expect(changed).toBe(0)
     const truth = `SELECT p."userId" FROM "UserProfile" p WHERE p."userId" % 10 <> 0 ORDER BY p.purchase DESC, p."userId" LIMIT 10000`
     const [counts] = await database.sql<{ members: number; right: number }>(
       `SELECT count(*)::int AS members, count(*) FILTER (WHERE "userId" IN (${truth}))::int AS right FROM "AudienceMember" WHERE "audienceId" = $1`,
