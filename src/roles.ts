@@ -63,8 +63,7 @@ async function loadDemo(app: App): Promise<boolean> {
 /** The demo lets its first models act without a person, and says so. */
 async function firstModels(app: App): Promise<void> {
   if (app.liveModels.live('RECOMMENDATION')) return
-  const { items } = { items: await app.modelsService.page({ first: 1, task: 'RECOMMENDATION' }) }
-  if (items.nodes.length > 0) return
+  if ((await app.modelsService.page({ first: 1, task: 'RECOMMENDATION' })).nodes.length > 0) return
   await app.jobs.enqueueOnce('read-reviews', { watch: true }, 'demo')
   process.stderr.write('Training the first models …\n')
   const job =
@@ -78,8 +77,9 @@ async function firstModels(app: App): Promise<void> {
     const row = job && (await app.jobs.get(job.id))
     if (row?.state === 'FAILED' || row?.state === 'CANCELLED') return void process.stderr.write(`The first training failed: ${row.error}\n`)
     await app.liveModels.look()
-    if (app.liveModels.live('RECOMMENDATION')) return void process.stderr.write(`${row?.message ?? 'The first models are live'}\n`)
     if (row?.state === 'COMPLETED') return void process.stderr.write(`${row.message}\n`)
+    // Its message tells of its progress until it ends.
+    if (app.liveModels.live('RECOMMENDATION')) return void process.stderr.write('The first models are live\n')
     await new Promise(done => setTimeout(done, 150))
   }
   process.stderr.write('The first models are still being trained; the baseline answers meanwhile\n')
