@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { extname, join, relative } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { ApolloServer, type ApolloServerPlugin, type BaseContext } from '@apollo/server'
+import { ApolloServerPluginCacheControlDisabled } from '@apollo/server/plugin/disabled'
 import { fastifyApolloHandler } from '@as-integrations/fastify'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { GraphQLError, type GraphQLSchema, NoSchemaIntrospectionCustomRule, parse, specifiedRules, validate } from 'graphql'
@@ -151,7 +152,8 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     nodeEnv: config.mode,
     logger: { debug: () => {}, info: () => {}, warn: text => log.warn(String(text)), error: text => log.error(String(text)) },
     formatError: (formatted, error) => formatError(formatted, error, log, requestIdInScope() ?? randomUUID()),
-    plugins: [resultPlugin(metrics, log)],
+    // Hints for caches are not given; reckoning them would cost every field a call.
+    plugins: [ApolloServerPluginCacheControlDisabled(), resultPlugin(metrics, log)],
   })
   await apollo.start()
 
@@ -169,6 +171,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       url: '/graphql',
       handler: (request, reply) => {
         if (wantsPage(request)) return explorer(reply)
+        void reply.header('cache-control', 'no-store')
         return withLogFields({ requestId: request.id }, () => answer.call(graphql, request as never, reply as never))
       },
     })

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Content } from '../algorithms/recommend/content.js'
 import { createBatcher } from '../platform/batcher.js'
 import { copyNumbers } from '../platform/bulk.js'
@@ -33,6 +34,8 @@ export interface InteractionColumns {
   times: Float64Array
 }
 
+/** Of the visitors whose arrays are remembered: some ten thousand with the usual histories. */
+const REMEMBERED_CHARACTERS = 16 * 1024 * 1024
 /** Newest events that count for a visitor. */
 const HISTORY = 1_000
 
@@ -71,17 +74,41 @@ export class RecommendationsRepository {
   readonly visitor: (externalId: string) => Promise<Visitor | null>
   readonly visitorById: (id: number) => Promise<Visitor | null>
 
+  /** Whose arrays are read already; who did something new has other texts. */
+  private readonly read = new LRUCache<number, { row: VisitorRow; visitor: Visitor }>({
+    maxSize: REMEMBERED_CHARACTERS,
+    sizeCalculation: ({ row }) => 1 + charactersOf(row),
+  })
+
   constructor(private readonly database: Database) {
     this.visitor = createBatcher(async keys => {
       const rows = await database.sql<VisitorRow>(VISITORS('"externalId"', 'text'), [[...new Set(keys)]], 'visitors')
-      const byKey = new Map(rows.map(row => [row.externalId, visitorOf(row)]))
+      const byKey = new Map(rows.map(row => [row.externalId, this.visitorOf(row)]))
       return keys.map(key => byKey.get(key) ?? null)
     })
     this.visitorById = createBatcher(async keys => {
       const rows = await database.sql<VisitorRow>(VISITORS('id', 'int'), [[...new Set(keys)]], 'visitors-by-id')
-      const byKey = new Map(rows.map(row => [row.id, visitorOf(row)]))
+      const byKey = new Map(rows.map(row => [row.id, this.visitorOf(row)]))
       return keys.map(key => byKey.get(key) ?? null)
     })
+  }
+
+  /** A visitor who did nothing new has the same arrays as before, by which others know him. */
+  private visitorOf(row: VisitorRow): Visitor {
+    const { id, granted, at, source, products, hundredths, seconds } = row
+    const personalisation = granted === null ? null : { granted, at, source }
+    const known = this.read.get(id)
+    const isSame = known && known.row.products === products && known.row.hundredths === hundredths && known.row.seconds === seconds
+    if (isSame) return { ...known.visitor, personalisation }
+    const visitor = {
+      id,
+      personalisation,
+      products: Int32Array.from(numbersOf(products)),
+      weights: Float32Array.from(numbersOf(hundredths), each => each / 100),
+      times: Float64Array.from(numbersOf(seconds), each => each * 1000),
+    }
+    this.read.set(id, { row, visitor })
+    return visitor
   }
 
   /**
@@ -151,14 +178,8 @@ export class RecommendationsRepository {
   }
 }
 
-function visitorOf({ id, granted, at, source, products, hundredths, seconds }: VisitorRow): Visitor {
-  return {
-    id,
-    personalisation: granted === null ? null : { granted, at, source },
-    products: Int32Array.from(numbersOf(products)),
-    weights: Float32Array.from(numbersOf(hundredths), each => each / 100),
-    times: Float64Array.from(numbersOf(seconds), each => each * 1000),
-  }
+function charactersOf({ products, hundredths, seconds }: VisitorRow): number {
+  return (products?.length ?? 0) + (hundredths?.length ?? 0) + (seconds?.length ?? 0)
 }
 
 /** { colour: "red" } → ["colour=red"]; what is no text, number or boolean is left out. */

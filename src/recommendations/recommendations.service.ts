@@ -1,4 +1,3 @@
-import { topIndexes } from '../algorithms/math/select.js'
 import { explored } from '../algorithms/recommend/explore.js'
 import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
@@ -18,6 +17,7 @@ import { ownRepeats } from './own-repeats.js'
 import type { Placements } from './placements.js'
 import type { Dealings } from './placements.repository.js'
 import type { PlacementPreviewList } from './placements.schema.js'
+import { Ranker } from './ranker.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
 import { type Reason, type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
 import { compileCaps, compileEffects, compileFilters, type Effect, emptiedBy, type PlacementRules } from './rules.js'
@@ -84,12 +84,11 @@ interface Trail {
   dropped: { counts: Record<string, number>; examples: { item: string; reason: string }[] }
 }
 
-/** What a model may know of the visitor, in its own item indexes; worked out once for each model that is asked. */
+/** What a model may know of the visitor, in its own item indexes. */
 type Histories = (model: Live) => History
 
 const AFFINITY_BATCH = 200
 const TASK = 'RECOMMENDATION'
-const EMPTY: History = { items: new Int32Array(0), values: new Float32Array(0), times: new Float64Array(0) }
 const DEFAULT_FIRST = 10
 const REASONS = 3
 const EXAMPLES_OF_DROPPED = 20
@@ -108,8 +107,7 @@ const NEWEST = 500
 
 /** What to show whom, now, and why. */
 export class RecommendationsService {
-  private scores = new Float64Array(0)
-  private skip = new Uint8Array(0)
+  private readonly ranker = new Ranker()
 
   constructor(
     private readonly repository: RecommendationsRepository,
@@ -174,7 +172,7 @@ export class RecommendationsService {
     const algorithm = assignment?.arm.algorithm ?? this.algorithmOf(request, rules, basis, trail)
     const diversity = assignment?.arm.diversity ?? (asked > 0 ? asked : (rules?.diversity ?? 0))
     const model = this.choose(algorithm, basis, trail)
-    const histories = historiesOf(basis)
+    const histories: Histories = source => this.ranker.historyOf(source, basis)
     const wish: Wish = { first, excludeSeen, filter }
     const steered =
       plan && model ? await this.steer(plan, wish, { dealings, context, visitor: isPersonal ? visitor : null }, trail) : undefined
@@ -286,7 +284,7 @@ export class RecommendationsService {
       signal?.throwIfAborted()
       for (const [at, visitor] of visitors.entries()) {
         if (!visitor || visitor.products.length === 0 || visitor.personalisation?.granted === false) continue
-        const history = historyOf(model, visitor)
+        const history = this.ranker.historyOf(model, visitor)
         if (history.items.length === 0) continue
         model.model.score(history, scores)
         found.ids.push(batch[at])
@@ -353,7 +351,7 @@ export class RecommendationsService {
     const passed: Scored[] = []
     const demoted: Scored[] = []
     for (let depth = wanted + 16; passed.length < wanted; depth *= 8) {
-      const ranking = this.rank(model, history, wish.excludeSeen, depth)
+      const ranking = this.ranker.rank(model, history, wish.excludeSeen, depth)
       passed.length = 0
       demoted.length = 0
       await this.admit(ranking, model, wish, { wanted, passed, demoted }, trail)
@@ -466,7 +464,7 @@ export class RecommendationsService {
     let passed: Scored[] = []
     let demoted: Scored[] = []
     for (let depth = wanted + 16 + steered.hidden.size + (wish.excludeSeen ? steered.seen.size : 0); ; depth *= 4) {
-      const ranking = this.rank(model, history, false, depth, steered.only)
+      const ranking = this.ranker.rank(model, history, false, depth, steered.only)
       const products = await this.catalogue.byIds(Array.from(ranking.indexes, index => model.keys[index]))
       const drops = { counts: {}, examples: [] } as Trail['dropped']
       demoted = []
@@ -564,31 +562,6 @@ export class RecommendationsService {
     else trail.fallbacks.push(shortOf(0, 1, trail))
   }
 
-  /** Runs without a pause, so the buffers can be shared by all requests. */
-  private rank(
-    model: Live,
-    history: History,
-    excludeSeen: boolean,
-    depth: number,
-    only?: ReadonlySet<number>,
-  ): { indexes: Int32Array; scores: Float64Array } {
-    if (model.model.best && !only) {
-      const { items, scores } = model.model.best(history, depth, excludeSeen)
-      return { indexes: items, scores }
-    }
-    if (this.scores.length !== model.keys.length) {
-      this.scores = new Float64Array(model.keys.length)
-      this.skip = new Uint8Array(model.keys.length)
-    }
-    model.model.score(history, this.scores)
-    if (excludeSeen) for (const item of history.items) this.skip[item] = 1
-    const indexes = only
-      ? Int32Array.from([...only].flatMap(key => model.indexOf.get(key) ?? []).sort((a, b) => this.scores[b] - this.scores[a] || a - b))
-      : topIndexes(this.scores, depth, this.skip)
-    for (const item of history.items) this.skip[item] = 0
-    return { indexes, scores: Float64Array.from(indexes, index => this.scores[index]) }
-  }
-
   private async admit(
     { indexes, scores }: { indexes: Int32Array; scores: Float64Array },
     model: Live,
@@ -634,7 +607,7 @@ export class RecommendationsService {
     const keys = new Set<number>()
     const evidences = picked.map(({ source, index, reasons }) => {
       if (reasons || index < 0) return []
-      const evidence = source.model.explain(histories(source), index, REASONS)
+      const evidence = this.ranker.explain(source, histories(source), index, REASONS)
       for (const { items } of evidence) for (const item of items.slice(0, REASONS)) keys.add(source.keys[item])
       return evidence
     })
@@ -880,31 +853,6 @@ function dropReason(
   if (product.stock === 0) return 'out of stock'
   if (passes && !passes(product)) return 'filter where'
   return product.demotedAt ? DEMOTED : undefined
-}
-
-function historiesOf(visitor: Visitor | null): Histories {
-  const known = new Map<Live, History>()
-  return model => {
-    const history = known.get(model) ?? (visitor ? historyOf(model, visitor) : EMPTY)
-    known.set(model, history)
-    return history
-  }
-}
-
-/** What the visitor touched, in the model's own item indexes; products the model does not know are left out. */
-function historyOf({ indexOf }: Live, { products, weights, times }: Visitor): History {
-  const items = new Int32Array(products.length)
-  const values = new Float32Array(products.length)
-  const moments = new Float64Array(products.length)
-  let length = 0
-  for (let at = 0; at < products.length; at++) {
-    const index = indexOf.get(products[at])
-    if (index === undefined) continue
-    items[length] = index
-    values[length] = weights[at]
-    moments[length++] = times[at]
-  }
-  return { items: items.subarray(0, length), values: values.subarray(0, length), times: moments.subarray(0, length) }
 }
 
 /** An item's score, the evidence that was shown, and what the rest of it comes to: the parts sum to the score. */

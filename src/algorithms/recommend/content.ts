@@ -2,7 +2,7 @@ import { type Params, parameter } from '../algorithm.js'
 import { BrokenArtifact, pack, unpack } from '../artifact.js'
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, sparseFrom, transpose } from '../math/sparse.js'
-import { voteReader } from './preference.js'
+import { remembered, strongest, voteReader } from './preference.js'
 import type { Evidence, History, RecommendAlgorithm, Recommender } from './recommender.js'
 import { rowNorms } from './similarity.js'
 
@@ -182,43 +182,39 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
   const itemCount = items.rows
   const row = voteReader(itemCount, votes)
   const byTerm = transpose(items)
+  /** Scratch, 0 between calls. */
   const profile = new Float64Array(items.columnCount)
   const lengths = rowNorms(items)
   const divisors = lengths.map(length => (length > 0 ? length ** power : 1))
-  let last: History | undefined
-  let touched: number[] = []
-  let norm = 0
-
-  /** Sums up what the history is made of, unless it is the one that was summed up last. */
-  function read(given: History) {
-    if (given === last) return
-    for (const term of touched) profile[term] = 0
-    touched = []
+  /** What a history is made of: its terms with their weights, and |p|. */
+  const read = remembered(given => {
     const history = row(given)
+    const terms: number[] = []
     for (let at = 0; at < history.items.length; at++) {
       for (let place = items.offsets[history.items[at]]; place < items.offsets[history.items[at] + 1]; place++) {
         const term = items.columns[place]
-        if (profile[term] === 0) touched.push(term)
+        if (profile[term] === 0) terms.push(term)
         profile[term] += history.values[at] * items.values[place]
       }
     }
-    norm = Math.sqrt(touched.reduce((sum, term) => sum + profile[term] ** 2, 0))
-    last = given
-  }
+    const weights = Float64Array.from(terms, term => profile[term])
+    for (const term of terms) profile[term] = 0
+    return { terms: Int32Array.from(terms), weights, norm: Math.sqrt(weights.reduce((sum, weight) => sum + weight ** 2, 0)) }
+  })
 
-  function spread(terms: Iterable<number>, weightOf: (term: number) => number, out: Float64Array) {
+  function spread(terms: Int32Array, weights: Float64Array, out: Float64Array) {
     out.fill(0)
-    for (const term of terms) {
-      const weight = weightOf(term)
-      for (let place = byTerm.offsets[term]; place < byTerm.offsets[term + 1]; place++)
+    for (let at = 0; at < terms.length; at++) {
+      const weight = weights[at]
+      for (let place = byTerm.offsets[terms[at]]; place < byTerm.offsets[terms[at] + 1]; place++)
         out[byTerm.columns[place]] += weight * byTerm.values[place]
     }
   }
 
   function score(given: History, out: Float64Array) {
-    read(given)
-    spread(norm > 0 ? touched : [], term => profile[term] / norm, out)
-    for (let item = 0; item < itemCount; item++) out[item] /= divisors[item]
+    const { terms, weights, norm } = read(given)
+    spread(terms, weights, out)
+    for (let item = 0; item < itemCount; item++) out[item] = norm > 0 ? out[item] / norm / divisors[item] : 0
   }
 
   const termNames = () => [...vocabulary.columns.keys()]
@@ -238,46 +234,56 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
     return found
   }
 
-  function parts(given: History, item: number): Evidence[] {
-    if (item < 0 || item >= itemCount) return []
-    read(given)
-    if (norm === 0) return []
-    const history = row(given)
-    const evidence: Evidence[] = []
-    for (let at = 0; at < history.items.length; at++) {
-      const shared = common(history.items[at], item)
-      if (shared.length === 0) continue
-      const product = shared.reduce((sum, { part }) => sum + part, 0)
-      names ??= termNames()
-      const terms = shared
-        .sort((a, b) => b.part - a.part || a.term - b.term)
-        .slice(0, TERMS_SHOWN)
-        .map(({ term }) => (names as string[])[term])
-      evidence.push({
-        kind: 'content',
-        items: [history.items[at]],
-        weight: (history.values[at] * product) / norm / divisors[item],
-        similarity: cosineOf(product, history.items[at], item),
-        terms: terms.map(term => term.slice(term.indexOf(':') + 1)),
-      })
+  /** What each item of the history adds to the score. */
+  function parts({ items: own, values }: ReturnType<typeof row>, norm: number, item: number): Float64Array {
+    const added = new Float64Array(own.length)
+    if (item < 0 || item >= itemCount || norm === 0) return added
+    const [from, to] = [items.offsets[item], items.offsets[item + 1]]
+    for (let place = from; place < to; place++) profile[items.columns[place]] = items.values[place]
+    for (let at = 0; at < own.length; at++) {
+      let product = 0
+      for (let place = items.offsets[own[at]]; place < items.offsets[own[at] + 1]; place++)
+        product += items.values[place] * profile[items.columns[place]]
+      added[at] = (values[at] * product) / norm / divisors[item]
     }
-    return evidence
+    for (let place = from; place < to; place++) profile[items.columns[place]] = 0
+    return added
+  }
+
+  function evidenceOf(from: number, item: number, weight: number): Evidence {
+    const shared = common(from, item)
+    names ??= termNames()
+    const terms = shared
+      .sort((a, b) => b.part - a.part || a.term - b.term)
+      .slice(0, TERMS_SHOWN)
+      .map(({ term }) => (names as string[])[term])
+    return {
+      kind: 'content',
+      items: [from],
+      weight,
+      similarity: cosineOf(
+        shared.reduce((sum, { part }) => sum + part, 0),
+        from,
+        item,
+      ),
+      terms: terms.map(term => term.slice(term.indexOf(':') + 1)),
+    }
   }
 
   return {
     itemCount,
     score,
-    predict: (given, item) => parts(given, item).reduce((sum, { weight }) => sum + weight, 0),
-    explain: (given, item, limit = Number.POSITIVE_INFINITY) =>
-      parts(given, item)
-        .sort((a, b) => b.weight - a.weight)
-        .slice(0, limit),
+    predict: (given, item) => parts(row(given), read(given).norm, item).reduce((sum, weight) => sum + weight, 0),
+    explain: (given, item, limit = Number.POSITIVE_INFINITY) => {
+      const history = row(given)
+      const added = parts(history, read(given).norm, item)
+      return Array.from(strongest(added, limit), at => evidenceOf(history.items[at], item, added[at]))
+    },
     similar: (item, count) => {
       if (item < 0 || item >= itemCount) return { items: new Int32Array(0), scores: new Float32Array(0) }
-      const own = new Map<number, number>()
-      for (let at = items.offsets[item]; at < items.offsets[item + 1]; at++) own.set(items.columns[at], items.values[at])
+      const [from, to] = [items.offsets[item], items.offsets[item + 1]]
       const scores = new Float64Array(itemCount)
-      spread(own.keys(), term => own.get(term) as number, scores)
+      spread(items.columns.subarray(from, to), items.values.subarray(from, to), scores)
       for (let other = 0; other < itemCount; other++) scores[other] = cosineOf(scores[other], item, other)
       const best = topIndexes(scores, count + 1)
         .filter(other => other !== item && scores[other] > 0)
@@ -291,15 +297,20 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
         b,
       ),
     scoreNew: (given, described) => {
-      read(given)
+      const { terms, weights, norm } = read(given)
       const documents = described.titles.map((_, item) => termsOf(described, item, vocabulary.weights))
       const fresh = matrixOf(documents, vocabulary)
       const freshLengths = rowNorms(fresh)
-      return Float64Array.from({ length: fresh.rows }, (_, item) => {
+      terms.forEach((term, at) => {
+        profile[term] = weights[at]
+      })
+      const scores = Float64Array.from({ length: fresh.rows }, (_, item) => {
         let sum = 0
         for (let at = fresh.offsets[item]; at < fresh.offsets[item + 1]; at++) sum += profile[fresh.columns[at]] * fresh.values[at]
         return norm > 0 && sum > 0 ? sum / norm / freshLengths[item] ** power : 0
       })
+      for (const term of terms) profile[term] = 0
+      return scores
     },
     save: () =>
       pack(FORMAT, {

@@ -4,7 +4,7 @@ import { dense, inverseSpd } from '../math/dense.js'
 import { Arena, loadKernels } from '../math/kernels.js'
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
-import { positives, voteReader } from './preference.js'
+import { positives, strongest, voteReader } from './preference.js'
 import { gramOf } from './products.js'
 import type { Evidence, RecommendAlgorithm, Recommender } from './recommender.js'
 
@@ -98,18 +98,12 @@ function recommenderOf({ itemCount, votes, known, weights: learned }: State): Re
   })
   const row = voteReader(itemCount, votes)
   const sums = arena.f32(n)
-  const parts = (given: Parameters<typeof row>[0], item: number): Evidence[] => {
-    const { items, values } = row(given)
+  /** What each item of the history adds to the score. */
+  const parts = ({ items, values }: ReturnType<typeof row>, item: number): Float64Array => {
     const column = place[item] ?? -1
-    if (column < 0) return []
-    const evidence: Evidence[] = []
-    for (let at = 0; at < items.length; at++) {
-      const from = place[items[at]]
-      if (from < 0 || from === column) continue
-      const weight = values[at] * weights[from * n + column]
-      if (weight !== 0) evidence.push({ kind: 'neighbour-item', items: [items[at]], weight })
-    }
-    return evidence
+    return Float64Array.from(items, (each, at) =>
+      column < 0 || place[each] < 0 || place[each] === column ? 0 : values[at] * weights[place[each] * n + column],
+    )
   }
   return {
     itemCount,
@@ -129,11 +123,15 @@ function recommenderOf({ itemCount, votes, known, weights: learned }: State): Re
       out.fill(0)
       for (let column = 0; column < n; column++) out[known[column]] = sums[column]
     },
-    predict: (given, item) => parts(given, item).reduce((sum, { weight }) => sum + weight, 0),
-    explain: (given, item, limit = Number.POSITIVE_INFINITY) =>
-      parts(given, item)
-        .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
-        .slice(0, limit),
+    predict: (given, item) => parts(row(given), item).reduce((sum, weight) => sum + weight, 0),
+    explain: (given, item, limit = Number.POSITIVE_INFINITY) => {
+      const history = row(given)
+      const added = parts(history, item)
+      return Array.from(
+        strongest(added, limit),
+        (at): Evidence => ({ kind: 'neighbour-item', items: [history.items[at]], weight: added[at] }),
+      )
+    },
     similar: (item, count) => {
       const column = place[item] ?? -1
       if (column < 0) return { items: new Int32Array(0), scores: new Float32Array(0) }

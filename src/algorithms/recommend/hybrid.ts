@@ -244,29 +244,29 @@ function recommenderOf(
 ): Recommender {
   const buffers = models.map(() => new Float64Array(itemCount))
   const skip = new Uint8Array(itemCount)
-  let last: History | undefined
-  let factors: number[] = []
+  const known = new WeakMap<History, number[]>()
 
   function levelOf({ items }: History): BlendLevel {
     const amount = new Set(Array.from(items).filter(item => item >= 0 && item < itemCount)).size
     return levels.findLast(({ from }) => amount >= from) ?? levels[0]
   }
 
-  /** Weight and scale of each part for this history; fills the buffers with the parts' scores. */
+  /** Fills the buffers with the parts' scores; weight and scale of each part for this history. */
   function read(history: History): number[] {
-    if (history === last) return factors
-    const known = Array.from(history.items).filter(item => item >= 0 && item < itemCount)
+    const own = history.items.filter(item => item >= 0 && item < itemCount)
     const { weights } = levelOf(history)
-    for (const item of known) skip[item] = 1
-    factors = names.map((name, part) => {
+    for (const item of own) skip[item] = 1
+    const factors = names.map((name, part) => {
       if (!(weights[name] > 0)) return 0
       models[part].score(history, buffers[part])
       return weights[name] * scaleOf(buffers[part], skip)
     })
-    for (const item of known) skip[item] = 0
-    last = history
+    for (const item of own) skip[item] = 0
+    known.set(history, factors)
     return factors
   }
+
+  const factorsOf = (history: History) => known.get(history) ?? read(history)
 
   return {
     itemCount,
@@ -280,13 +280,15 @@ function recommenderOf(
       })
     },
     predict: (history, item) =>
-      read(history).reduce((sum, factor, part) => (factor === 0 ? sum : sum + factor * models[part].predict(history, item)), 0),
+      factorsOf(history).reduce((sum, factor, part) => (factor === 0 ? sum : sum + factor * models[part].predict(history, item)), 0),
     explain: (history, item, limit = Number.POSITIVE_INFINITY) =>
-      read(history)
+      factorsOf(history)
         .flatMap((factor, part): Evidence[] =>
           factor === 0
             ? []
-            : models[part].explain(history, item).map(evidence => ({ ...evidence, weight: factor * evidence.weight, by: names[part] })),
+            : models[part]
+                .explain(history, item, limit)
+                .map(evidence => ({ ...evidence, weight: factor * evidence.weight, by: names[part] })),
         )
         .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
         .slice(0, limit),

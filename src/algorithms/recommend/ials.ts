@@ -6,7 +6,7 @@ import type { Random } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
 import { createCrew } from '../math/threads.js'
-import { positives, voteReader } from './preference.js'
+import { positives, remembered, strongest, voteReader } from './preference.js'
 import type { Evidence, History, RecommendAlgorithm, Recommender } from './recommender.js'
 
 const FORMAT = 'ials/1'
@@ -148,12 +148,8 @@ function recommenderOf(state: State): Recommender {
   const scores = arena.f64(itemCount)
   const normal = arena.f32(factors * factors)
 
-  let last: History | undefined
-  let system: { lower: Float64Array; vector: Float64Array; items: Int32Array; values: Float64Array } | undefined
-
   /** The visitor's exact row: (α₀VᵀV + Σ c v vᵀ + reg I) w = Σ c v. */
-  function foldIn(given: History) {
-    if (given === last && system) return system
+  const foldIn = remembered(given => {
     const history = row(given)
     const vector = new Float64Array(factors)
     const ridge = Math.max(1e-9, reg * (history.items.length + alpha * itemCount) ** nu)
@@ -173,25 +169,19 @@ function recommenderOf(state: State): Recommender {
     const matrix = Float64Array.from(normal)
     for (let k = 0; k < factors; k++) matrix[k * factors + k] += ridge
     const lower = choleskyOf(matrix, factors)
-    system = { lower, vector: solveCholesky(lower, factors, vector), items: history.items, values: history.values }
-    last = given
-    return system
-  }
+    return { lower, vector: solveCholesky(lower, factors, vector), items: history.items, values: history.values }
+  })
 
   /** Each item's exact part (Hu et al. 2008, section 5): c_i v_jᵀ W v_i with W the inverse of the visitor's matrix. */
-  function parts(given: History, item: number): Evidence[] {
-    if (item < 0 || item >= itemCount) return []
+  function parts(given: History, item: number): Float64Array {
     const { lower, items: own, values } = foldIn(given)
-    if (own.length === 0) return []
+    if (item < 0 || item >= itemCount || own.length === 0) return new Float64Array(own.length)
     const target = solveCholesky(lower, factors, Float64Array.from(items.subarray(item * factors, (item + 1) * factors)))
-    const evidence: Evidence[] = []
-    for (let at = 0; at < own.length; at++) {
-      const start = own[at] * factors
+    return Float64Array.from(own, (each, at) => {
       let weight = 0
-      for (let k = 0; k < factors; k++) weight += target[k] * items[start + k]
-      if (weight !== 0) evidence.push({ kind: 'factor', items: [own[at]], weight: values[at] * weight })
-    }
-    return evidence
+      for (let k = 0; k < factors; k++) weight += target[k] * items[each * factors + k]
+      return values[at] * weight
+    })
   }
 
   return {
@@ -210,10 +200,11 @@ function recommenderOf(state: State): Recommender {
       for (let k = 0; k < factors; k++) sum += vector[k] * items[item * factors + k]
       return sum
     },
-    explain: (given, item, limit = Number.POSITIVE_INFINITY) =>
-      parts(given, item)
-        .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
-        .slice(0, limit),
+    explain: (given, item, limit = Number.POSITIVE_INFINITY) => {
+      const added = parts(given, item)
+      const own = foldIn(given).items
+      return Array.from(strongest(added, limit), (at): Evidence => ({ kind: 'factor', items: [own[at]], weight: added[at] }))
+    },
     similar: (item, count) => {
       if (item < 0 || item >= itemCount) return { items: new Int32Array(0), scores: new Float32Array(0) }
       kernels.scoreRows(itemCount, factors, items.byteOffset + 4 * item * factors, items.byteOffset, scores.byteOffset)

@@ -1,7 +1,7 @@
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
-import { voteReader } from './preference.js'
-import type { Evidence, History, Recommender } from './recommender.js'
+import { strongest, voteReader } from './preference.js'
+import type { Evidence, Recommender } from './recommender.js'
 
 export interface ItemWeights {
   /** Taught by ratings, each of which was one vote. */
@@ -15,18 +15,18 @@ export function itemWeightsRecommender({ votes, matrix }: ItemWeights, save: () 
   const itemCount = matrix.rows
   const row = voteReader(itemCount, votes)
   let columns: SparseMatrix | undefined
-  const parts = (given: History, item: number): Evidence[] => {
-    if (item < 0 || item >= itemCount) return []
+  /** What each item of the history adds to the score; both lists are ascending. */
+  const parts = ({ items, values }: ReturnType<typeof row>, item: number): Float64Array => {
+    const added = new Float64Array(items.length)
+    if (item < 0 || item >= itemCount) return added
     columns ??= transpose(matrix)
-    const { items, values } = row(given)
-    const mine = new Map(Array.from(items, (each, at) => [each, values[at]]))
-    const evidence: Evidence[] = []
-    for (let at = columns.offsets[item]; at < columns.offsets[item + 1]; at++) {
-      const value = mine.get(columns.columns[at])
-      if (value !== undefined && columns.columns[at] !== item)
-        evidence.push({ kind: 'neighbour-item', items: [columns.columns[at]], weight: value * columns.values[at] })
+    let place = columns.offsets[item]
+    const end = columns.offsets[item + 1]
+    for (let at = 0; at < items.length && place < end; at++) {
+      while (place < end && columns.columns[place] < items[at]) place++
+      if (place < end && columns.columns[place] === items[at] && items[at] !== item) added[at] = values[at] * columns.values[place]
     }
-    return evidence
+    return added
   }
   return {
     itemCount,
@@ -38,11 +38,15 @@ export function itemWeightsRecommender({ votes, matrix }: ItemWeights, save: () 
           out[matrix.columns[place]] += values[at] * matrix.values[place]
       }
     },
-    predict: (given, item) => parts(given, item).reduce((sum, { weight }) => sum + weight, 0),
-    explain: (given, item, limit = Number.POSITIVE_INFINITY) =>
-      parts(given, item)
-        .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
-        .slice(0, limit),
+    predict: (given, item) => parts(row(given), item).reduce((sum, weight) => sum + weight, 0),
+    explain: (given, item, limit = Number.POSITIVE_INFINITY) => {
+      const history = row(given)
+      const added = parts(history, item)
+      return Array.from(
+        strongest(added, limit),
+        (at): Evidence => ({ kind: 'neighbour-item', items: [history.items[at]], weight: added[at] }),
+      )
+    },
     similar: (item, count) => {
       if (item < 0 || item >= itemCount) return { items: new Int32Array(0), scores: new Float32Array(0) }
       const [from, to] = [matrix.offsets[item], matrix.offsets[item + 1]]

@@ -33,24 +33,35 @@ export function historyRow(
   }
 }
 
-/** Reads histories as rows, and remembers the last one: predictions for many items of one user share it. */
-export function rowReader(itemCount: number, kind: Interactions['kind']) {
-  let last: History | undefined
-  let row: ReturnType<typeof historyRow> = { items: new Int32Array(0), values: new Float64Array(0) }
-  return (history: History) => {
-    if (history !== last) row = historyRow(history, itemCount, kind)
-    last = history
-    return row
+/** What is worked out of a history once, for as long as the history is there: requests take turns between a list and its reasons. */
+export function remembered<Value extends object>(work: (history: History) => Value): (history: History) => Value {
+  const known = new WeakMap<History, Value>()
+  return history => {
+    let value = known.get(history)
+    if (value === undefined) {
+      value = work(history)
+      known.set(history, value)
+    }
+    return value
   }
+}
+
+/** Reads histories as rows. */
+export function rowReader(itemCount: number, kind: Interactions['kind']) {
+  return remembered(history => historyRow(history, itemCount, kind))
 }
 
 /** The same for algorithms taught by `positives`: where they were taught ratings, each item of the history is one vote. */
 export function voteReader(itemCount: number, votes: boolean) {
-  const read = rowReader(itemCount, votes ? 'explicit' : 'implicit')
-  return (history: History) => {
-    const row = read(history)
+  return remembered(history => {
+    const row = historyRow(history, itemCount, votes ? 'explicit' : 'implicit')
     return votes ? { items: row.items, values: row.values.map(() => 1) } : row
-  }
+  })
+}
+
+/** Places of the `limit` weights that are largest without their sign, strongest first; those that are 0 say nothing. */
+export function strongest(weights: Float64Array, limit: number): Int32Array {
+  return topIndexes(weights.map(Math.abs), Math.min(limit, weights.length)).filter(place => weights[place] !== 0)
 }
 
 /** log₂(1 + w): a second purchase says less than the first; a weight of 1 stays 1. */

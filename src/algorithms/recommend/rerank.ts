@@ -228,7 +228,7 @@ function recommenderOf(state: State): Recommender {
       const factor = weights.blend / most
       const evidence: Evidence[] = [
         { kind: 'rank', items: [], weight: lift, by: 'rerank' },
-        ...first.explain(history, item).map(each => ({ ...each, weight: factor * each.weight })),
+        ...first.explain(history, item, limit).map(each => ({ ...each, weight: factor * each.weight })),
         ...FEATURES.flatMap((name, k): Evidence[] => {
           const weight = weights[name] * facts[place * FEATURES.length + k]
           if (name === 'blend' || weight === 0) return []

@@ -3,7 +3,7 @@ import { pack, unpack } from '../artifact.js'
 import { topIndexes } from '../math/select.js'
 import { rowMeans, type SparseMatrix, transpose } from '../math/sparse.js'
 import { settingsOf } from './item-cf.js'
-import { mostTelling, preferences, rowReader } from './preference.js'
+import { mostTelling, preferences, rowReader, strongest } from './preference.js'
 import { productThresholds } from './products.js'
 import type { Evidence, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
 import { createSimilarity, rowNorms, type SimilaritySettings } from './similarity.js'
@@ -89,19 +89,33 @@ function recommenderOf(state: State): Recommender {
   const similarities = new Float64Array(byUser.rows)
   let itemNorms: Float64Array | undefined
 
-  let last: Row | undefined
-  let touched: Int32Array = new Int32Array(0)
-  let peers: Int32Array = new Int32Array(0)
+  /** Users whose taste counts for a visitor, with their similarities. */
+  interface Peers {
+    users: Int32Array
+    similarities: Float64Array
+  }
+  const known = new WeakMap<Row, Peers>()
+  /** Whose similarities stand in `similarities`. */
+  let shown: Peers = { users: new Int32Array(0), similarities: new Float64Array(0) }
 
-  /** Compares a history with all users, unless it is the one that was compared last; returns those whose taste counts. */
+  /** Compares a history with all users, or remembers it; returns those whose taste counts, whose similarities are then at hand and all others 0. */
   function compare(history: Row): Int32Array {
-    if (history === last) return peers
+    const peers = known.get(history)
+    if (peers === shown) return shown.users
+    for (const user of shown.users) similarities[user] = 0
+    shown = peers ?? comparison(history)
+    known.set(history, shown)
+    shown.users.forEach((user, at) => {
+      similarities[user] = shown.similarities[at]
+    })
+    return shown.users
+  }
+
+  function comparison(history: Row): Peers {
+    const touched = similaritiesTo(history.items, history.values, similarities)
+    const users = peersAmong(touched)
+    const peers = { users, similarities: Float64Array.from(users, user => similarities[user]) }
     for (const user of touched) similarities[user] = 0
-    touched = similaritiesTo(history.items, history.values, similarities).slice()
-    peers = peersAmong(touched)
-    const counts = new Set(peers)
-    for (const user of touched) if (!counts.has(user)) similarities[user] = 0
-    last = history
     return peers
   }
 
@@ -175,13 +189,16 @@ function recommenderOf(state: State): Recommender {
     },
     explain: (given, item, limit = Number.POSITIVE_INFINITY) => {
       const history = row(given)
-      const evidence = parts(history, item).map(
-        ({ user, weight, similarity }): Evidence => ({
-          kind: 'neighbour-user',
-          items: common(byUser, user, history.items),
-          weight,
-          similarity,
-        }),
+      const peers = parts(history, item)
+      const evidence = Array.from(
+        strongest(
+          Float64Array.from(peers, ({ weight }) => weight),
+          limit,
+        ),
+        (at): Evidence => {
+          const { user, weight, similarity } = peers[at]
+          return { kind: 'neighbour-user', items: common(byUser, user, history.items), weight, similarity }
+        },
       )
       if (kind === 'explicit') evidence.push({ kind: 'popularity', items: [], weight: baseOf(history) })
       return evidence.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, limit)

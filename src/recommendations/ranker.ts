@@ -1,0 +1,101 @@
+import { topIndexes } from '../algorithms/math/select.js'
+import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
+import type { LiveModel } from '../registry/live-models.js'
+import type { Visitor } from './recommendations.repository.js'
+
+type Live = LiveModel<Recommender>
+
+/** Places among a model's items, best first, with their scores. */
+export interface Ranked {
+  indexes: Int32Array
+  scores: Float64Array
+}
+
+/** What a model said of one history. */
+interface Said {
+  rankings: Map<string, Ranked>
+  evidence: Map<number, Evidence[]>
+}
+
+const EMPTY: History = { items: new Int32Array(0), values: new Float32Array(0), times: new Float64Array(0) }
+
+/**
+ * Asks models, and remembers what they say of a history for as long as both are there: who did nothing new since is answered without asking again. A visitor is
+ * the same as long as the arrays of what he did are (see `RecommendationsRepository`).
+ */
+export class Ranker {
+  private scores = new Float64Array(0)
+  private skip = new Uint8Array(0)
+  private readonly histories = new WeakMap<Live, WeakMap<Int32Array, History>>()
+  private readonly said = new WeakMap<Live, WeakMap<History, Said>>()
+
+  /** What the visitor touched, in the model's own item indexes; products the model does not know are left out. */
+  historyOf(model: Live, visitor: Visitor | null): History {
+    if (!visitor) return EMPTY
+    const known = within(this.histories, model, () => new WeakMap<Int32Array, History>())
+    return within(known, visitor.products, () => historyOf(model, visitor))
+  }
+
+  /** The `depth` best; of `only` these products all that the model knows. Runs without a pause, so the buffers can be shared by all requests. */
+  rank(model: Live, history: History, excludeSeen: boolean, depth: number, only?: ReadonlySet<number>): Ranked {
+    if (only) return this.ranking(model, history, excludeSeen, depth, only)
+    const { rankings } = this.saidOf(model, history)
+    return within(rankings, `${excludeSeen} ${depth}`, () => this.ranking(model, history, excludeSeen, depth))
+  }
+
+  /** The `limit` strongest reasons for an item. `limit` is the same for all calls. */
+  explain(model: Live, history: History, index: number, limit: number): Evidence[] {
+    return within(this.saidOf(model, history).evidence, index, () => model.model.explain(history, index, limit))
+  }
+
+  private saidOf(model: Live, history: History): Said {
+    const known = within(this.said, model, () => new WeakMap<History, Said>())
+    return within(known, history, () => ({ rankings: new Map(), evidence: new Map() }))
+  }
+
+  private ranking(model: Live, history: History, excludeSeen: boolean, depth: number, only?: ReadonlySet<number>): Ranked {
+    if (model.model.best && !only) {
+      const { items, scores } = model.model.best(history, depth, excludeSeen)
+      return { indexes: items, scores }
+    }
+    if (this.scores.length !== model.keys.length) {
+      this.scores = new Float64Array(model.keys.length)
+      this.skip = new Uint8Array(model.keys.length)
+    }
+    model.model.score(history, this.scores)
+    if (excludeSeen) for (const item of history.items) this.skip[item] = 1
+    const indexes = only
+      ? Int32Array.from([...only].flatMap(key => model.indexOf.get(key) ?? []).sort((a, b) => this.scores[b] - this.scores[a] || a - b))
+      : topIndexes(this.scores, depth, this.skip)
+    for (const item of history.items) this.skip[item] = 0
+    return { indexes, scores: Float64Array.from(indexes, index => this.scores[index]) }
+  }
+}
+
+interface Known<Key, Value> {
+  get(key: Key): Value | undefined
+  set(key: Key, value: Value): unknown
+}
+
+function within<Key, Value>(known: Known<Key, Value>, key: Key, make: () => Value): Value {
+  const found = known.get(key)
+  if (found !== undefined) return found
+  const made = make()
+  known.set(key, made)
+  return made
+}
+
+function historyOf({ indexOf }: Live, { products, weights, times }: Visitor): History {
+  const items = new Int32Array(products.length)
+  const values = new Float32Array(products.length)
+  const moments = new Float64Array(products.length)
+  let length = 0
+  for (let at = 0; at < products.length; at++) {
+    const index = indexOf.get(products[at])
+    if (index === undefined) continue
+    items[length] = index
+    values[length] = weights[at]
+    moments[length++] = times[at]
+  }
+  return { items: items.subarray(0, length), values: values.subarray(0, length), times: moments.subarray(0, length) }
+}
