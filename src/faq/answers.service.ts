@@ -3,7 +3,7 @@ import { encodeId } from '../graphql/node-id.js'
 import type { Metrics } from '../platform/metrics.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
 import { v7 } from '../platform/uuid.js'
-import type { Decisions } from '../registry/decisions.js'
+import { decisionRow } from '../registry/decisions.js'
 import type { FaqRepository, NewQuestion, QuestionRow, ServedEntry } from './faq.repository.js'
 import { FaqAnswer, type FaqAnswerArgs, FaqClarification, FaqEntryType, FaqHandOff } from './faq.schema.js'
 import { type FaqIndex, type FaqSearch, languageOf } from './faq-index.js'
@@ -39,7 +39,6 @@ export class AnswersService {
     private readonly parts: {
       index: FaqIndex
       repository: FaqRepository
-      decisions: Pick<Decisions, 'record'>
       metrics: Pick<Metrics, 'model'>
       now?: () => Date
     },
@@ -178,8 +177,8 @@ export class AnswersService {
             : 'Retrieval alone: too few phrasings for a classifier, or too many',
         ]
       : []
-    await Promise.all([
-      this.parts.decisions.record({
+    const decision = decisionRow(
+      {
         id,
         kind: 'faq',
         userId: null,
@@ -193,9 +192,10 @@ export class AnswersService {
         dropped: { counts: {}, examples: [] },
         consentBasis: null,
         input: { question: text, channel, conversationId },
-      }),
-      this.parts.repository.addQuestion({ ...facts, id, text, locale: speech, channel, conversationId, askedAt: now }),
-    ])
+      },
+      now,
+    )
+    await this.parts.repository.addQuestion({ ...facts, id, text, locale: speech, channel, conversationId, askedAt: now }, decision)
     this.parts.metrics.model('FAQ', facts.outcome.toLowerCase())
     return encodeId('Decision', id)
   }

@@ -199,7 +199,6 @@ describe('two that are close', () => {
       new AnswersService({
         index: app.faqIndex,
         repository: new FaqRepository(app.database),
-        decisions: app.decisions,
         metrics: app.metrics,
         now: () => now,
       })
