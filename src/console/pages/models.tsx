@@ -41,9 +41,9 @@ export function Models() {
             { title: words.task, cell: row => row.task },
             { title: words.algorithm, cell: row => <a href={`#/models/${row.id}`}>{`${row.algorithm} v${row.version}`}</a> },
             { title: words.status, cell: row => <Badge state={row.status} /> },
-            { title: words.metricOfTask, cell: row => LEADING[row.task] ?? '' },
-            { title: words.thisModel, cell: row => numberOf((row.metrics as Metrics)[LEADING[row.task]]), isNumber: true },
-            { title: words.baseline, cell: row => numberOf((row.baselineMetrics as Metrics)[LEADING[row.task]]), isNumber: true },
+            { title: words.metricOfTask, cell: row => row.primaryMetric ?? '' },
+            { title: words.thisModel, cell: row => numberOf((row.metrics as Metrics)[row.primaryMetric ?? '']), isNumber: true },
+            { title: words.baseline, cell: row => numberOf((row.baselineMetrics as Metrics)[row.primaryMetric ?? '']), isNumber: true },
             { title: words.rows, cell: row => row.trainedRows.toLocaleString(), isNumber: true },
             { title: words.trained, cell: row => timeOf(row.trainedAt) },
             { title: words.reviewedBy, cell: row => row.reviewedBy ?? '' },
@@ -53,19 +53,6 @@ export function Models() {
       <More of={models} />
     </Panel>
   )
-}
-
-/** What the guardrails of each task go by. */
-const LEADING: Record<string, string> = {
-  RECOMMENDATION: 'ndcgAt10',
-  CTR: 'logLoss',
-  CVR: 'logLoss',
-  CHURN: 'auc',
-  PURCHASE: 'auc',
-  LIFETIME_VALUE: 'topDecileShare',
-  CLUSTER: 'merit',
-  SENTIMENT: 'macroF1',
-  INTENT: 'accuracy',
 }
 
 type Review = ModelReviewInput
