@@ -7,7 +7,7 @@ import { decisionRow } from '../registry/decisions.js'
 import type { FaqRepository, NewQuestion, QuestionRow, ServedEntry } from './faq.repository.js'
 import { FaqAnswer, type FaqAnswerArgs, FaqClarification, FaqEntryType, FaqHandOff } from './faq.schema.js'
 import { type FaqIndex, type FaqSearch, languageOf } from './faq-index.js'
-import { asksForPerson, choiceIn, isFollowUp, isGreeting } from './wishes.js'
+import { agrees, asksForPerson, choiceIn, isFollowUp, isGreeting } from './wishes.js'
 
 const LONGEST_QUESTION = 2_000
 /** A conversation is forgotten so long after its last message. */
@@ -97,7 +97,7 @@ export class AnswersService {
   private chosen({ text }: Asked, { outcome, candidates }: QuestionRow): ServedEntry | undefined {
     if (outcome !== 'CLARIFICATION') return undefined
     const said = text.trim().toLowerCase()
-    const place = choiceIn(text)
+    const place = candidates.length === 1 && agrees(text) ? 0 : choiceIn(text)
     const id =
       place >= 0 ? candidates[place] : candidates.find(each => this.parts.index.entry(each)?.question.trim().toLowerCase() === said)
     return id === undefined ? undefined : this.parts.index.entry(id)
