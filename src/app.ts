@@ -322,7 +322,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const faqRepository = new FaqRepository(database)
   const faqIndex = new FaqIndex({ repository: faqRepository, pool, signals, log, maximumError: config.faqMaxError })
   const faq = new FaqService({ repository: faqRepository, signals, pool })
-  const answers = new AnswersService({ index: faqIndex, repository: faqRepository, decisions, metrics })
+  const answers = new AnswersService({ index: faqIndex, repository: faqRepository, metrics })
 
   const { alertWebhook, webhookSecret } = config
   const opinion = new OpinionService({
@@ -413,7 +413,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new AudiencesResolver(audiences, idempotency),
     new AudienceExportResolver(audienceExports, idempotency),
     new CampaignAudienceResolver(audiences),
-    new ModelsResolver(modelsService, idempotency),
+    new ModelsResolver(modelsService, idempotency, tasks),
     new DecisionResolver(decisions),
     new JobsResolver(jobsService),
     new TrainingResolver(trainer, jobs, idempotency),

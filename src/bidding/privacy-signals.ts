@@ -54,7 +54,8 @@ export function purposesOf(consent: string): Set<number> | undefined {
  */
 export function gppRefusal(gpp: string, applying: unknown): string | null {
   if (gpp.length > LONGEST_GPP) return 'The GPP string is too long to be read'
-  const sections = Array.isArray(applying) ? applying.map(Number) : []
+  const sections = Array.isArray(applying) ? [...new Set(applying.map(Number))] : []
+  if (sections.length > Sections.SECTION_ID_NAME_MAP.size) return 'More sections are said to apply than there are'
   if (sections.length === 1 && sections[0] === NOT_APPLICABLE) return null
   const key = `${sections.join()}:${gpp}`
   const known = verdicts.get(key)

@@ -16,7 +16,7 @@ import { Clusters, UserProfile } from './pages/profiles.js'
 import { Recommendations } from './pages/recommendations.js'
 import { Reviews } from './pages/reviews.js'
 import { Segment, Segments } from './pages/segments.js'
-import { useWords, WordsContext } from './parts.js'
+import { Fault, useWords, WordsContext } from './parts.js'
 import { dictionaries, type Language, type Words } from './words.js'
 
 const PAGES = [
@@ -90,11 +90,7 @@ function SignIn({ onKey, switcher }: { onKey(key: string): void; switcher: React
           <input name="key" type="password" autoComplete="off" required placeholder="bw_marketer_…" />
         </label>
         <small>{words.keyHint}</small>
-        {fault && (
-          <p className="fault" role="alert">
-            {fault}
-          </p>
-        )}
+        <Fault said={fault} />
         <div className="row">
           <button type="submit">{words.signIn}</button>
           {switcher}

@@ -98,3 +98,37 @@ export function Choice<Value extends string>({
     </label>
   )
 }
+
+/** Narrows a list by one of some values, or by words. */
+export function Narrowing({
+  label,
+  of,
+  value,
+  onValue,
+  onSearch,
+}: {
+  label: string
+  of: readonly string[]
+  value: string
+  onValue(value: string): void
+  onSearch(text: string): void
+}) {
+  const words = useWords()
+  return (
+    <div className="row">
+      <select aria-label={label} value={value} onChange={event => onValue(event.target.value)}>
+        <option value="">{words.all}</option>
+        {of.map(each => (
+          <option key={each}>{each}</option>
+        ))}
+      </select>
+      <input
+        className="search"
+        type="search"
+        aria-label={words.searchTexts}
+        placeholder={words.searchTexts}
+        onChange={event => onSearch(event.target.value)}
+      />
+    </div>
+  )
+}

@@ -1,4 +1,4 @@
-import { createContext, type ReactNode, useCallback, useContext, useEffect, useState } from 'react'
+import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useEffect, useState } from 'react'
 import { ApiError } from './api.js'
 import type { Words } from './words.js'
 
@@ -50,13 +50,18 @@ export function Panel({ title, actions, children }: { title: string; actions?: R
 
 export function Waiting({ of }: { of: { error?: string; isLoading: boolean; data?: unknown } }) {
   const words = useWords()
-  if (of.error)
-    return (
-      <p className="fault" role="alert">
-        {of.error}
-      </p>
-    )
+  if (of.error) return <Fault said={of.error} />
   return of.isLoading && !of.data ? <p className="quiet">{words.loading}</p> : null
+}
+
+/** What was said against something that a person asked for, if anything was. */
+export function Fault({ said, role = 'alert' }: { said: string; role?: 'alert' | 'status' }) {
+  if (!said) return null
+  return (
+    <p className="fault" role={role}>
+      {said}
+    </p>
+  )
 }
 
 export function Badge({ state }: { state: string }) {
@@ -69,17 +74,14 @@ interface Column<Row> {
   isNumber?: boolean
 }
 
-export function Table<Row>({
-  rows,
-  columns,
-  keyOf,
-  onRow,
-}: {
+interface TableProps<Row> {
   rows: readonly Row[]
   columns: readonly Column<Row>[]
   keyOf(row: Row, index: number): string
   onRow?(row: Row): void
-}) {
+}
+
+export function Table<Row>({ rows, columns, keyOf, onRow }: TableProps<Row>) {
   const words = useWords()
   if (rows.length === 0) return <p className="quiet">{words.nothing}</p>
   return (
@@ -140,6 +142,57 @@ export function More({ of }: { of: { more?: () => void } }) {
       {words.more}
     </button>
   ) : null
+}
+
+/** A list that grows page by page, as a table. */
+export function PagedTable<Row>({
+  of,
+  ...table
+}: Omit<TableProps<Row>, 'rows'> & {
+  of: { error?: string; isLoading: boolean; data?: unknown; rows: readonly Row[]; more?: () => void }
+}) {
+  return (
+    <>
+      <Waiting of={of} />
+      {of.data !== undefined && <Table rows={of.rows} {...table} />}
+      <More of={of} />
+    </>
+  )
+}
+
+/** Those who belong to something; each leads to the person's own page. */
+export function Members({ rows }: { rows: readonly { id: string; externalId: string; city: string | null; country: string | null }[] }) {
+  const words = useWords()
+  return (
+    <Table
+      rows={rows}
+      keyOf={row => row.id}
+      columns={[
+        { title: words.externalId, cell: row => <a href={`#/users/${encodeURIComponent(row.externalId)}`}>{row.externalId}</a> },
+        { title: words.city, cell: row => row.city ?? '' },
+        { title: words.country, cell: row => row.country ?? '' },
+      ]}
+    />
+  )
+}
+
+/** Does what a person asked for, keeps what was said against it, and loads anew. */
+export function useAct(reload: () => void) {
+  const [said, setSaid] = useState('')
+  const act = (work: Promise<{ userErrors: readonly { message: string }[] }>) =>
+    void work.then(
+      ({ userErrors }) => {
+        setSaid(userErrors[0]?.message ?? '')
+        reload()
+      },
+      error => setSaid(error.message),
+    )
+  return { said, act }
+}
+
+/** Whether a form was sent by its button of the value "preview": nothing is to be stored. */
+export function isPreview({ nativeEvent }: FormEvent): boolean {
+  return (nativeEvent as SubmitEvent).submitter?.getAttribute('value') === 'preview'
 }
 
 export function moneyOf(price: { amountMicros: number | string; currencyCode: string } | null | undefined): string {

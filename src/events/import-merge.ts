@@ -11,11 +11,16 @@ export interface MergeFacts {
   unknownReferences: 'stub' | 'reject'
 }
 
+interface Row {
+  line: number
+  cells: Cell[]
+}
+
 /** A batch in the staging table of a connection, its transaction open. */
 interface Staged {
   client: pg.PoolClient
   batch: Batch
-  rows: number
+  rows: Row[]
   nameless: Reject[]
 }
 
@@ -30,7 +35,6 @@ export class ImportMerge {
   /** Rows were there already: later batches look first. */
   private careful = false
   private turn = 0
-  private rollbacks = 0
   private merging: Promise<void> = Promise.resolve()
 
   constructor(
@@ -49,15 +53,8 @@ export class ImportMerge {
 
   /** Stages a batch and, when the one before it is committed, begins to merge it; `merged` is told when it is. Throws what the one before failed with. */
   async add(batch: Batch, readFrom: number, merged: (batch: Batch) => Promise<void>): Promise<void> {
-    const client = this.connections[this.turn++ % 2]
-    const before = this.rollbacks
-    let staged = await this.stage(client, batch)
+    const staged = await this.stage(this.connections[this.turn++ % 2], batch)
     await this.merging
-    // Ids that were made in a transaction that was undone are nobody's.
-    if (this.rollbacks !== before) {
-      await client.query('ROLLBACK')
-      staged = await this.stage(client, batch)
-    }
     this.merging = this.merge(staged, readFrom).then(() => merged(batch))
     this.merging.catch(() => {})
   }
@@ -76,25 +73,28 @@ export class ImportMerge {
   }
 
   private async stage(client: pg.PoolClient, batch: Batch): Promise<Staged> {
+    // Before the transaction: one that had made a user and waits for the batch before it would keep that batch, and every other writer, from the same user.
+    const staged = { client, batch, ...(await this.resolved(client, batch)) }
+    await this.copy(staged)
+    return staged
+  }
+
+  private async copy({ client, rows }: Staged): Promise<void> {
     await client.query('BEGIN')
-    const { rows, nameless } = await this.resolved(client, batch)
     const copy = copyIn(client, 'staged', ['line', ...this.facts.kind.columns.map(([name]) => name)])
     for (const { line, cells } of rows) await copy.row([line, ...cells])
     await copy.end()
-    return { client, batch, rows: rows.length, nameless }
   }
 
   private async merge(staged: Staged, readFrom: number): Promise<void> {
-    const { client, batch } = staged
     try {
       await this.mergeStaged(staged, readFrom)
     } catch (error) {
-      this.rollbacks++
-      this.references.forget()
-      await client.query('ROLLBACK').catch(() => {})
+      await staged.client.query('ROLLBACK').catch(() => {})
       if (codeOf(error) !== UNIQUE_VIOLATION || this.careful) throw error
       this.careful = true
-      await this.mergeStaged(await this.stage(client, batch), readFrom)
+      await this.copy(staged)
+      await this.mergeStaged(staged, readFrom)
     }
   }
 
@@ -108,7 +108,8 @@ export class ImportMerge {
     if (!rowCount) throw new Error('Another attempt took this import over')
     const rejects = [...batch.rejects, ...nameless, ...(await this.refused(client, batch))]
     let merged = 0
-    for (const statement of rows > 0 ? kind.merge({ careful: this.careful }) : []) merged = (await client.query(statement)).rowCount ?? 0
+    for (const statement of rows.length > 0 ? kind.merge({ careful: this.careful }) : [])
+      merged = (await client.query(statement)).rowCount ?? 0
     if (rejects.length > 0) {
       await client.query(
         'INSERT INTO "ImportReject" ("importId", line, reason, raw) SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING',
@@ -124,7 +125,7 @@ export class ImportMerge {
   }
 
   /** The rows with ids for names; those whose names mean nobody are refused. */
-  private async resolved(client: pg.PoolClient, { rows }: Batch) {
+  private async resolved(client: pg.PoolClient, { rows }: Batch): Promise<Pick<Staged, 'rows' | 'nameless'>> {
     const { references: names } = this.facts.kind
     if (!names) return { rows, nameless: [] }
     const found = await this.references.resolve(
@@ -135,7 +136,7 @@ export class ImportMerge {
     const faultOf = ({ userId, productId }: Resolved) =>
       userId === undefined ? 'userId names nobody' : productId === undefined ? 'productId names no product' : undefined
     const nameless: Reject[] = []
-    const kept: { line: number; cells: Cell[] }[] = []
+    const kept: Row[] = []
     rows.forEach(({ line, raw, cells }, at) => {
       const reason = faultOf(found[at])
       if (reason) nameless.push({ line, raw, reason })

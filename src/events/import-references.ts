@@ -37,11 +37,6 @@ export class ReferenceCache {
     }))
   }
 
-  forget(): void {
-    this.users.clear()
-    this.products.clear()
-  }
-
   /** People who were merged or taken apart since have other ids. */
   private async forgetAfterMerges(client: pg.ClientBase) {
     const { rows } = await client.query<{ merges: string }>(`SELECT count(*) || ' ' || count("undoneAt") AS merges FROM "IdentityMerge"`)

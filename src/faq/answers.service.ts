@@ -3,11 +3,11 @@ import { encodeId } from '../graphql/node-id.js'
 import type { Metrics } from '../platform/metrics.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
 import { v7 } from '../platform/uuid.js'
-import type { Decisions } from '../registry/decisions.js'
+import { decisionRow } from '../registry/decisions.js'
 import type { FaqRepository, NewQuestion, QuestionRow, ServedEntry } from './faq.repository.js'
 import { FaqAnswer, type FaqAnswerArgs, FaqClarification, FaqEntryType, FaqHandOff } from './faq.schema.js'
 import { type FaqIndex, type FaqSearch, languageOf } from './faq-index.js'
-import { asksForPerson, choiceIn, isFollowUp, isGreeting } from './wishes.js'
+import { agrees, asksForPerson, choiceIn, isFollowUp, isGreeting } from './wishes.js'
 
 const LONGEST_QUESTION = 2_000
 /** A conversation is forgotten so long after its last message. */
@@ -39,7 +39,6 @@ export class AnswersService {
     private readonly parts: {
       index: FaqIndex
       repository: FaqRepository
-      decisions: Pick<Decisions, 'record'>
       metrics: Pick<Metrics, 'model'>
       now?: () => Date
     },
@@ -98,7 +97,7 @@ export class AnswersService {
   private chosen({ text }: Asked, { outcome, candidates }: QuestionRow): ServedEntry | undefined {
     if (outcome !== 'CLARIFICATION') return undefined
     const said = text.trim().toLowerCase()
-    const place = choiceIn(text)
+    const place = candidates.length === 1 && agrees(text) ? 0 : choiceIn(text)
     const id =
       place >= 0 ? candidates[place] : candidates.find(each => this.parts.index.entry(each)?.question.trim().toLowerCase() === said)
     return id === undefined ? undefined : this.parts.index.entry(id)
@@ -178,8 +177,8 @@ export class AnswersService {
             : 'Retrieval alone: too few phrasings for a classifier, or too many',
         ]
       : []
-    await Promise.all([
-      this.parts.decisions.record({
+    const decision = decisionRow(
+      {
         id,
         kind: 'faq',
         userId: null,
@@ -193,9 +192,10 @@ export class AnswersService {
         dropped: { counts: {}, examples: [] },
         consentBasis: null,
         input: { question: text, channel, conversationId },
-      }),
-      this.parts.repository.addQuestion({ ...facts, id, text, locale: speech, channel, conversationId, askedAt: now }),
-    ])
+      },
+      now,
+    )
+    await this.parts.repository.addQuestion({ ...facts, id, text, locale: speech, channel, conversationId, askedAt: now }, decision)
     this.parts.metrics.model('FAQ', facts.outcome.toLowerCase())
     return encodeId('Decision', id)
   }

@@ -1,6 +1,7 @@
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
 import type { FaqStatus } from '../platform/generated/prisma/enums.js'
+import { DECISION_COLUMNS, DECISION_TYPES } from '../registry/decisions.js'
 
 export interface FaqContent {
   question: string
@@ -62,11 +63,12 @@ const FILTER = `($1::"FaqStatus" IS NULL OR status = $1) AND ($2::text IS NULL O
   AND ($4::text IS NULL OR origin = $4) AND ($5::text IS NULL OR question ILIKE $5 OR answer ILIKE $5 OR array_to_string(alternatives, ' ') ILIKE $5)`
 
 export class FaqRepository {
-  /** Questions of the same moment share one statement, so that a busy chatbot costs few commits. */
-  private readonly addOne = createBatcher<NewQuestion, void>(async rows => {
+  /** Questions of the same moment share one statement with the decisions about them, so that a busy chatbot costs few commits. */
+  private readonly addOne = createBatcher<NewQuestion & { decision: object }, void>(async rows => {
     await this.database.sql(
       `WITH asked AS (SELECT * FROM json_to_recordset($1) AS q(id text, text text, locale text, channel text, "conversationId" text, outcome text, reason text,
-           "entryId" text, candidates text[], confidence float8, "askedAt" timestamptz, "ticketId" text)),
+           "entryId" text, candidates text[], confidence float8, "askedAt" timestamptz, "ticketId" text, decision json)),
+         decided AS (INSERT INTO "Decision" (${DECISION_COLUMNS}) SELECT d.* FROM asked, json_to_record(decision) AS d(${DECISION_TYPES})),
          tickets AS (INSERT INTO "FaqTicket" (id, "questionId", "conversationId", reason, "createdAt")
            SELECT "ticketId", id, "conversationId", reason, "askedAt" FROM asked WHERE "ticketId" IS NOT NULL)
        INSERT INTO "FaqQuestion" (id, text, locale, channel, "conversationId", outcome, reason, "entryId", candidates, confidence, "askedAt")
@@ -199,8 +201,9 @@ export class FaqRepository {
     )
   }
 
-  addQuestion(question: NewQuestion): Promise<void> {
-    return this.addOne(question)
+  /** Stores a question, the decision about it (as `decisionRow` has it), and the ticket of a hand-off: all or nothing. */
+  addQuestion(question: NewQuestion, decision: object): Promise<void> {
+    return this.addOne({ ...question, decision })
   }
 
   /** The last question of a conversation since a time. */

@@ -16,12 +16,12 @@ export function asksForPerson(question: string): boolean {
 }
 
 const PLACES: readonly RegExp[] = [
-  /^\W*(?:1|one|yes|yes please|yep|exactly|是|是的|对|对的|嗯|first|the first(?: one)?|a|一|第一(?:个|条)?)\W*$/,
+  /^\W*(?:1|one|first|the first(?: one)?|a|一|第一(?:个|条)?)\W*$/,
   /^\W*(?:2|two|second|the second(?: one)?|b|二|第二(?:个|条)?)\W*$/,
   /^\W*(?:3|three|third|the third(?: one)?|c|三|第三(?:个|条)?)\W*$/,
 ]
 
-/** Place in a list that was offered, from 0, that an answer such as "the second", 第一个 or "yes" chooses; −1 for any other text. */
+/** Place in a list that was offered, from 0, that an answer such as "the second" or 第一个 chooses; −1 for any other text. */
 export function choiceIn(answer: string): number {
   const text = normalise(answer).slice(0, 60)
   return PLACES.findIndex(pattern => pattern.test(text))
@@ -34,6 +34,13 @@ export function isFollowUp(question: string): boolean {
     text.length <= 60 &&
     /^(?:and|but|what about|how about|then|also|or)\b|\b(?:it|that|this|those|them|one)\b|^(?:那|还有|如果|它|这个|那个)|呢\W*$/.test(text)
   )
+}
+
+const YES = /^\W*(?:yes|yes please|yep|exactly|是|是的|对|对的|嗯)\W*$/
+
+/** Whether a text says yes and nothing else: it chooses where one thing was offered, and nothing where there were several. */
+export function agrees(answer: string): boolean {
+  return YES.test(normalise(answer).slice(0, 60))
 }
 
 const GREETING =

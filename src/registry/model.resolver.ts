@@ -1,15 +1,17 @@
-import { Arg, Args, Authorized, Ctx, Mutation, Query, Resolver } from 'type-graphql'
+import { Arg, Args, Authorized, Ctx, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql'
 import { Scope } from '../graphql/auth.js'
 import type { Context } from '../graphql/context.js'
 import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
 import { ModelConnection, ModelPayload, ModelReviewInput, ModelsArgs, ModelType } from './model.schema.js'
 import type { ModelsService } from './model.service.js'
+import type { Task } from './task.js'
 
 @Resolver(() => ModelType)
 export class ModelsResolver {
   constructor(
     private readonly models: ModelsService,
     private readonly idempotency: IdempotencyStore,
+    private readonly tasks: ReadonlyMap<string, Pick<Task<never>, 'primary'>>,
   ) {}
 
   @Authorized(Scope.MODELS_READ)
@@ -36,5 +38,10 @@ export class ModelsResolver {
   })
   modelRollback(@Arg('input', () => ModelReviewInput) input: ModelReviewInput, @Ctx() { viewer }: Context) {
     return idempotent(this.idempotency, viewer, 'modelRollback', input, () => this.models.rollBack(viewer!, input))
+  }
+
+  @FieldResolver(() => String, { nullable: true, description: 'Which of its metrics the guardrails and the choice of the best go by' })
+  primaryMetric(@Root() { task }: ModelType) {
+    return this.tasks.get(task)?.primary.metric
   }
 }

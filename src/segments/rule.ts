@@ -282,9 +282,7 @@ export function isProfileTime(name: string): boolean {
 }
 
 export function leavesOf(rule: Rule): Rule[] {
-  if (rule.all) return rule.all.flatMap(leavesOf)
-  if (rule.any) return rule.any.flatMap(leavesOf)
-  return rule.not ? leavesOf(rule.not) : [rule]
+  return placedLeavesOf(rule, []).map(({ leaf }) => leaf)
 }
 
 /** Leaves with the places where they stand. */

@@ -393,23 +393,17 @@ export class PhrasingIndex {
     count: number,
     judge: LinearTextModel | undefined,
     skip?: (phrasing: number, entry: number) => boolean,
-    labels?: Int32Array,
   ) {
     const found = this.ranked(question, judge ? Math.max(REORDERED, count) : count, skip)
     if (found.entries.length === 0) return { ...found, evidence: [] }
     if (!judge) return { ...found, evidence: [this.evidence(found.scores, found.phrasings[0]).reduce((sum, each) => sum + each, 0)] }
     const judged = judge.scores(question)
-    const scoreOf = (entry: number) => {
-      const label = labels ? labels[entry] : entry
-      return label < 0 ? -1 : judged[label]
-    }
-    const own = Float64Array.from(found.entries, scoreOf)
+    const own = Float64Array.from(found.entries, entry => judged[entry])
     const together = found.scores.map((score, at) => score * Math.exp(JUDGE_WEIGHT * own[at]))
     const order = topIndexes(together, count)
     const first = order[0]
     let rival = Number.NEGATIVE_INFINITY
-    const best = labels ? labels[found.entries[first]] : found.entries[first]
-    for (let label = 0; label < judged.length; label++) if (label !== best && judged[label] > rival) rival = judged[label]
+    for (let entry = 0; entry < judged.length; entry++) if (entry !== found.entries[first] && judged[entry] > rival) rival = judged[entry]
     // The share covered is of BM25's own score; the lead is of both.
     const scores = Float64Array.from(order, at => together[at])
     const [cover, whole] = this.evidence(Float64Array.of(found.scores[first]), found.phrasings[first])
@@ -449,8 +443,8 @@ export class PhrasingIndex {
    */
   private calibrate(data: Phrasings, maximumError: number, isJudged = this.options.judge && isJudgeable(data)): void {
     const asked: Trial[] = []
-    const ask = (text: string, right: number, judge?: Judge, skip?: (phrasing: number, entry: number) => boolean) => {
-      const { entries, evidence } = this.weighed(text, 2, judge?.model, skip, judge?.labels)
+    const ask = (text: string, right: number, judge?: LinearTextModel, skip?: (phrasing: number, entry: number) => boolean) => {
+      const { entries, evidence } = this.weighed(text, 2, judge, skip)
       asked.push({ evidence, isRight: Number(entries.length > 0 && entries[0] === right), isOutside: right < 0 })
     }
     const counts = new Int32Array(this.entryCount)
@@ -469,7 +463,7 @@ export class PhrasingIndex {
       if ((at / step) % 2 === 0) ask(text, -1, ofEntries[fold], (_, entry) => (isJudged ? entry % ENTRY_FOLDS === fold : entry === own))
     }
     const final = isJudged ? judgeOf(data, () => true) : undefined
-    this.judge = final?.model
+    this.judge = final
     data.asked?.texts.forEach((text, at) => {
       ask(text, data.asked?.entries[at] ?? -1, final)
     })
@@ -530,12 +524,6 @@ interface Trial {
   isOutside: boolean
 }
 
-/** A classifier of some of the entries; `labels` are its numbers of all entries, −1 of those that it does not know. */
-interface Judge {
-  model: LinearTextModel
-  labels: Int32Array
-}
-
 const JUDGE_FEATURES = {
   words: 2,
   hanWords: 1,
@@ -553,19 +541,18 @@ export function isJudgeable({ texts, entries }: Phrasings): boolean {
   return used > 1 && texts.length >= FEWEST_JUDGED && texts.length >= FEWEST_PHRASINGS * used && texts.length * used <= MOST_JUDGED
 }
 
-function judgeOf({ texts, entries, entryCount }: Phrasings, isUsed: (at: number) => boolean): Judge {
+/** A classifier that learns from some of the phrasings; its labels are the numbers of all entries. */
+function judgeOf({ texts, entries, entryCount }: Phrasings, isUsed: (at: number) => boolean): LinearTextModel {
   const rows = texts.flatMap((_, at) => (isUsed(at) ? [at] : []))
-  const labels = new Int32Array(entryCount).map((_, entry) => entry)
-  const model = fitLinearText(
+  return fitLinearText(
     JUDGE_FORMAT,
     {
       texts: rows.map(at => texts[at]),
       labels: Int32Array.from(rows, at => entries[at]),
-      labelNames: Array.from(labels, String),
+      labelNames: Array.from({ length: entryCount }, (_, entry) => String(entry)),
     },
     { features: JUDGE_FEATURES, heads: [{ weighting: 'tfidf', loss: 'squared-hinge', cost: 1, channels: [1, 1] }], calibrate: false },
   )
-  return { model, labels }
 }
 
 function prepared(text: string, { concepts }: RetrievalOptions): string {

@@ -10,7 +10,7 @@ import {
   AudiencesDocument,
   ExportJobDocument,
 } from '../generated/documents.js'
-import { Badge, go, More, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, Fault, go, isPreview, Members, PagedTable, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 import type { Words } from '../words.js'
 
 const POLL_MS = 1_000
@@ -34,23 +34,19 @@ export function Audiences() {
         <Builder />
       </Panel>
       <Panel title={words.audiences}>
-        <Waiting of={audiences} />
-        {audiences.data && (
-          <Table
-            rows={audiences.rows}
-            keyOf={row => row.id}
-            onRow={row => go(`/audiences/${row.id}`)}
-            columns={[
-              { title: words.name, cell: row => <a href={`#/audiences/${row.id}`}>{row.name}</a> },
-              { title: words.source, cell: row => words[row.source] },
-              { title: words.size, cell: row => row.size.toLocaleString(), isNumber: true },
-              { title: words.status, cell: row => <Badge state={row.status} /> },
-              { title: words.built, cell: row => timeOf(row.builtAt) },
-              { title: words.reason, cell: row => row.failure ?? '' },
-            ]}
-          />
-        )}
-        <More of={audiences} />
+        <PagedTable
+          of={audiences}
+          keyOf={row => row.id}
+          onRow={row => go(`/audiences/${row.id}`)}
+          columns={[
+            { title: words.name, cell: row => <a href={`#/audiences/${row.id}`}>{row.name}</a> },
+            { title: words.source, cell: row => words[row.source] },
+            { title: words.size, cell: row => row.size.toLocaleString(), isNumber: true },
+            { title: words.status, cell: row => <Badge state={row.status} /> },
+            { title: words.built, cell: row => timeOf(row.builtAt) },
+            { title: words.reason, cell: row => row.failure ?? '' },
+          ]}
+        />
       </Panel>
     </>
   )
@@ -92,8 +88,7 @@ function Builder() {
   }
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    const { submitter } = event.nativeEvent as SubmitEvent
-    create(event.currentTarget, submitter?.getAttribute('value') === 'preview').catch(error => setSaid(error.message))
+    create(event.currentTarget, isPreview(event)).catch(error => setSaid(error.message))
   }
   return (
     <form onSubmit={submit}>
@@ -145,11 +140,7 @@ function Builder() {
           {words.save}
         </button>
       </div>
-      {said && (
-        <p className="fault" role="alert">
-          {said}
-        </p>
-      )}
+      <Fault said={said} />
       {preview && (
         <p role="status">
           {preview.size === null ? words.sizeLater : `${preview.size.toLocaleString()} ${words.wouldBelong}`}
@@ -251,15 +242,7 @@ export function Audience({ id }: { id: string }) {
           />
         </Panel>
         <Panel title={words.members}>
-          <Table
-            rows={audience.members.nodes}
-            keyOf={row => row.id}
-            columns={[
-              { title: words.externalId, cell: row => <a href={`#/users/${encodeURIComponent(row.externalId)}`}>{row.externalId}</a> },
-              { title: words.city, cell: row => row.city ?? '' },
-              { title: words.country, cell: row => row.country ?? '' },
-            ]}
-          />
+          <Members rows={audience.members.nodes} />
         </Panel>
       </div>
       {audience.similarityCurve.length > 0 && (
@@ -379,8 +362,7 @@ function Export({ audienceId }: { audienceId: string }) {
     <form
       onSubmit={event => {
         event.preventDefault()
-        const { submitter } = event.nativeEvent as SubmitEvent
-        start(event.currentTarget, submitter?.getAttribute('value') === 'preview').catch(error => setSaid(error.message))
+        start(event.currentTarget, isPreview(event)).catch(error => setSaid(error.message))
       }}
     >
       <div className="row">
@@ -413,11 +395,7 @@ function Export({ audienceId }: { audienceId: string }) {
           {words.export}
         </button>
       </div>
-      {said && (
-        <p className="fault" role="alert">
-          {said}
-        </p>
-      )}
+      <Fault said={said} />
       {preview && (
         <p role="status">
           {(['rows', 'withoutEmail', 'withoutPhone', 'withoutIdentifier', 'withoutConsent', 'suppressed'] as const)

@@ -14,7 +14,7 @@ import {
   CampaignsDocument,
   JobResultDocument,
 } from '../generated/documents.js'
-import { Badge, go, More, moneyOf, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, go, isPreview, moneyOf, PagedTable, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 
 interface Money {
   amountMicros: number | string
@@ -26,33 +26,29 @@ export function Campaigns() {
   const campaigns = usePages(async (after, signal) => (await run(CampaignsDocument, { first: 20, after }, signal)).campaigns, [])
   return (
     <Panel title={words.campaigns}>
-      <Waiting of={campaigns} />
-      {campaigns.data && (
-        <Table
-          rows={campaigns.rows}
-          keyOf={row => row.id}
-          onRow={row => go(`/campaigns/${row.id}`)}
-          columns={[
-            { title: words.campaign, cell: row => <a href={`#/campaigns/${row.id}`}>{row.name}</a> },
-            { title: words.status, cell: row => <Badge state={row.status} /> },
-            {
-              title: words.happens,
-              cell: row => (
-                <>
-                  <Badge state={row.primaryStatus} /> <small>{row.primaryStatusReasons.join(', ')}</small>
-                </>
-              ),
-            },
-            { title: words.strategy, cell: row => row.biddingStrategy.type },
-            { title: words.budget, cell: row => <Spent {...row.budget} /> },
-            { title: words.impressions, cell: row => row.performance.impressions.toLocaleString(), isNumber: true },
-            { title: 'CTR', cell: row => percentOf(row.performance.ctr.value), isNumber: true },
-            { title: words.cost, cell: row => moneyOf(row.performance.cost), isNumber: true },
-            { title: 'ROAS', cell: row => row.performance.roas?.toFixed(2) ?? '–', isNumber: true },
-          ]}
-        />
-      )}
-      <More of={campaigns} />
+      <PagedTable
+        of={campaigns}
+        keyOf={row => row.id}
+        onRow={row => go(`/campaigns/${row.id}`)}
+        columns={[
+          { title: words.campaign, cell: row => <a href={`#/campaigns/${row.id}`}>{row.name}</a> },
+          { title: words.status, cell: row => <Badge state={row.status} /> },
+          {
+            title: words.happens,
+            cell: row => (
+              <>
+                <Badge state={row.primaryStatus} /> <small>{row.primaryStatusReasons.join(', ')}</small>
+              </>
+            ),
+          },
+          { title: words.strategy, cell: row => row.biddingStrategy.type },
+          { title: words.budget, cell: row => <Spent {...row.budget} /> },
+          { title: words.impressions, cell: row => row.performance.impressions.toLocaleString(), isNumber: true },
+          { title: 'CTR', cell: row => percentOf(row.performance.ctr.value), isNumber: true },
+          { title: words.cost, cell: row => moneyOf(row.performance.cost), isNumber: true },
+          { title: 'ROAS', cell: row => row.performance.roas?.toFixed(2) ?? '–', isNumber: true },
+        ]}
+      />
     </Panel>
   )
 }
@@ -89,7 +85,7 @@ export function Campaign({ id }: { id: string }) {
     const form = new FormData(event.currentTarget)
     const name = String(form.get('name')).trim()
     const amountMicros = Math.round(Number(form.get('budget')) * 1_000_000)
-    const dryRun = (event.nativeEvent as SubmitEvent).submitter?.getAttribute('value') === 'preview'
+    const dryRun = isPreview(event)
     const isNamed = name !== campaign.name
     const isFunded = amountMicros !== Number(budget.amount.amountMicros)
     const changed: { userErrors: readonly { message: string }[]; preview?: Preview | null }[] = []

@@ -15,7 +15,7 @@ import {
   OffPolicyDocument,
   type OffPolicyQuery,
 } from '../generated/documents.js'
-import { Badge, go, More, numberOf, Panel, percent, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, Fault, go, numberOf, PagedTable, Panel, percent, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 import { ALGORITHMS } from './recommendations.js'
 
 type Arm = ExperimentPartsFragment['arms'][number]
@@ -44,23 +44,19 @@ export function Experiments() {
   return (
     <>
       <Panel title={words.experiments}>
-        <Waiting of={pages} />
-        {pages.data && (
-          <Table
-            rows={pages.rows}
-            keyOf={row => row.id}
-            onRow={row => go(`/experiments/${row.id}`)}
-            columns={[
-              { title: words.name, cell: row => <a href={`#/experiments/${row.id}`}>{row.name}</a> },
-              { title: words.status, cell: row => <Badge state={row.status} /> },
-              { title: words.placement, cell: row => row.placement ?? words.wherever },
-              { title: words.arms, cell: row => row.arms.map(({ key }) => key).join(' · ') },
-              { title: words.plannedUsers, cell: row => row.plannedUsers.toLocaleString(), isNumber: true },
-              { title: words.started, cell: row => timeOf(row.startedAt) },
-            ]}
-          />
-        )}
-        <More of={pages} />
+        <PagedTable
+          of={pages}
+          keyOf={row => row.id}
+          onRow={row => go(`/experiments/${row.id}`)}
+          columns={[
+            { title: words.name, cell: row => <a href={`#/experiments/${row.id}`}>{row.name}</a> },
+            { title: words.status, cell: row => <Badge state={row.status} /> },
+            { title: words.placement, cell: row => row.placement ?? words.wherever },
+            { title: words.arms, cell: row => row.arms.map(({ key }) => key).join(' · ') },
+            { title: words.plannedUsers, cell: row => row.plannedUsers.toLocaleString(), isNumber: true },
+            { title: words.started, cell: row => timeOf(row.startedAt) },
+          ]}
+        />
       </Panel>
       <Panel title={words.newExperiment}>
         <Editor onSaved={id => go(`/experiments/${id}`)} />
@@ -170,11 +166,7 @@ function Editor({
       <div className="row">
         <button type="submit">{words.saveDraft}</button>
       </div>
-      {said && (
-        <p className="fault" role="alert">
-          {said}
-        </p>
-      )}
+      <Fault said={said} />
     </form>
   )
 }
@@ -280,11 +272,7 @@ function NextStep({ experiment, onDone }: { experiment: ExperimentPartsFragment;
           </button>
         </div>
       )}
-      {said && (
-        <p className="fault" role="alert">
-          {said}
-        </p>
-      )}
+      <Fault said={said} />
     </>
   )
 }
@@ -486,11 +474,7 @@ function OffPolicy() {
           <button type="submit">{words.estimateIt}</button>
         </form>
       )}
-      {said && (
-        <p className="fault" role="alert">
-          {said}
-        </p>
-      )}
+      <Fault said={said} />
       {estimate && <Earned estimate={estimate} />}
     </Panel>
   )

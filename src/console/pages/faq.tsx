@@ -1,5 +1,6 @@
 import { type FormEvent, useState } from 'react'
 import { run } from '../api.js'
+import { Narrowing } from '../fields.js'
 import {
   FaqAnswerDocument,
   FaqEntriesDocument,
@@ -11,10 +12,9 @@ import {
   FaqEntryRejectDocument,
   FaqEntryRetireDocument,
   FaqEntryUpdateDocument,
-  type FaqOutcomeFragment,
   type FaqStatus,
 } from '../generated/documents.js'
-import { Badge, go, More, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, Fault, go, PagedTable, Panel, Table, timeOf, useAct, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 
 export function Faq() {
   const words = useWords()
@@ -40,39 +40,21 @@ export function Faq() {
       <Panel
         title={words.entries}
         actions={
-          <div className="row">
-            <select aria-label={words.status} value={status} onChange={event => setStatus(event.target.value)}>
-              <option value="">{words.all}</option>
-              {['DRAFT', 'APPROVED', 'RETIRED'].map(each => (
-                <option key={each}>{each}</option>
-              ))}
-            </select>
-            <input
-              className="search"
-              type="search"
-              aria-label={words.searchTexts}
-              placeholder={words.searchTexts}
-              onChange={event => setSearch(event.target.value)}
-            />
-          </div>
+          <Narrowing label={words.status} of={['DRAFT', 'APPROVED', 'RETIRED']} value={status} onValue={setStatus} onSearch={setSearch} />
         }
       >
-        <Waiting of={entries} />
-        {entries.data && (
-          <Table
-            rows={entries.rows}
-            keyOf={row => row.id}
-            onRow={row => go(`/faq/${row.id}`)}
-            columns={[
-              { title: words.question, cell: row => <a href={`#/faq/${row.id}`}>{row.question}</a> },
-              { title: words.answer, cell: row => <span className="said">{row.answer}</span> },
-              { title: words.locale, cell: row => row.locale },
-              { title: words.status, cell: row => <Badge state={row.status} /> },
-              { title: words.version, cell: row => row.version, isNumber: true },
-            ]}
-          />
-        )}
-        <More of={entries} />
+        <PagedTable
+          of={entries}
+          keyOf={row => row.id}
+          onRow={row => go(`/faq/${row.id}`)}
+          columns={[
+            { title: words.question, cell: row => <a href={`#/faq/${row.id}`}>{row.question}</a> },
+            { title: words.answer, cell: row => <span className="said">{row.answer}</span> },
+            { title: words.locale, cell: row => row.locale },
+            { title: words.status, cell: row => <Badge state={row.status} /> },
+            { title: words.version, cell: row => row.version, isNumber: true },
+          ]}
+        />
       </Panel>
     </>
   )
@@ -82,20 +64,12 @@ type History = Extract<FaqEntryQuery['node'], { history: unknown }>['history'] &
 
 export function FaqEntry({ id }: { id: string }) {
   const words = useWords()
-  const [said, setSaid] = useState('')
   const loaded = useLoaded(async signal => (await run(FaqEntryDocument, { id }, signal)).node, [id])
+  const { said, act } = useAct(loaded.reload)
   const entry = loaded.data as (FaqEntryPartsFragment & { history: History | null }) | null | undefined
   if (!entry) return <Waiting of={loaded} />
   const { history } = entry
   const input = { id, expectedVersion: entry.version }
-  const act = (work: Promise<FaqOutcomeFragment>) =>
-    void work.then(
-      ({ userErrors }) => {
-        setSaid(userErrors[0]?.message ?? '')
-        loaded.reload()
-      },
-      error => setSaid(error.message),
-    )
   return (
     <>
       <p>
@@ -108,11 +82,7 @@ export function FaqEntry({ id }: { id: string }) {
             {history.approvedBy ?? '–'} {history.approvedAt ? timeOf(history.approvedAt) : ''} · {history.origin}
           </p>
         )}
-        {said && (
-          <p className="fault" role="status">
-            {said}
-          </p>
-        )}
+        <Fault said={said} role="status" />
         <div className="row">
           {entry.status === 'DRAFT' && (
             <>
@@ -218,11 +188,7 @@ function Editor({ entry, onSaved }: { entry?: FaqEntryPartsFragment; onSaved(id:
         </label>
         <button type="submit">{words.saveDraft}</button>
       </div>
-      {said && (
-        <p className="fault" role="alert">
-          {said}
-        </p>
-      )}
+      <Fault said={said} />
     </form>
   )
 }
@@ -282,11 +248,7 @@ function TryOut() {
         />
         <button type="submit">{words.ask}</button>
       </form>
-      {fault && (
-        <p className="fault" role="alert">
-          {fault}
-        </p>
-      )}
+      <Fault said={fault} />
     </Panel>
   )
 }

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react'
 import { follow, run } from '../api.js'
 import { JobCancelDocument, JobRetryDocument, type JobState, JobsDocument, JobUpdatedDocument } from '../generated/documents.js'
-import { Badge, More, Panel, Table, timeOf, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, Fault, More, PagedTable, Panel, timeOf, usePages, useWords, Waiting } from '../parts.js'
 
 const STATES: JobState[] = ['WAITING', 'ACTIVE', 'COMPLETED', 'FAILED', 'DELAYED', 'CANCELLED']
 const ENDED = new Set<JobState>(['COMPLETED', 'FAILED', 'CANCELLED'])
@@ -36,55 +36,47 @@ export function Jobs() {
         </select>
       }
     >
-      {fault && (
-        <p className="fault" role="alert">
-          {fault}
-        </p>
-      )}
-      <Waiting of={jobs} />
-      {jobs.data && (
-        <Table
-          rows={jobs.rows}
-          keyOf={row => row.id}
-          columns={[
-            {
-              title: words.job,
-              cell: row => (
-                <>
-                  {row.name} <small>{row.trigger}</small>
-                </>
-              ),
-            },
-            {
-              title: words.progress,
-              cell: row => (
-                <div>
-                  <Progress job={row} onEnd={jobs.reload} />
-                  {row.parts !== null && <Parts of={row.id} count={row.parts} />}
-                </div>
-              ),
-            },
-            { title: words.attempts, cell: row => row.attempts, isNumber: true },
-            { title: words.started, cell: row => timeOf(row.createdAt) },
-            {
-              title: '',
-              cell: row =>
-                ENDED.has(row.state) ? (
-                  MAY_BE_RETRIED.has(row.state) && (
-                    <button type="button" className="plain" onClick={() => retry(row.id)}>
-                      {words.retry}
-                    </button>
-                  )
-                ) : (
-                  <button type="button" className="plain" onClick={() => cancel(row.id)}>
-                    {words.cancel}
+      <Fault said={fault} />
+      <PagedTable
+        of={jobs}
+        keyOf={row => row.id}
+        columns={[
+          {
+            title: words.job,
+            cell: row => (
+              <>
+                {row.name} <small>{row.trigger}</small>
+              </>
+            ),
+          },
+          {
+            title: words.progress,
+            cell: row => (
+              <div>
+                <Progress job={row} onEnd={jobs.reload} />
+                {row.parts !== null && <Parts of={row.id} count={row.parts} />}
+              </div>
+            ),
+          },
+          { title: words.attempts, cell: row => row.attempts, isNumber: true },
+          { title: words.started, cell: row => timeOf(row.createdAt) },
+          {
+            title: '',
+            cell: row =>
+              ENDED.has(row.state) ? (
+                MAY_BE_RETRIED.has(row.state) && (
+                  <button type="button" className="plain" onClick={() => retry(row.id)}>
+                    {words.retry}
                   </button>
-                ),
-            },
-          ]}
-        />
-      )}
-      <More of={jobs} />
+                )
+              ) : (
+                <button type="button" className="plain" onClick={() => cancel(row.id)}>
+                  {words.cancel}
+                </button>
+              ),
+          },
+        ]}
+      />
     </Panel>
   )
 }

@@ -9,7 +9,7 @@ import {
   ModelsDocument,
   ModelTrainDocument,
 } from '../generated/documents.js'
-import { Badge, go, More, numberOf, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, go, numberOf, PagedTable, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 
 type Metrics = Record<string, number>
 
@@ -31,41 +31,24 @@ export function Models() {
       }
     >
       {said && <p role="status">{said}</p>}
-      <Waiting of={models} />
-      {models.data && (
-        <Table
-          rows={models.rows}
-          keyOf={row => row.id}
-          onRow={row => go(`/models/${row.id}`)}
-          columns={[
-            { title: words.task, cell: row => row.task },
-            { title: words.algorithm, cell: row => <a href={`#/models/${row.id}`}>{`${row.algorithm} v${row.version}`}</a> },
-            { title: words.status, cell: row => <Badge state={row.status} /> },
-            { title: words.metricOfTask, cell: row => LEADING[row.task] ?? '' },
-            { title: words.thisModel, cell: row => numberOf((row.metrics as Metrics)[LEADING[row.task]]), isNumber: true },
-            { title: words.baseline, cell: row => numberOf((row.baselineMetrics as Metrics)[LEADING[row.task]]), isNumber: true },
-            { title: words.rows, cell: row => row.trainedRows.toLocaleString(), isNumber: true },
-            { title: words.trained, cell: row => timeOf(row.trainedAt) },
-            { title: words.reviewedBy, cell: row => row.reviewedBy ?? '' },
-          ]}
-        />
-      )}
-      <More of={models} />
+      <PagedTable
+        of={models}
+        keyOf={row => row.id}
+        onRow={row => go(`/models/${row.id}`)}
+        columns={[
+          { title: words.task, cell: row => row.task },
+          { title: words.algorithm, cell: row => <a href={`#/models/${row.id}`}>{`${row.algorithm} v${row.version}`}</a> },
+          { title: words.status, cell: row => <Badge state={row.status} /> },
+          { title: words.metricOfTask, cell: row => row.primaryMetric ?? '' },
+          { title: words.thisModel, cell: row => numberOf((row.metrics as Metrics)[row.primaryMetric ?? '']), isNumber: true },
+          { title: words.baseline, cell: row => numberOf((row.baselineMetrics as Metrics)[row.primaryMetric ?? '']), isNumber: true },
+          { title: words.rows, cell: row => row.trainedRows.toLocaleString(), isNumber: true },
+          { title: words.trained, cell: row => timeOf(row.trainedAt) },
+          { title: words.reviewedBy, cell: row => row.reviewedBy ?? '' },
+        ]}
+      />
     </Panel>
   )
-}
-
-/** What the guardrails of each task go by. */
-const LEADING: Record<string, string> = {
-  RECOMMENDATION: 'ndcgAt10',
-  CTR: 'logLoss',
-  CVR: 'logLoss',
-  CHURN: 'auc',
-  PURCHASE: 'auc',
-  LIFETIME_VALUE: 'topDecileShare',
-  CLUSTER: 'merit',
-  SENTIMENT: 'macroF1',
-  INTENT: 'accuracy',
 }
 
 type Review = ModelReviewInput

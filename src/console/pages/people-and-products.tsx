@@ -1,7 +1,7 @@
 import { useState } from 'react'
 import { run } from '../api.js'
 import { ProductsDocument, SimilarDocument, UsersDocument } from '../generated/documents.js'
-import { More, moneyOf, numberOf, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { moneyOf, numberOf, PagedTable, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 
 function Search({ hint, onSearch }: { hint: string; onSearch(text: string): void }) {
   return <input className="search" type="search" aria-label={hint} placeholder={hint} onChange={event => onSearch(event.target.value)} />
@@ -16,23 +16,19 @@ export function Users() {
   )
   return (
     <Panel title={words.users} actions={<Search hint={words.search} onSearch={setSearch} />}>
-      <Waiting of={users} />
-      {users.data && (
-        <Table
-          rows={users.rows}
-          keyOf={row => row.id}
-          columns={[
-            { title: words.externalId, cell: row => <a href={`#/users/${encodeURIComponent(row.externalId)}`}>{row.externalId}</a> },
-            { title: words.city, cell: row => row.city ?? '' },
-            { title: words.country, cell: row => row.country ?? '' },
-            { title: words.gender, cell: row => row.gender ?? '' },
-            { title: words.born, cell: row => row.birthYear ?? '', isNumber: true },
-            { title: words.since, cell: row => timeOf(row.createdAt) },
-            { title: '', cell: row => <a href={`#/recommendations/${encodeURIComponent(row.externalId)}`}>{words.recommend}</a> },
-          ]}
-        />
-      )}
-      <More of={users} />
+      <PagedTable
+        of={users}
+        keyOf={row => row.id}
+        columns={[
+          { title: words.externalId, cell: row => <a href={`#/users/${encodeURIComponent(row.externalId)}`}>{row.externalId}</a> },
+          { title: words.city, cell: row => row.city ?? '' },
+          { title: words.country, cell: row => row.country ?? '' },
+          { title: words.gender, cell: row => row.gender ?? '' },
+          { title: words.born, cell: row => row.birthYear ?? '', isNumber: true },
+          { title: words.since, cell: row => timeOf(row.createdAt) },
+          { title: '', cell: row => <a href={`#/recommendations/${encodeURIComponent(row.externalId)}`}>{words.recommend}</a> },
+        ]}
+      />
     </Panel>
   )
 }
@@ -49,30 +45,26 @@ export function Products() {
     <>
       {chosen && <Similar id={chosen} />}
       <Panel title={words.products} actions={<Search hint={words.searchProducts} onSearch={setSearch} />}>
-        <Waiting of={products} />
-        {products.data && (
-          <Table
-            rows={products.rows}
-            keyOf={row => row.id}
-            columns={[
-              { title: words.externalId, cell: row => row.externalId },
-              { title: words.product, cell: row => row.title },
-              { title: words.brand, cell: row => row.brand ?? '' },
-              { title: words.categories, cell: row => row.categories.join(', ') },
-              { title: words.price, cell: row => moneyOf(row.price), isNumber: true },
-              { title: words.stock, cell: row => row.stock ?? '–', isNumber: true },
-              {
-                title: '',
-                cell: row => (
-                  <button type="button" className="plain" onClick={() => setChosen(row.id)}>
-                    {words.similar}
-                  </button>
-                ),
-              },
-            ]}
-          />
-        )}
-        <More of={products} />
+        <PagedTable
+          of={products}
+          keyOf={row => row.id}
+          columns={[
+            { title: words.externalId, cell: row => row.externalId },
+            { title: words.product, cell: row => row.title },
+            { title: words.brand, cell: row => row.brand ?? '' },
+            { title: words.categories, cell: row => row.categories.join(', ') },
+            { title: words.price, cell: row => moneyOf(row.price), isNumber: true },
+            { title: words.stock, cell: row => row.stock ?? '–', isNumber: true },
+            {
+              title: '',
+              cell: row => (
+                <button type="button" className="plain" onClick={() => setChosen(row.id)}>
+                  {words.similar}
+                </button>
+              ),
+            },
+          ]}
+        />
       </Panel>
     </>
   )

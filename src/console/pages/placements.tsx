@@ -15,7 +15,22 @@ import {
   type PreviewListFragment,
   type SharesFragment,
 } from '../generated/documents.js'
-import { Badge, go, More, numberOf, Panel, percent, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import {
+  Badge,
+  Fault,
+  go,
+  numberOf,
+  PagedTable,
+  Panel,
+  percent,
+  Table,
+  timeOf,
+  useAct,
+  useLoaded,
+  usePages,
+  useWords,
+  Waiting,
+} from '../parts.js'
 import type { Words } from '../words.js'
 import { ALGORITHMS } from './recommendations.js'
 
@@ -33,23 +48,19 @@ export function Placements() {
   return (
     <>
       <Panel title={words.placements}>
-        <Waiting of={pages} />
-        {pages.data && (
-          <Table
-            rows={pages.rows}
-            keyOf={row => row.id}
-            onRow={row => go(`/placements/${row.name}`)}
-            columns={[
-              { title: words.filterName, cell: row => <a href={`#/placements/${row.name}`}>{row.name}</a> },
-              { title: words.aboutPlacement, cell: row => row.description ?? '' },
-              { title: words.algorithm, cell: row => row.rules.algorithm },
-              { title: words.diversity, cell: row => row.rules.diversity, isNumber: true },
-              { title: words.version, cell: row => row.version, isNumber: true },
-              { title: words.at, cell: row => timeOf(row.updatedAt) },
-            ]}
-          />
-        )}
-        <More of={pages} />
+        <PagedTable
+          of={pages}
+          keyOf={row => row.id}
+          onRow={row => go(`/placements/${row.name}`)}
+          columns={[
+            { title: words.filterName, cell: row => <a href={`#/placements/${row.name}`}>{row.name}</a> },
+            { title: words.aboutPlacement, cell: row => row.description ?? '' },
+            { title: words.algorithm, cell: row => row.rules.algorithm },
+            { title: words.diversity, cell: row => row.rules.diversity, isNumber: true },
+            { title: words.version, cell: row => row.version, isNumber: true },
+            { title: words.at, cell: row => timeOf(row.updatedAt) },
+          ]}
+        />
       </Panel>
       <Panel title={words.newPlacement}>
         <form
@@ -72,17 +83,9 @@ export function Placements() {
 export function Placement({ name }: { name: string }) {
   const words = useWords()
   const loaded = useLoaded(async signal => (await run(PlacementDocument, { name }, signal)).placement, [name])
-  const [said, setSaid] = useState('')
+  const { said, act } = useAct(loaded.reload)
   if (loaded.data === undefined) return <Waiting of={loaded} />
   const placement = loaded.data
-  const act = (work: Promise<{ userErrors: readonly { message: string }[] }>) =>
-    void work.then(
-      ({ userErrors }) => {
-        setSaid(userErrors[0]?.message ?? '')
-        loaded.reload()
-      },
-      error => setSaid(error.message),
-    )
   const input = { name, expectedVersion: placement?.version }
   return (
     <>
@@ -105,11 +108,7 @@ export function Placement({ name }: { name: string }) {
           ) : null
         }
       >
-        {said && (
-          <p className="fault" role="status">
-            {said}
-          </p>
-        )}
+        <Fault said={said} role="status" />
         <Editor key={placement?.version ?? 0} name={name} placement={placement} onSaved={loaded.reload} />
       </Panel>
       {placement && (
@@ -304,11 +303,7 @@ function Editor({ name, placement, onSaved }: { name: string; placement: Placeme
         </button>
         <button type="submit">{words.saveRules}</button>
       </div>
-      {said && (
-        <p className="fault" role="alert">
-          {said}
-        </p>
-      )}
+      <Fault said={said} />
       {preview && <BeforeAndAfter preview={preview} />}
     </form>
   )

@@ -1,5 +1,6 @@
 import { type FormEvent, useState } from 'react'
 import { run } from '../api.js'
+import { Narrowing } from '../fields.js'
 import {
   ReviewsDocument,
   type SentimentLabel,
@@ -7,7 +8,7 @@ import {
   TextAnalyseDocument,
   TextCorrectDocument,
 } from '../generated/documents.js'
-import { Badge, More, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, PagedTable, Panel, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 
 const LABELS = ['POSITIVE', 'NEUTRAL', 'NEGATIVE'] as const
 
@@ -33,82 +34,64 @@ export function Reviews() {
       <Panel
         title={words.reviews}
         actions={
-          <div className="row">
-            <select aria-label={words.sentiment} value={sentiment} onChange={event => setSentiment(event.target.value)}>
-              <option value="">{words.all}</option>
-              {[...LABELS, 'UNDECIDED'].map(label => (
-                <option key={label}>{label}</option>
-              ))}
-            </select>
-            <input
-              className="search"
-              type="search"
-              aria-label={words.searchTexts}
-              placeholder={words.searchTexts}
-              onChange={event => setSearch(event.target.value)}
-            />
-          </div>
+          <Narrowing label={words.sentiment} of={[...LABELS, 'UNDECIDED']} value={sentiment} onValue={setSentiment} onSearch={setSearch} />
         }
       >
         {said && <p role="status">{said}</p>}
-        <Waiting of={reviews} />
-        {reviews.data && (
-          <Table
-            rows={reviews.rows}
-            keyOf={row => row.id}
-            columns={[
-              { title: words.text, cell: row => <span className="said">{row.text}</span> },
-              {
-                title: words.sentiment,
-                cell: row => (row.sentiment ? <Badge state={row.sentiment.label} /> : (row.ignoredBecause ?? words.unread)),
-              },
-              {
-                title: words.confidence,
-                cell: row => (row.sentiment ? `${Math.round(100 * row.sentiment.confidence)} %` : ''),
-                isNumber: true,
-              },
-              { title: words.intent, cell: row => row.intent?.name ?? '' },
-              {
-                title: words.aspects,
-                cell: row =>
-                  row.aspects.length > 0 && (
-                    <ul className="reasons">
-                      {onceEach(row.aspects).map(({ aspect, label, excerpt }) => (
-                        <li key={`${aspect} ${label}`} title={excerpt}>
-                          {SIGNS[label]} {aspect}
-                        </li>
-                      ))}
-                    </ul>
-                  ),
-              },
-              { title: words.product, cell: row => row.product?.title ?? '' },
-              {
-                title: words.at,
-                cell: row => (
-                  <span className="date" title={timeOf(row.createdAt)}>
-                    {new Date(row.createdAt).toLocaleDateString(undefined, { dateStyle: 'medium' })}
-                  </span>
-                ),
-              },
-              {
-                title: words.correct,
-                cell: row => (
-                  <select
-                    aria-label={words.correct}
-                    value=""
-                    onChange={event => correct(row.id, event.target.value).catch(error => setSaid(error.message))}
-                  >
-                    <option value="">…</option>
-                    {LABELS.map(label => (
-                      <option key={label}>{label}</option>
+        <PagedTable
+          of={reviews}
+          keyOf={row => row.id}
+          columns={[
+            { title: words.text, cell: row => <span className="said">{row.text}</span> },
+            {
+              title: words.sentiment,
+              cell: row => (row.sentiment ? <Badge state={row.sentiment.label} /> : (row.ignoredBecause ?? words.unread)),
+            },
+            {
+              title: words.confidence,
+              cell: row => (row.sentiment ? `${Math.round(100 * row.sentiment.confidence)} %` : ''),
+              isNumber: true,
+            },
+            { title: words.intent, cell: row => row.intent?.name ?? '' },
+            {
+              title: words.aspects,
+              cell: row =>
+                row.aspects.length > 0 && (
+                  <ul className="reasons">
+                    {onceEach(row.aspects).map(({ aspect, label, excerpt }) => (
+                      <li key={`${aspect} ${label}`} title={excerpt}>
+                        {SIGNS[label]} {aspect}
+                      </li>
                     ))}
-                  </select>
+                  </ul>
                 ),
-              },
-            ]}
-          />
-        )}
-        <More of={reviews} />
+            },
+            { title: words.product, cell: row => row.product?.title ?? '' },
+            {
+              title: words.at,
+              cell: row => (
+                <span className="date" title={timeOf(row.createdAt)}>
+                  {new Date(row.createdAt).toLocaleDateString(undefined, { dateStyle: 'medium' })}
+                </span>
+              ),
+            },
+            {
+              title: words.correct,
+              cell: row => (
+                <select
+                  aria-label={words.correct}
+                  value=""
+                  onChange={event => correct(row.id, event.target.value).catch(error => setSaid(error.message))}
+                >
+                  <option value="">…</option>
+                  {LABELS.map(label => (
+                    <option key={label}>{label}</option>
+                  ))}
+                </select>
+              ),
+            },
+          ]}
+        />
       </Panel>
     </>
   )

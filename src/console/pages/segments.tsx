@@ -10,7 +10,7 @@ import {
   SegmentUpdateDocument,
   UserIdDocument,
 } from '../generated/documents.js'
-import { Badge, go, More, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, go, Members, PagedTable, Panel, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 
 type Clause = Record<string, unknown>
 
@@ -23,23 +23,19 @@ export function Segments() {
         <Builder onSaved={id => go(`/segments/${id}`)} />
       </Panel>
       <Panel title={words.segments}>
-        <Waiting of={segments} />
-        {segments.data && (
-          <Table
-            rows={segments.rows}
-            keyOf={row => row.id}
-            onRow={row => go(`/segments/${row.id}`)}
-            columns={[
-              { title: words.name, cell: row => <a href={`#/segments/${row.id}`}>{row.name}</a> },
-              { title: words.size, cell: row => row.size.toLocaleString(), isNumber: true },
-              { title: words.status, cell: row => <Badge state={row.status} /> },
-              { title: words.evaluated, cell: row => timeOf(row.evaluatedAt) },
-              { title: words.lag, cell: row => (row.lagSeconds === null ? '–' : `${Math.round(row.lagSeconds)} s`), isNumber: true },
-              { title: words.reason, cell: row => row.failure ?? '' },
-            ]}
-          />
-        )}
-        <More of={segments} />
+        <PagedTable
+          of={segments}
+          keyOf={row => row.id}
+          onRow={row => go(`/segments/${row.id}`)}
+          columns={[
+            { title: words.name, cell: row => <a href={`#/segments/${row.id}`}>{row.name}</a> },
+            { title: words.size, cell: row => row.size.toLocaleString(), isNumber: true },
+            { title: words.status, cell: row => <Badge state={row.status} /> },
+            { title: words.evaluated, cell: row => timeOf(row.evaluatedAt) },
+            { title: words.lag, cell: row => (row.lagSeconds === null ? '–' : `${Math.round(row.lagSeconds)} s`), isNumber: true },
+            { title: words.reason, cell: row => row.failure ?? '' },
+          ]}
+        />
       </Panel>
     </>
   )
@@ -84,15 +80,7 @@ export function Segment({ id }: { id: string }) {
       </Panel>
       <div className="columns">
         <Panel title={words.members}>
-          <Table
-            rows={segment.members.nodes}
-            keyOf={row => row.id}
-            columns={[
-              { title: words.externalId, cell: row => <a href={`#/users/${encodeURIComponent(row.externalId)}`}>{row.externalId}</a> },
-              { title: words.city, cell: row => row.city ?? '' },
-              { title: words.country, cell: row => row.country ?? '' },
-            ]}
-          />
+          <Members rows={segment.members.nodes} />
         </Panel>
         <Panel title={words.explain}>
           <Explain segmentId={id} />

@@ -3,6 +3,8 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { createClient } from 'graphql-ws'
 import WebSocket from 'ws'
+import { type Batch, ImportRepository } from '../../../src/events/import.repository.js'
+import { IMPORT_KINDS } from '../../../src/events/import-kinds.js'
 import { rejectLine, rowsOf } from '../../../src/events/import-rows.js'
 import { eventually, startTestApp, type TestApp } from '../../support/app.js'
 import { finished, imported, rejects, upload } from '../../support/imports.js'
@@ -370,4 +372,35 @@ test('posts and news come as files too, each of its source', async () => {
     { externalId: 'x1', source: 'post' },
     { externalId: 'x2', source: 'news' },
   ])
+})
+
+test('while a batch waits to be merged, whoever knows the same people need not wait', async () => {
+  const { database } = house.app
+  const importId = 'held'
+  await database.sql(`INSERT INTO "Import" (id, kind, format, options, state) VALUES ($1, 'events', 'csv', '{}', 'RUNNING')`, [importId])
+  const batchOf = (line: number, message: string, user: string): Batch => {
+    const record = { messageId: message, userId: user, type: 'VIEW', timestamp: '2026-01-01T00:00:00Z' }
+    const context = { now: new Date(), fileId: importId, line } as Parameters<typeof IMPORT_KINDS.events.cells>[1]
+    return { rows: [{ line, cells: IMPORT_KINDS.events.cells(record, context), raw: '' }], rejects: [], duplicates: 0, readTo: line }
+  }
+  const merged: number[] = []
+  const told = async ({ readTo }: Batch) => void merged.push(readTo)
+  const facts = { importId, kind: IMPORT_KINDS.events, unknownReferences: 'stub' as const }
+  await new ImportRepository(database).withMerge(facts, async merge => {
+    await database.withClient(async holder => {
+      await holder.query('BEGIN')
+      await holder.query('SELECT 1 FROM "Import" WHERE id = $1 FOR UPDATE', [importId])
+      await merge.add(batchOf(1, 'held-1', 'held-ann'), 0, told)
+      const second = merge.add(batchOf(2, 'held-2', 'held-ben'), 1, told)
+      await holder.query(`SET LOCAL lock_timeout = '5s'`)
+      await eventually(async () => (await database.sql(`SELECT 1 FROM "User" WHERE "externalId" = 'held-ben'`)).length > 0)
+      await holder.query(`INSERT INTO "User" ("externalId") VALUES ('held-ann'), ('held-ben') ON CONFLICT DO NOTHING`)
+      expect(merged).toEqual([])
+      await holder.query('COMMIT')
+      await second
+    })
+    await merge.end()
+  })
+  expect(merged).toEqual([1, 2])
+  expect(await count(`u."externalId" LIKE 'held-%'`)).toBe(2)
 })

@@ -193,13 +193,14 @@ describe('two that are close', () => {
       entry: { question: questions[1] },
     })
     expect((await ask('the second one', { conversationId: 'c-2' })).__typename).toBe('FaqHandOff')
+    await ask('What does gift wrapping cost?', { conversationId: 'c-6' })
+    expect((await ask('yes', { conversationId: 'c-6' })).__typename).not.toBe('FaqAnswer')
     await ask('What does gift wrapping cost?', { conversationId: 'c-3' })
     const { app } = house
     const answers = (now: Date) =>
       new AnswersService({
         index: app.faqIndex,
         repository: new FaqRepository(app.database),
-        decisions: app.decisions,
         metrics: app.metrics,
         now: () => now,
       })
