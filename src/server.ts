@@ -87,7 +87,8 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   fastify.addHook('onRoute', route => {
     const { handler } = route
     route.handler = function (request, reply) {
-      const work = Promise.resolve(handler.call(this, request, reply))
+      const work = handler.call(this, request, reply) as unknown
+      if (!(work instanceof Promise)) return work
       running.add(work)
       const done = () => void running.delete(work)
       work.then(done, done)
