@@ -59,11 +59,13 @@ import { limitedBy, requireScope, Scope } from './graphql/auth.js'
 import { IdempotencyStore } from './graphql/idempotency.js'
 import { type NodeFinders, NodeResolver } from './graphql/node.js'
 import { openDatabase } from './platform/database.js'
+import { messageOf } from './platform/errors.js'
 import { checkDefinitions, Jobs } from './platform/job-runner.js'
 import { JobStore } from './platform/job-store.js'
 import type { Log } from './platform/log.js'
 import { createMetrics } from './platform/metrics.js'
 import { createPool } from './platform/pool.js'
+import { createScrape } from './platform/processes.js'
 import { openQueues } from './platform/queue.js'
 import { createRateLimiter } from './platform/rate-limit.js'
 import { connectRedis } from './platform/redis.js'
@@ -477,6 +479,15 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     apiKeys,
     health,
     createServer: async () => {
+      // What cannot be read now is no reason to hide the rest.
+      const observe = async () => {
+        try {
+          await health.stages()
+          metrics.jobs(await jobStore.tally())
+        } catch (error) {
+          log.warn('not all metrics could be read', { error: messageOf(error) })
+        }
+      }
       onlineLearning.start()
       await faqIndex.start()
       const limiter = createRateLimiter(config.rateLimitPerMinute, redis)
@@ -497,10 +508,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
           openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),
         ],
         readiness: () => health.readiness(),
-        observe: async () => {
-          await health.stages()
-          metrics.jobs(await jobStore.tally())
-        },
+        scrape: createScrape(metrics.registry, observe),
         consoleFolder: join(root, 'dist/console'),
       })
     },
