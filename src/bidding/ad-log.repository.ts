@@ -1,4 +1,5 @@
 import type { Database } from '../platform/database.js'
+import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
 /** One impression with what came of it, as a model may learn from it. */
 export interface LogRow {
@@ -20,6 +21,7 @@ export interface AdFactsRow {
   id: number
   adGroupId: string
   campaignId: string
+  productId: number | null
   productExternalId: string | null
   categories: string[] | null
   brand: string | null
@@ -34,9 +36,14 @@ export class AdLogRepository {
 
   ads(): Promise<AdFactsRow[]> {
     return this.database.sql(
-      `SELECT a.id, a."adGroupId", g."campaignId", p."externalId" AS "productExternalId", p.categories, p.brand, p."priceMicros"
+      `SELECT a.id, a."adGroupId", g."campaignId", a."productId", p."externalId" AS "productExternalId", p.categories, p.brand, p."priceMicros"
        FROM "Ad" a JOIN "AdGroup" g ON g.id = a."adGroupId" LEFT JOIN "Product" p ON p.id = a."productId" ORDER BY a.id`,
     )
+  }
+
+  /** What reviews said of the products that have ads, for impressions from `from` up to `until`. */
+  sentiments(span: { from: Date; until: Date }): Promise<ProductSentiments> {
+    return sentimentsOf(this.database, span)
   }
 
   /** Rows shown from `from` up to `until`, in the order in which they were written, page by page; with `clickedOnly` the clicks alone. */

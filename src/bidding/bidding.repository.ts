@@ -2,6 +2,7 @@ import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaign
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
 import { DECISION_COLUMNS, DECISION_TYPES } from '../registry/decisions.js'
+import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
 /** A bid's money that is to be held. */
 export interface NewReservation {
@@ -339,6 +340,11 @@ export class BiddingRepository {
       this.database.sql<PacingRow>('SELECT * FROM "CampaignPacing" WHERE "campaignId" = ANY($1)', [campaignIds], 'snapshot-pacings'),
     ])
     return { ledgers, pacings }
+  }
+
+  /** What reviews said of these products up to now. */
+  sentiments(productIds: readonly number[], now: Date): Promise<ProductSentiments> {
+    return sentimentsOf(this.database, { from: now, until: now, productIds })
   }
 
   history(campaignIds: readonly string[], since: Date): Promise<HistoryRow[]> {

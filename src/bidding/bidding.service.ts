@@ -304,7 +304,7 @@ export class BiddingService {
       pCvr,
       modelId: predictions.modelId,
       auction: request.auction,
-      context: loggedOf(context),
+      context: loggedOf({ ...context, sentiment: ad.facts.sentiment }),
       createdAt: now,
       expiresAt,
     }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { FIELDS } from '../../../src/bidding/features.js'
 import { type BidAnswer, biddingWorld, documents, eur, type Payload } from '../../support/ads.js'
 import { createTestDatabase } from '../../support/database.js'
 
@@ -244,7 +245,7 @@ describe('bad input', () => {
   test('a model that predicts no number is not believed', async () => {
     await world.campaign({ biddingStrategy: { type: 'MANUAL_CPC', cpcBid: eur(0.5) } })
     const broken = {
-      model: { predict: (_: unknown, out: Float64Array) => out.fill(Number.NaN), explain: () => [] },
+      model: { fields: FIELDS, predict: (_: unknown, out: Float64Array) => out.fill(Number.NaN), explain: () => [] },
       modelId: 'm',
       servedBy: 'broken v1',
       keys: new Int32Array(1),
