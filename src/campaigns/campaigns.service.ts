@@ -700,7 +700,7 @@ export class CampaignsService {
     const now = this.now()
     const [rows, facts, isModelStale] = await Promise.all([
       campaigns.byIds(ids),
-      campaigns.facts(ids, this.dailyPeriod(now)),
+      campaigns.facts(ids, this.dailyPeriod(now), now),
       this.parts.isModelStale(now),
     ])
     const strategies = new Map(
@@ -711,7 +711,13 @@ export class CampaignsService {
     return new Map(
       rows.map(row => [
         row.id,
-        primaryStatusOf(row, { facts: known.get(row.id), strategy: strategies.get(row.biddingStrategyId), now, moment, isModelStale }),
+        primaryStatusOf(row, {
+          facts: known.get(row.id),
+          strategy: strategies.get(row.biddingStrategyId) as StrategyRow,
+          now,
+          moment,
+          isModelStale,
+        }),
       ]),
     )
   }

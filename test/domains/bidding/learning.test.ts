@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { createRandom } from '../../../src/algorithms/math/random.js'
+import { BiddingRepository } from '../../../src/bidding/bidding.repository.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { type BidAnswer, documents, eur, type Payload } from '../../support/ads.js'
 import { eventually, startTestApp, type TestApp } from '../../support/app.js'
@@ -137,6 +138,27 @@ describe('the market', () => {
     expect(first.reason).toBeUndefined()
     expect(first.price.amountMicros).toBeLessThan(second.price.amountMicros)
     expect(first.explanation.find(({ feature }) => feature === 'shading')?.weight).toBeLessThan(0)
+  })
+
+  test('is read from the bids whose outcome is known, not from all there ever were', async () => {
+    const { database } = api.app
+    const texts: { text: string; values: unknown[] }[] = []
+    const sql = async (text: string, values: unknown[]) => {
+      texts.push({ text, values })
+      return []
+    }
+    const repository = new BiddingRepository({ ...database, sql } as unknown as typeof database)
+    await repository.winLog(new Date(0), 10)
+    await repository.market(new Date(0), 10)
+    expect(texts).toHaveLength(2)
+    await database.withClient(async client => {
+      await client.query('BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off')
+      for (const { text, values } of texts) {
+        const { rows } = await client.query(`EXPLAIN ${text}`, values)
+        expect(rows.map(row => row['QUERY PLAN']).join('\n')).toContain('Index Scan Backward using "BidReservation_known_idx"')
+      }
+      await client.query('ROLLBACK')
+    })
   })
 
   test('a preview expects what a replay of the known auctions brings', async () => {
