@@ -537,7 +537,7 @@ export class CampaignsService {
     const { startsAt, endsAt } = timesOf(valuesOf(columns))
     checkDates(startsAt, endsAt, this.now(), true)
     await this.checkAudiences(columns)
-    return { ...(await this.withStrategy(columns, input, input.name)) }
+    return this.withStrategy(columns, input, { name: input.name })
   }
 
   private async changed(input: CampaignUpdateInput) {
@@ -550,7 +550,7 @@ export class CampaignsService {
     await this.checkAudiences(given)
     const { columns, own } =
       input.biddingStrategyId || input.biddingStrategy
-        ? await this.withStrategy(given, input, row.name)
+        ? await this.withStrategy(given, input, { name: row.name, present: row.biddingStrategyId })
         : { columns: given, own: undefined }
     const resetsLearning =
       changesOf(row, columns).some(({ field }) => LEARNING_COLUMNS.has(field)) || (await this.strategyChangeResets(row, columns, own))
@@ -561,13 +561,21 @@ export class CampaignsService {
   private async withStrategy(
     columns: Changes,
     { biddingStrategyId, biddingStrategy }: { biddingStrategyId?: string | null; biddingStrategy?: OwnStrategyInput | null },
-    name: string,
+    { name, present }: { name: string; present?: string },
   ): Promise<{ columns: Changes; own?: Changes }> {
     const own = biddingStrategy
       ? this.strategyColumns(biddingStrategy, { name: `${name.slice(0, 180)}: own`, shared: false }, ['biddingStrategy'])
       : undefined
-    const id = own ? (own.id.value as string) : (await this.strategyRow(biddingStrategyId as string)).id
+    const id = own ? (own.id.value as string) : await this.chosenStrategy(biddingStrategyId as string, present)
     return { columns: { ...columns, biddingStrategyId: { value: id, type: 'text' } }, own }
+  }
+
+  /** A strategy that campaigns share, or the campaign's present one; one that belongs to another campaign is changed with that one. */
+  private async chosenStrategy(globalId: string, present: string | undefined): Promise<string> {
+    const { id, shared } = await this.strategyRow(globalId)
+    if (!shared && id !== present)
+      throw new InvalidInput('This strategy belongs to one campaign; only shared ones can be chosen', {}, ['biddingStrategyId'])
+    return id
   }
 
   private strategyColumns(
