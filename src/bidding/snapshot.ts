@@ -9,6 +9,7 @@ import { messageOf } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
 import type { Signals } from '../platform/signals.js'
 import type { BiddingRepository, HistoryRow, SnapshotAd, SnapshotGroup } from './bidding.repository.js'
+import { domainOf } from './domains.js'
 import { adWords } from './features.js'
 import type { Predictable } from './predictor.js'
 import { ProductSentiments } from './product-sentiment.js'
@@ -19,6 +20,8 @@ export interface AdLine extends Predictable {
   headline: string
   productKey: number | null
   url: string | null
+  /** Where a click leads; '' where nowhere. */
+  domain: string
   categories: readonly string[]
   valueMicros: number
   campaign: CampaignLine
@@ -250,6 +253,7 @@ export class Snapshots {
       headline: ad.headline,
       productKey: ad.productId,
       url: ad.url,
+      domain: ad.url ? domainOf(ad.url) : '',
       categories: facts.categories,
       facts,
       words: adWords(facts),

@@ -225,6 +225,8 @@ describe('bad notices', () => {
     expect(await fault(id, 'CLICK', { value: eur(1) })).toEqual(['INVALID', ['value']])
     expect(await fault(id, 'BILLABLE', { billable: true })).toEqual(['INVALID', ['billable']])
     expect(await fault(id, 'WIN', { occurredAt: new Date(Date.now() + 3_600_000).toISOString() })).toEqual(['INVALID', ['occurredAt']])
+    for (const type of ['WIN', 'BILLABLE', 'LOSS', 'CLICK', 'CONVERSION'])
+      expect(await fault(id, type, { occurredAt: new Date(Date.now() - 3_600_000).toISOString() })).toEqual(['INVALID', ['occurredAt']])
     expect(await world.ledger(campaign.key)).toEqual(before)
     expect(await result(id, 'BILLABLE', { price: { amountMicros: 700 } })).toBe('COMMITTED')
   })
