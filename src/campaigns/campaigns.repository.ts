@@ -349,6 +349,16 @@ export class CampaignsRepository {
     return (await this.database.sql<AdRow>(`${insertOf('Ad', columns, values, 'ON CONFLICT DO NOTHING')} RETURNING *`, values))[0]
   }
 
+  /** Of an ad whose campaign is not ended. */
+  async setAdStatus(id: number, status: string): Promise<AdRow | undefined> {
+    return (
+      await this.database.sql<AdRow>(
+        `UPDATE "Ad" a SET status = $2 FROM "AdGroup" g, "Campaign" c WHERE a.id = $1 AND g.id = a."adGroupId" AND c.id = g."campaignId" AND c.status <> 'ENDED' RETURNING a.*`,
+        [id, status],
+      )
+    )[0]
+  }
+
   /** The campaign of each ad of the product that was running and is paused now. */
   async pauseAdsOf(productId: number): Promise<string[]> {
     const rows = await this.database.sql<{ campaignId: string }>(

@@ -41,6 +41,7 @@ import {
   type AdGroupBidSetInput,
   type AdGroupCreateInput,
   AdGroupType,
+  type AdStatusSetInput,
   AdType,
   type BiddingStrategyCreateInput,
   BiddingStrategyType,
@@ -340,6 +341,20 @@ export class CampaignsService {
     if (input.dryRun) return { preview: { changes: changesOf(undefined, columns), resetsLearning: false, campaigns: [campaign.name] } }
     const row = await this.parts.campaigns.createAd(columns)
     if (!row) throw new Conflict('An ad with this externalId exists already', 'DUPLICATE', {}, ['externalId'])
+    await this.announced(campaign)
+    return { ad: AdType.of(row) }
+  }
+
+  async setAdStatus({ adId, status, dryRun }: AdStatusSetInput): Promise<{ ad?: AdType; preview?: ChangePreview }> {
+    const [before] = await this.parts.campaigns.adsByIds([decodeIntId('Ad', adId, 'adId')])
+    if (!before) throw new NotFound('No ad has this id', {}, ['adId'])
+    const [group] = await this.parts.campaigns.adGroupsByIds([before.adGroupId])
+    const [campaign] = await this.parts.campaigns.byIds([group.campaignId])
+    if (campaign.status === 'ENDED') throw ended()
+    const changes: Changes = { status: { value: status, type: 'text' } }
+    if (dryRun) return { preview: { changes: changesOf(before, changes), resetsLearning: false, campaigns: [campaign.name] } }
+    const row = await this.parts.campaigns.setAdStatus(before.id, status)
+    if (!row) throw ended()
     await this.announced(campaign)
     return { ad: AdType.of(row) }
   }

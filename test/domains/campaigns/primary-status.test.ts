@@ -63,10 +63,24 @@ describe('what keeps a campaign from bidding', () => {
 
   test('NO_ADS, and ADS_PAUSED', async () => {
     const campaign = await world.campaign({}, { product: 'here' })
-    await database.sql(`UPDATE "Ad" SET status = 'PAUSED' WHERE "adGroupId" IN (SELECT id FROM "AdGroup" WHERE "campaignId" = $1)`, [
-      campaign.key,
-    ])
+    const asked = async () => (await world.bid({ campaignIds: [campaign.id] })).decision
+    const set = (input: Record<string, unknown>) => world.run(documents.adStatus, { input: { adId: campaign.ad.id, ...input } })
+    expect((await set({ status: 'PAUSED', dryRun: true })).preview).toMatchObject({
+      changes: [{ field: 'status', before: 'ENABLED', after: 'PAUSED' }],
+      campaigns: [campaign.name],
+    })
+    expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
+    expect((await set({ status: 'PAUSED' })).ad).toMatchObject({ status: 'PAUSED' })
     expect(await statusOf(campaign)).toEqual(['NOT_ELIGIBLE', 'ADS_PAUSED'])
+    await world.snapshots.look()
+    expect(await asked()).toMatchObject({ reason: 'NO_ADS' })
+    await set({ status: 'ENABLED' })
+    expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
+    await world.snapshots.look()
+    expect(await asked()).toMatchObject({ __typename: 'Bid' })
+    expect((await set({ adId: Buffer.from('Ad:999999').toString('base64url'), status: 'PAUSED' })).userErrors).toMatchObject([
+      { code: 'NOT_FOUND', field: ['adId'] },
+    ])
     await database.sql(`DELETE FROM "Ad" WHERE "adGroupId" IN (SELECT id FROM "AdGroup" WHERE "campaignId" = $1)`, [campaign.key])
     expect(await statusOf(campaign)).toEqual(['NOT_ELIGIBLE', 'NO_ADS'])
   })
@@ -77,9 +91,7 @@ describe('what keeps a campaign from bidding', () => {
     const { adGroup } = await world.run(documents.adGroup, { input: { campaignId: campaign.id, name: 'Without a bid' } })
     await world.run(documents.ad, { input: { adGroupId: adGroup.id, headline: 'Shoes', productExternalId: 'here' } })
     expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
-    await database.sql(`UPDATE "Ad" SET status = 'PAUSED' WHERE "adGroupId" = $1`, [
-      Buffer.from(campaign.adGroup.id, 'base64url').toString().slice('AdGroup:'.length),
-    ])
+    await world.run(documents.adStatus, { input: { adId: campaign.ad.id, status: 'PAUSED' } })
     expect(await statusOf(campaign)).toEqual(['NOT_ELIGIBLE', 'NO_BID'])
     await world.snapshots.look()
     expect((await world.bid({ campaignIds: [campaign.id] })).decision?.reason).toMatch(/^NO_BID/)
@@ -94,6 +106,8 @@ describe('what keeps a campaign from bidding', () => {
     await world.run(documents.pause, { input: { campaignId: campaign.id } })
     expect(await statusOf(campaign)).toEqual(['PAUSED', 'CAMPAIGN_PAUSED'])
     await world.run(documents.end, { input: { campaignId: campaign.id } })
+    const { userErrors } = await world.run(documents.adStatus, { input: { adId: campaign.ad.id, status: 'PAUSED' } })
+    expect(userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
     expect(await statusOf(campaign)).toEqual(['ENDED', 'CAMPAIGN_ENDED'])
   })
 
