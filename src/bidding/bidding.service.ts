@@ -266,6 +266,8 @@ export class BiddingService {
     const { campaign } = ad
     const [pCtr, pCvr] = [predictions.pCtr[at], predictions.pCvr[at]]
     const answer = this.answerOf(request, ad, pCtr, pCvr, snapshot)
+    // While another campaign was tried, others have taken what this one had left.
+    if (answer.bidMicros < 1) return 'BUDGET_EXHAUSTED'
     const key = v7(now.getTime())
     const expiresAt = new Date(now.getTime() + request.reserveSeconds * 1000)
     const explanation = [...answer.explanation, ...this.explained(request, ad, context, pCtr, pCvr)]

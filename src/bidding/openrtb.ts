@@ -60,7 +60,13 @@ export function openrtbDoor(parts: Parts) {
         body.tmax === undefined ? undefined : (startedAt.get(request) ?? performance.now()) + Math.max(0, body.tmax - MARGIN_MS)
       void reply.header('x-openrtb-version', '2.6')
       const base = parts.publicUrl ?? `${request.protocol}://${request.host}`
-      const answers = await Promise.all(body.imp.map(imp => bidding.decide(requestOf(body, imp, parts.currency, deadline))))
+      const known = {
+        currency: parts.currency,
+        deadline,
+        privacy: privacyRefusal(body),
+        blockedDomains: body.badv ? domainsOf(body.badv) : undefined,
+      }
+      const answers = await Promise.all(body.imp.map(imp => bidding.decide(requestOf(body, imp, known))))
       const bids = answers.flatMap((made, index) => (made.kind === 'bid' ? [{ made, imp: body.imp[index] }] : []))
       if (bids.length === 0) {
         const reasons = [...new Set(answers.map(made => (made.kind === 'none' ? made.reason : '')))]
@@ -117,14 +123,19 @@ function parsed(body: unknown): BidRequestBody {
   )
 }
 
-function requestOf(body: BidRequestBody, imp: Impression, currency: string, deadline: number | undefined): BidRequest {
+/** One impression of a request; what is the same for all of them is known already. */
+function requestOf(
+  body: BidRequestBody,
+  imp: Impression,
+  { currency, ...known }: Pick<BidRequest, 'deadline' | 'privacy' | 'blockedDomains'> & { currency: string },
+): BidRequest {
   const { site, app, dooh, device, user } = body
   const place = site ?? app ?? dooh
   const floor = Math.ceil((imp.bidfloor ?? 0) * 1_000)
   const deals = imp.pmp?.deals?.length ?? 0
   return {
+    ...known,
     user: user?.buyeruid || user?.id || null,
-    privacy: privacyRefusal(body),
     context: {
       placement: imp.tagid ?? null,
       device: deviceOf(device?.devicetype),
@@ -143,12 +154,10 @@ function requestOf(body: BidRequestBody, imp: Impression, currency: string, dead
     floorMicros: floor,
     ceilingMicros: Number.POSITIVE_INFINITY,
     reserveSeconds: Math.max(EXPIRES_SECONDS, (imp.exp ?? 0) + 60),
-    deadline,
     // A test is answered like any other request, and costs nothing.
     isDry: body.test === 1,
     refusal: refusalOf(body, imp, currency),
     rules: deals > 0 ? [`${deals} deals were ignored: bids are for the open auction only`] : [],
-    blockedDomains: body.badv ? domainsOf(body.badv) : undefined,
   }
 }
 

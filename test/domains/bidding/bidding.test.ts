@@ -93,6 +93,26 @@ describe('a bid', () => {
     expect(price.amountMicros).toBe(Math.floor(Math.sqrt(5_000 * 10_000 + 5_000 ** 2) - 5_000))
   })
 
+  test('is never nothing: a campaign whose money others took while another one was tried does not bid', async () => {
+    const [first, second] = [
+      await world.campaign({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(3) } }),
+      await world.campaign({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(2) } }),
+    ]
+    await world.snapshots.look()
+    await database.sql('UPDATE "BudgetLedger" SET "spentMicros" = "limitMicros" WHERE "campaignId" = ANY($1)', [[first.key, second.key]])
+    const { campaigns } = await world.snapshots.current()
+    const { reserve } = world.biddingRepository
+    Object.assign(world.biddingRepository, {
+      reserve: (...given: Parameters<typeof reserve>) => {
+        for (const line of campaigns) if (line.row.id === second.key) line.remainingMicros = 0
+        return reserve(...given)
+      },
+    })
+    const { decision } = await world.bid({ campaignIds: [first.id, second.id] })
+    Object.assign(world.biddingRepository, { reserve })
+    expect(decision).toMatchObject({ __typename: 'NoBid', reason: 'BUDGET_EXHAUSTED' })
+  })
+
   test('one key is one bid and one reservation', async () => {
     const campaign = await world.campaign()
     await world.snapshots.look()
