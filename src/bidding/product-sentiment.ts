@@ -55,8 +55,8 @@ export async function sentimentsOf(
 ): Promise<ProductSentiments> {
   const rows = await database.sql<SentimentDay>(
     `SELECT r."productId", floor(extract(epoch FROM r."createdAt") / 86400)::int AS day, count(*)::int AS reviews, sum(r.score)::float8 AS score
-     FROM (SELECT unnest($3::int[]) AS id UNION SELECT "productId" FROM "Ad" WHERE $3::int[] IS NULL AND "productId" IS NOT NULL) p JOIN "Review" r ON r."productId" = p.id
-     WHERE r."createdAt" >= $1::timestamptz - make_interval(days => ${SENTIMENT_DAYS + 1}) AND r."createdAt" < $2 AND r.sentiment IS NOT NULL AND r."ignoredBecause" IS NULL AND r.score IS NOT NULL
+     FROM "Review" r WHERE r."productId" = ANY(COALESCE($3::int[], ARRAY(SELECT DISTINCT "productId" FROM "Ad" WHERE $3::int[] IS NULL AND "productId" IS NOT NULL)))
+       AND r."createdAt" >= $1::timestamptz - make_interval(days => ${SENTIMENT_DAYS + 1}) AND r."createdAt" < $2 AND r.sentiment IS NOT NULL AND r."ignoredBecause" IS NULL AND r.score IS NOT NULL
      GROUP BY 1, 2 ORDER BY 1, 2`,
     [from, until, productIds],
     'product-sentiments',

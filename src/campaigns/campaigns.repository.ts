@@ -91,14 +91,14 @@ const CONVERTED = `CASE WHEN e."decisionId" IS NOT NULL THEN own.conversions
   WHEN e.converted AND COALESCE(e."convertedAt", e."occurredAt") <= COALESCE(e."clickedAt", e."occurredAt") + make_interval(days => c."attributionDays") THEN 1 ELSE 0 END`
 const CONVERTED_VALUE = `CASE WHEN e."decisionId" IS NOT NULL THEN own.value ELSE e."conversionValueMicros" * (${CONVERTED}) END`
 
-/** Of people spread evenly over an audience, so that a look at a large one costs no more; counted as a bid counts them. */
+/** Of fifty people spread evenly over an audience, so that a look at a large one costs no more; counted as a bid counts them. */
 const CAPPED_SHARE = `
   SELECT avg(CASE WHEN s.shown >= cap.impressions THEN 1.0 ELSE 0 END)::float8 AS share
   FROM (SELECT (c."frequencyCap"->>'impressions')::int AS impressions, (c."frequencyCap"->>'hours')::int AS hours WHERE c."frequencyCap" IS NOT NULL) cap,
     LATERAL (SELECT min("userId") AS low, max("userId") AS high FROM "AudienceMember" WHERE "audienceId" = c."audienceId") span,
     LATERAL (
-      SELECT DISTINCT next."userId" FROM generate_series(0, 199) AS step,
-        LATERAL (SELECT "userId" FROM "AudienceMember" WHERE "audienceId" = c."audienceId" AND "userId" >= span.low + (span.high - span.low)::bigint * step / 199 ORDER BY "userId" LIMIT 1) next) member
+      SELECT DISTINCT next."userId" FROM generate_series(0, 49) AS step,
+        LATERAL (SELECT "userId" FROM "AudienceMember" WHERE "audienceId" = c."audienceId" AND "userId" >= span.low + (span.high - span.low)::bigint * step / 49 ORDER BY "userId" LIMIT 1) next) member
     JOIN "Consent" k ON k."userId" = member."userId" AND k.purpose = 'ADS' AND k.granted,
     LATERAL (
       SELECT count(*) AS shown FROM (
