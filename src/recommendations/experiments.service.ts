@@ -16,6 +16,7 @@ import { cleanOptionalText, cleanText } from '../platform/text-input.js'
 import { cleanVersion } from '../platform/upsert.js'
 import { v7 } from '../platform/uuid.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
+import { nameOf, TASK } from './candidates.js'
 import type { Arm, ExperimentRow, ExperimentsRepository, Metric, MetricRow } from './experiments.repository.js'
 import { type ExperimentArmInput, ExperimentMetric, ExperimentType, type OffPolicyArgs, Reward } from './experiments.schema.js'
 import { RecommendationAlgorithm } from './recommendations.schema.js'
@@ -36,7 +37,6 @@ export interface Assignment {
   arm: Arm
 }
 
-const TASK = 'RECOMMENDATION'
 const LOOK_MS = 2_000
 const REMEMBERED = 200_000
 const MOST_ARMS = 10
@@ -187,7 +187,7 @@ export class ExperimentsService {
     const model =
       algorithm === RecommendationAlgorithm.AUTO
         ? this.models.live<Recommender>(TASK)
-        : this.models.named<Recommender>(TASK, String(algorithm).toLowerCase().replaceAll('_', '-'))
+        : this.models.named<Recommender>(TASK, nameOf(algorithm as RecommendationAlgorithm))
     if (!model) throw new NotFound(`${algorithm} has no approved model; name a candidate by modelId`, {}, ['algorithm'])
     return model
   }

@@ -1,9 +1,7 @@
 import { topIndexes } from '../algorithms/math/select.js'
-import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
-import type { LiveModel } from '../registry/live-models.js'
+import type { Evidence, History } from '../algorithms/recommend/recommender.js'
+import type { Live } from './candidates.js'
 import type { Visitor } from './recommendations.repository.js'
-
-type Live = LiveModel<Recommender>
 
 /** Places among a model's items, best first, with their scores. */
 export interface Ranked {

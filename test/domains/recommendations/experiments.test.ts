@@ -137,6 +137,77 @@ describe('the life of an experiment', () => {
   })
 })
 
+describe('in a placement with rules', () => {
+  const users = Array.from({ length: 40 }, (_, at) => `r${at}`)
+  const ruled = async (name: string, rules: object, arms: object[]) => {
+    await house.app.placements.upsert({ name: 'test' }, { name, rules } as never)
+    const { id } = await made(name, { arms })
+    await write('Start', { experimentId: id })
+  }
+  type Answer = {
+    recommendations: { servedBy: string; decisionId: string; items: { product: { externalId: string; categories: string[] } }[] }
+  }
+  const answers = (placement: string, first: number) =>
+    Promise.all(
+      users.map(async user => {
+        const { recommendations } = await run<Answer>(
+          'query($u: String, $p: String, $n: Int) { recommendations(userExternalId: $u, placement: $p, first: $n) { servedBy decisionId items { product { externalId categories } } } }',
+          { u: user, p: placement, n: first },
+        )
+        const { decision } = await run<{ decision: { experiment: { arm: string; probability: number } } }>(
+          'query($id: ID!) { decision(id: $id) { experiment { arm probability } } }',
+          { id: recommendations.decisionId },
+        )
+        const { items, servedBy } = recommendations
+        return { ...decision.experiment, servedBy, items: items.map(({ product }) => product) }
+      }),
+    )
+  beforeAll(async () => {
+    const looked = users.map((userId, at) => ({ userId, productId: `p${at % 12}`, type: 'VIEW', messageId: `ruled-${at}` }))
+    await run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', { e: looked }, 'ingest')
+  })
+
+  test('an arm without an algorithm is served as the placement says, and what is pinned is not left to chance', async () => {
+    const rules = {
+      algorithm: 'POPULARITY',
+      filters: [{ name: 'tea', where: { category: 'tea' } }],
+      pins: [{ productExternalId: 'p3', position: 2 }],
+    }
+    await ruled('pinned', rules, [
+      { key: 'as-is', share: 0.5 },
+      { key: 'own', share: 0.5, algorithm: 'ITEM_CF', exploration: 0.5 },
+    ])
+    const lists = await answers('pinned', 4)
+    expect(new Set(lists.map(({ arm, servedBy }) => `${arm}: ${servedBy}`))).toEqual(
+      new Set(['as-is: popularity (baseline)', 'own: item-cf v1']),
+    )
+    for (const { items, probability } of lists) {
+      expect(probability).toBe(1)
+      expect(items[1].externalId).toBe('p3')
+      expect(items.map(({ categories }) => categories)).toEqual(Array(4).fill(['tea']))
+    }
+  })
+
+  test('chance draws among what the rules let through, and never what a person demoted', async () => {
+    const product = await house.app.catalogue.byExternalId('p2')
+    await house.app.catalogue.demote(product?.key ?? 0, true, 'a test')
+    await ruled('drawn', { excludeSeen: false, filters: [{ name: 'tea', where: { category: 'tea' } }] }, [
+      { key: 'as-is', share: 0.02 },
+      { key: 'explore', share: 0.98, algorithm: 'POPULARITY', exploration: 1 },
+    ])
+    const drawn = (await answers('drawn', 6)).filter(({ arm }) => arm === 'explore')
+    expect(drawn.length).toBeGreaterThan(20)
+    for (const { items, probability } of drawn) {
+      expect(probability).toBeGreaterThan(0)
+      expect(probability).toBeLessThan(1)
+      expect(items.map(({ externalId }) => externalId).sort()).toEqual(['p0', 'p1', 'p2', 'p3', 'p4', 'p5'])
+      expect(items[5].externalId).toBe('p2')
+    }
+    expect(new Set(drawn.map(({ items }) => items[0].externalId)).size).toBeGreaterThan(1)
+    await house.app.catalogue.demote(product?.key ?? 0, false, 'a test')
+  })
+})
+
 test('who is in which arm stays, follows the shares, and is another for another salt', () => {
   const arms = [{ share: 0.2 }, { share: 0.5 }, { share: 0.3 }]
   const counts = [0, 0, 0]
