@@ -10,6 +10,8 @@ import { positives, remembered, strongest, voteReader } from './preference.js'
 import type { Evidence, History, RecommendAlgorithm, Recommender } from './recommender.js'
 
 const FORMAT = 'ials/1'
+/** Parts in which VᵀV is summed up: enough to keep all threads busy, and the same for any number of them. */
+const BLOCKS = 64
 
 interface Settings {
   factors: number
@@ -56,17 +58,19 @@ export interface FactoriseOptions extends Settings {
   epochs: number
   steps: number
   deviation: number
+  /** As many as there are cores unless given; the result is the same. */
+  threads?: number
 }
 
 /** Both sides' factors (row-major float32) and α₀VᵀV, after `epochs` sweeps over users, then items. */
 export function factorise(
   byUser: SparseMatrix,
   byItem: SparseMatrix,
-  { factors, reg, alpha, nu, epochs, steps, deviation }: FactoriseOptions,
+  { factors, reg, alpha, nu, epochs, steps, deviation, threads }: FactoriseOptions,
   random: Random,
 ): { users: Float32Array; items: Float32Array; gram: Float64Array } {
   const arena = new Arena()
-  const crew = createCrew('als', arena)
+  const crew = createCrew('als', arena, threads)
   const [userCount, itemCount] = [byUser.rows, byItem.rows]
   const sides = [byUser, byItem].map(matrix => ({
     rows: matrix.rows,
@@ -79,15 +83,16 @@ export function factorise(
   const [users, items] = sides
   for (let at = 0; at < items.factors.length; at++) items.factors[at] = (random.normal() * deviation) / Math.sqrt(factors)
   const gram = arena.f32(factors * factors)
-  const partial = arena.f32(factors * factors * crew.threads)
+  const partial = arena.f32(factors * factors * BLOCKS)
   const scratch = arena.f32(3 * factors * crew.threads)
   const gramOf = (side: typeof users) => {
+    const size = Math.ceil(side.rows / BLOCKS)
     partial.fill(0)
-    crew.run('gram', side.rows, side.factors.byteOffset, factors, partial.byteOffset)
+    crew.run('gram', side.rows, side.factors.byteOffset, factors, partial.byteOffset, size)
     for (let k = 0; k < factors; k++) {
       for (let l = k; l < factors; l++) {
         let sum = 0
-        for (let thread = 0; thread < crew.threads; thread++) sum += partial[(thread * factors + k) * factors + l]
+        for (let block = 0; block < BLOCKS; block++) sum += partial[(block * factors + k) * factors + l]
         gram[k * factors + l] = alpha * sum
         gram[l * factors + k] = alpha * sum
       }
