@@ -50,9 +50,9 @@ const PAUSE_EVERY = 20
 /** A/B experiments: who is shown what, what came of it, and what another policy would have earned. */
 export class ExperimentsService {
   private running: { rows: ExperimentRow[]; until: number } = { rows: [], until: 0 }
-  /** Exposures this process has stored already; storing one again would change nothing. */
-  private readonly exposed = new LRUCache<string, true>({ max: REMEMBERED })
-  private readonly expose: (exposure: Parameters<ExperimentsRepository['expose']>[0][number]) => Promise<void>
+  /** Arms of the exposures this process has stored already; storing one again would change nothing. */
+  private readonly exposed = new LRUCache<string, number>({ max: REMEMBERED })
+  private readonly expose: (exposure: Parameters<ExperimentsRepository['expose']>[0][number]) => Promise<number>
 
   constructor(
     private readonly experiments: ExperimentsRepository,
@@ -60,22 +60,22 @@ export class ExperimentsService {
     private readonly models: LiveModels,
     private readonly now: () => Date = () => new Date(),
   ) {
-    this.expose = createBatcher(async exposures => {
-      await this.experiments.expose(exposures)
-      return exposures.map(() => undefined)
-    })
+    this.expose = createBatcher(exposures => this.experiments.expose(exposures))
   }
 
-  /** The arm of this user in what runs in this placement, with his exposure stored; an experiment of the placement goes before one for everywhere. */
+  /**
+   * The arm of this user in what runs in this placement, with his exposure stored; an experiment of the placement goes before one for everywhere. Who was shown
+   * an arm as a visitor stays in it when he turns out to be somebody.
+   */
   async assign(placement: string | null, userId: number): Promise<Assignment | undefined> {
     const rows = await this.look()
     const row = rows.find(each => each.placement !== null && each.placement === placement) ?? rows.find(each => each.placement === null)
     if (!row) return undefined
-    const at = armOf(row.salt, userId, row.arms)
     const key = `${row.id} ${userId}`
-    if (!this.exposed.has(key)) {
-      await this.expose({ experimentId: row.id, userId, arm: at, at: this.now() })
-      this.exposed.set(key, true)
+    let at = this.exposed.get(key)
+    if (at === undefined) {
+      at = await this.expose({ experimentId: row.id, userId, arm: armOf(row.salt, userId, row.arms), at: this.now() })
+      this.exposed.set(key, at)
     }
     return { experimentId: row.id, name: row.name, version: row.version, placement, arm: row.arms[at] }
   }

@@ -148,9 +148,9 @@ test('alternating least squares gives the same bits with any number of threads, 
     values: cells.map(() => 1),
   })
   const options = { factors: 12, reg: 0.02, alpha: 0.2, nu: 1, epochs: 3, steps: 3, deviation: 0.1 }
-  const fit = (threads?: number) => factorise(byUser, transpose(byUser), { ...options, threads }, createRandom(5))
-  const alone = fit(1)
-  for (const other of [fit(), fit(), fit()]) expect(other).toEqual(alone)
+  const factors = (threads?: number) => factorise(byUser, transpose(byUser), { ...options, threads }, createRandom(5))
+  const alone = factors(1)
+  for (const other of [factors(), factors(), factors()]) expect(other).toEqual(alone)
 })
 
 test('the best of all users are the best of sorting, without what was seen', () => {

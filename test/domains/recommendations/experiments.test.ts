@@ -208,6 +208,45 @@ describe('in a placement with rules', () => {
   })
 })
 
+test('a visitor who turns out to be somebody stays in his arm, and is one person until they are taken apart again', async () => {
+  const visitors = Array.from({ length: 12 }, (_, at) => `cookie-${at}`)
+  const known = visitors.map((_, at) => `known-${at}`)
+  const track = (events: object[]) =>
+    run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', { e: events }, 'ingest')
+  const { id } = await made('joined')
+  await write('Start', { experimentId: id })
+  await track(visitors.map((anonymousId, at) => ({ anonymousId, productId: `p${at % 12}`, type: 'VIEW', messageId: `joined-${at}` })))
+  const armsOf = (users: string[]) =>
+    Promise.all(
+      users.map(async user => {
+        const { decision } = await run<{ decision: { experiment: { arm: string } } }>(
+          'query($id: ID!) { decision(id: $id) { experiment { arm } } }',
+          { id: (await list(user, 'joined')).decisionId },
+        )
+        return decision.experiment.arm
+      }),
+    )
+  const arms = await armsOf(visitors.map(visitor => `anonymous:${visitor}`))
+  expect(new Set(arms).size).toBe(2)
+  for (const [at, visitor] of visitors.entries()) await house.app.events.identify({ externalId: known[at] }, visitor)
+  expect(await armsOf(known)).toEqual(arms)
+  expect(await armsOf(visitors.map(visitor => `anonymous:${visitor}`))).toEqual(arms)
+  await track(known.map((userId, at) => ({ userId, productId: `p${at % 12}`, type: 'PURCHASE', price: 1, messageId: `joined-buy-${at}` })))
+  const result = await resultOf(id)
+  expect(result.users).toBe(12)
+  expect(result.arms.map(({ key, users }) => [key, users])).toEqual(
+    ['control', 'explore'].map(key => [key, arms.filter(arm => arm === key).length]),
+  )
+  const conversion = result.metrics.find(({ metric }) => metric === 'CONVERSION')
+  expect(conversion?.arms.map(arm => arm.estimate?.value)).toEqual([1, 1])
+  const [{ merge }] = await house.app.database.sql<{ merge: string }>(
+    `SELECT m.id AS merge FROM "IdentityMerge" m JOIN "User" u ON u.id = m."fromUserId" WHERE u."externalId" = 'anonymous:cookie-0'`,
+  )
+  await run('mutation($id: ID!) { userUnmerge(input: { mergeId: $id }) { userErrors { code } } }', { id: idOf('IdentityMerge', merge) })
+  expect((await resultOf(id)).users).toBe(13)
+  expect(await armsOf([known[0], 'anonymous:cookie-0'])).toEqual([arms[0], arms[0]])
+}, 60_000)
+
 test('who is in which arm stays, follows the shares, and is another for another salt', () => {
   const arms = [{ share: 0.2 }, { share: 0.5 }, { share: 0.3 }]
   const counts = [0, 0, 0]
