@@ -27,9 +27,12 @@ export type Metric = 'CLICK_THROUGH' | 'CONVERSION' | 'REVENUE_PER_VISITOR'
 
 /** A decision in which chance chose what came first, what came of it, and what was known of the user at that moment. */
 export interface LoggedDecision {
-  product: number
-  probability: number
-  reward: boolean
+  placement: string | null
+  /** Internal ids of what was shown, in order, and the chance of each to stand there. */
+  shown: number[]
+  chances: number[]
+  /** Those of them that were rewarded. */
+  rewarded: number[]
   products: number[]
   hundredths: number[]
   seconds: number[]
@@ -165,28 +168,38 @@ export class ExperimentsRepository {
     )
   }
 
-  /** The newest decisions of `days` in which chance chose the first item, of a placement if one is given. */
+  /** The newest decisions of `days` in which chance chose the first item, of a placement if one is given. Of those without more chances the first one is told. */
   async explored(days: number, placement: string | null, reward: 'CLICK' | 'PURCHASE', limit: number): Promise<LoggedDecision[]> {
     const types = reward === 'CLICK' ? `('CLICK', 'VIEW')` : `('PURCHASE')`
     const window = reward === 'CLICK' ? ATTRIBUTION : `interval '7 days'`
-    const rows = await this.database.sql<Omit<LoggedDecision, 'products' | 'hundredths' | 'seconds'> & { history: number[][] | null }>(
-      `SELECT (e->>'first')::int AS product, (e->>'probability')::float8 AS probability,
-         EXISTS (SELECT 1 FROM "Event" v WHERE v."userId" = d."userId" AND v."productId" = (e->>'first')::int AND v.type IN ${types}
-           AND v."occurredAt" >= d.at AND v."occurredAt" < d.at + ${window}) AS reward, h.history
-       FROM (SELECT *, detail->'experiment' AS e FROM "Decision" WHERE kind = 'recommendation' AND at > now() - make_interval(days => $1)
+    type Row = Pick<LoggedDecision, 'placement' | 'shown'> & {
+      probability: number
+      chances: number[] | null
+      rewarded: number[] | null
+      history: number[][] | null
+    }
+    const rows = await this.database.sql<Row>(
+      `SELECT e->>'placement' AS placement, e->'shown' AS shown, (e->>'probability')::float8 AS probability, e->'chances' AS chances, r.rewarded, h.history
+       FROM (SELECT d.at, coalesce(u."mergedIntoId", d."userId") AS person, detail->'experiment' AS e
+         FROM "Decision" d LEFT JOIN "User" u ON u.id = d."userId" WHERE kind = 'recommendation' AND at > now() - make_interval(days => $1)
          AND (detail->'experiment'->>'probability')::float8 < 1 AND ($2::text IS NULL OR detail->'experiment'->>'placement' = $2)
          ORDER BY at DESC LIMIT $3) d
        LEFT JOIN LATERAL (
+         SELECT array_agg(DISTINCT v."productId") AS rewarded FROM "Event" v WHERE v."userId" = d.person AND v.type IN ${types}
+           AND v."occurredAt" >= d.at AND v."occurredAt" < d.at + ${window} AND d.e->'shown' @> to_jsonb(v."productId")) r ON true
+       LEFT JOIN LATERAL (
          SELECT json_agg(json_build_array("productId", hundredths, seconds)) AS history
          FROM (SELECT "productId", sum((100 * (${WEIGHT_SQL}))::int) AS hundredths, extract(epoch FROM max("occurredAt"))::int8 AS seconds
-           FROM (SELECT "productId", type, value, "occurredAt" FROM "Event" WHERE "userId" = d."userId" AND "productId" IS NOT NULL
+           FROM (SELECT "productId", type, value, "occurredAt" FROM "Event" WHERE "userId" = d.person AND "productId" IS NOT NULL
              AND type IN ${TELLING_TYPES_SQL} AND "occurredAt" < d.at ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
            GROUP BY 1 ORDER BY 3, 1) touched) h ON true`,
       [days, placement, limit],
     )
     const column = (history: number[][] | null, at: number) => (history ?? []).map(entry => entry[at])
-    return rows.map(({ history, ...row }) => ({
+    return rows.map(({ history, rewarded, chances, probability, ...row }) => ({
       ...row,
+      chances: chances ?? [probability],
+      rewarded: rewarded ?? [],
       products: column(history, 0),
       hundredths: column(history, 1),
       seconds: column(history, 2),

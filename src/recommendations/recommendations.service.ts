@@ -118,6 +118,21 @@ export class RecommendationsService {
     return { items, servedBy: servedByOf(model), fallbacks: trail.fallbacks, rules: trail.rules, dropped: trail.dropped }
   }
 
+  /**
+   * What this model would show to whom just this is known of, best first, by the rules that the placement has now. What was bought, shown or put into the cart is
+   * not looked at: it may be what came of the list in question.
+   */
+  async wouldShow(model: Live, visitor: Visitor, placement: string | null, first: number): Promise<Scored[]> {
+    const trail = newTrail()
+    const plan = await this.planOf({ placement }, trail)
+    const histories: Histories = source => this.ranker.historyOf(source, visitor)
+    const [diversity, excludeSeen] = [plan?.rules.diversity ?? 0, plan?.rules.excludeSeen ?? true]
+    const wish = { first, diversity, excludeSeen }
+    if (!plan) return this.pick(model, histories, { ...wish, context: [], without: visitor.products }, trail)
+    const steered = await this.steering.steer(plan, wish, { dealings: undefined, context: [], visitor }, trail)
+    return this.steering.pick(model, histories, { ...wish, steered }, trail)
+  }
+
   /** The rules of a placement; a name that nobody has given rules is answered without any, and says so. */
   private async planOf(request: RecommendationRequest, trail: Trail): Promise<Plan | undefined> {
     const name = nameIn(request)
@@ -171,7 +186,7 @@ export class RecommendationsService {
     const open = exploration > 0 && first > 0 ? best.slice(0, EXPLORED_POOL).filter(({ product }) => !product.demotedAt) : []
     const chance = open.length > 0 ? explored(open, exploration, this.random) : undefined
     const picked = (chance ? [...chance.order, ...best.slice(open.length)] : best).slice(0, first)
-    if (chance) trail.rules.push(`The first was drawn by chance, with a probability of ${chance.probability.toFixed(4)}`)
+    if (chance) trail.rules.push(`The first was drawn by chance, with a probability of ${chance.chances[0].toFixed(4)}`)
     const baseline = this.models.baseline<Recommender>(TASK)
     // What keeps a list short is what the last of those who were asked left out.
     const last = baseline && baseline !== model ? newTrail() : trail
@@ -201,7 +216,7 @@ export class RecommendationsService {
       await this.sayWhyEmpty(baseline ?? model, filter, rules, { ...trail, dropped: last.dropped })
     else if (picked.length < first) trail.fallbacks.push(shortOf(picked.length, first, last))
     const items = await this.explained(picked, histories)
-    const experiment = assignment && chanceOf(assignment, picked, chance?.probability ?? 1)
+    const experiment = assignment && chanceOf(assignment, picked, chance?.chances)
     return { items, model, visitor, isPersonal, input, experiment }
   }
 
@@ -510,10 +525,13 @@ export class RecommendationsService {
 function chanceOf(
   { experimentId, version, placement, arm }: Assignment,
   picked: readonly Scored[],
-  probability: number,
+  chances: readonly number[] | undefined,
 ): DecisionExperiment {
   const shown = picked.map(({ product }) => product.key)
-  return { id: experimentId, arm: arm.key, version, placement, share: arm.share, shown, first: shown[0] ?? null, probability }
+  const known = { id: experimentId, arm: arm.key, version, placement, share: arm.share, shown, first: shown[0] ?? null }
+  if (!chances) return { ...known, probability: 1 }
+  // What stands behind those that were drawn from stands there for certain.
+  return { ...known, probability: chances[0], chances: shown.map((_, place) => Number((chances[place] ?? 1).toPrecision(6))) }
 }
 
 /** Newest products that are looked at to say which filter left nothing. */

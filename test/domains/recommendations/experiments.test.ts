@@ -348,9 +348,17 @@ describe('a running experiment', () => {
 
   test('says what another policy would earn on what chance has shown', async () => {
     const QUERY = `query($a: RecommendationAlgorithm, $m: ID, $x: Float! = 0.5) { estimate: recommendationOffPolicyEstimate(algorithm: $a, modelId: $m, placement: "home", exploration: $x) {
-      policy decisions value low high logged effectiveSize meanWeight caveats } }`
+      policy decisions value low high logged effectiveSize meanWeight caveats
+      list { value low high logged effectiveSize meanWeight places { place decisions value logged } } } }`
     type Estimate = {
-      estimate: { decisions: number; value: number | null; low: number; high: number; effectiveSize: number; caveats: string[] }
+      estimate: { decisions: number; value: number | null; low: number; high: number; effectiveSize: number; caveats: string[]; list: List }
+    }
+    type List = {
+      value: number
+      logged: number
+      effectiveSize: number
+      meanWeight: number
+      places: { place: number; decisions: number; value: number | null }[]
     }
     const { estimate: own } = await run<Estimate>(QUERY, { a: 'ITEM_CF' })
     expect(own.decisions).toBeGreaterThan(20)
@@ -358,6 +366,11 @@ describe('a running experiment', () => {
     expect(own.low).toBeLessThanOrEqual(own.value ?? 0)
     expect(own.effectiveSize).toBeGreaterThan(5)
     expect(own.effectiveSize).toBeLessThanOrEqual(own.decisions)
+    // It is the policy that was logged, so that the log could show all of it.
+    expect(own.list.places.map(({ place, decisions }) => [place, decisions])).toEqual([1, 2, 3].map(place => [place, own.decisions]))
+    expect(own.list.value).toBeGreaterThanOrEqual(own.value ?? 0)
+    expect(own.list.value).toBeCloseTo(own.list.logged, 4)
+    expect(own.list.meanWeight).toBeCloseTo(1, 4)
     const { models } = await house.app.trainer.train({ task: 'RECOMMENDATION', algorithm: 'ease' })
     const { estimate: candidate } = await run<Estimate & { estimate: { policy: string } }>(QUERY, { m: idOf('Model', models[0].id) })
     expect((candidate as never as { policy: string }).policy).toBe('ease v1')
