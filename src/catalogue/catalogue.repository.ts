@@ -32,6 +32,20 @@ export class CatalogueRepository {
     return this.database.sql('SELECT * FROM "Product" WHERE "externalId" = ANY($1::text[])', [externalIds], 'products-by-external-ids')
   }
 
+  /** Internal ids of the products that pass all of these filters, in no order. */
+  async matching(filters: readonly ProductFilter[], limit: number): Promise<number[]> {
+    const all = filters.map(productConditions)
+    const values = all.flatMap(each => each.values)
+    let before = 0
+    const conditions = all.flatMap(each => {
+      const shifted = each.conditions.map(condition => condition.replace(/\$(\d+)/g, (_, place) => `$${Number(place) + before}`))
+      before += each.values.length
+      return shifted
+    })
+    const rows = await this.database.sql<{ id: number }>(`SELECT id FROM "Product" ${where(conditions)} LIMIT ${limit}`, values)
+    return rows.map(row => row.id)
+  }
+
   page(filter: ProductFilter, { after, limit }: ProductPage): Promise<ProductRow[]> {
     const { conditions, values } = productConditions(filter)
     if (after) conditions.push(`("createdAt", id) > ($${values.push(after.createdAt)}::timestamptz, $${values.push(after.id)}::int)`)

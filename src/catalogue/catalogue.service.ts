@@ -40,6 +40,8 @@ const LONGEST_TRANSACTION_SECONDS = 60
 /** More changes than these, and all products are read anew. */
 const MOST_CHANGES = 10_000
 const LARGEST_READ = 5_000
+const MOST_MATCHES = 5_000
+const REMEMBERED_FILTERS = 200
 
 /**
  * What the shop sells. Products are read from memory and stay there: every few seconds their changes are looked for, so that none is more than five seconds old,
@@ -51,6 +53,8 @@ export class CatalogueService {
     sizeCalculation: ({ description }) => PRODUCT_CHARACTERS + (description?.length ?? 0),
     ttl: CACHE_TTL_MS,
   })
+  /** What filters that were asked of late let through. */
+  private readonly matches = new LRUCache<string, Promise<ReadonlySet<number> | undefined>>({ max: REMEMBERED_FILTERS, ttl: STALE_MS })
   private lookedAt: number
   private looking: Promise<void> | undefined
   /** Grows with every invalidation, so that a read which began before one is not kept after it. */
@@ -86,6 +90,22 @@ export class CatalogueService {
       else missing.push(id)
     }
     for (const product of await Promise.all(missing.map(this.readOne))) if (product) found.set(product.key, product)
+    return found
+  }
+
+  /**
+   * Internal ids of the products that pass all of these filters, at most five seconds old; undefined when they are more than a few thousand, which are found sooner
+   * by looking at the products one wants in their order.
+   */
+  async matching(filters: readonly ProductFilter[]): Promise<ReadonlySet<number> | undefined> {
+    const key = JSON.stringify(filters, (_, value) => (typeof value === 'bigint' ? `${value}` : value))
+    let found = this.matches.get(key)
+    if (!found) {
+      found = this.products.matching(filters, MOST_MATCHES + 1).then(ids => (ids.length > MOST_MATCHES ? undefined : new Set(ids)))
+      this.matches.set(key, found)
+      // A failed read is not remembered.
+      found.catch(() => this.matches.delete(key))
+    }
     return found
   }
 
@@ -185,6 +205,7 @@ export class CatalogueService {
   /** Drops products from memory; an empty list means all of them. */
   forget(productIds: readonly number[]): void {
     this.invalidations++
+    this.matches.clear()
     if (productIds.length === 0) this.cache.clear()
     for (const id of productIds) this.cache.delete(id)
   }

@@ -73,6 +73,9 @@ export class Candidates {
   }
 }
 
+/** So deep a ranking is searched for what passes filters, before it is asked of the catalogue what passes. */
+export const SEARCHED = 200
+
 /** Likeness by content where the model knows it; else by categories and brand. */
 export function likenessOf({ model }: Live): (a: Scored, b: Scored) => number {
   const { alike } = model

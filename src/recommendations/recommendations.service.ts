@@ -20,6 +20,7 @@ import {
   nameOf,
   REASONS,
   type Scored,
+  SEARCHED,
   TASK,
   UNSCORED,
   type Wish,
@@ -362,11 +363,14 @@ export class RecommendationsService {
     const wanted = wish.diversity > 0 ? poolOf(wish.first) : wish.first
     const passed: Scored[] = []
     const demoted: Scored[] = []
+    let only: ReadonlySet<number> | undefined
     for (let depth = wanted + 16; passed.length < wanted; depth *= 8) {
-      const ranking = this.ranker.rank(model, history, wish.without.length > 0, depth)
+      if (wish.filter && depth > SEARCHED) only ??= await this.catalogue.matching([wish.filter])
+      const ranking = this.ranker.rank(model, history, wish.without.length > 0, depth, only)
       passed.length = 0
       demoted.length = 0
       await this.admit(ranking, model, wish, { wanted, passed, demoted }, trail)
+      if (only) trail.dropped.counts[FILTERED] = model.keys.length - only.size
       if (ranking.indexes.length < depth) break
     }
     const newcomers = await this.candidates.newcomers(model, history, passed)
@@ -534,6 +538,8 @@ function chanceOf(
   return { ...known, probability: chances[0], chances: shown.map((_, place) => Number((chances[place] ?? 1).toPrecision(6))) }
 }
 
+/** As `compileFilters` says it. */
+const FILTERED = 'filter where'
 /** Newest products that are looked at to say which filter left nothing. */
 const LOOKED_AT_FOR_CAUSE = 20_000
 
@@ -606,7 +612,7 @@ function dropReason(
   if (!product) return 'not in the catalogue'
   if (isUnscored(score, model)) return UNSCORED
   if (product.stock === 0) return 'out of stock'
-  if (passes && !passes(product)) return 'filter where'
+  if (passes && !passes(product)) return FILTERED
   return product.demotedAt ? DEMOTED : undefined
 }
 

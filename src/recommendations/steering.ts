@@ -9,6 +9,7 @@ import {
   type Live,
   likenessOf,
   type Scored,
+  SEARCHED,
   UNSCORED,
   type Wish,
 } from './candidates.js'
@@ -117,10 +118,13 @@ export class Steering {
     const pinsHere = taken.length === 0 ? pins.filter(({ position }) => position <= first) : []
     let passed: Scored[] = []
     let demoted: Scored[] = []
+    let { only } = steered
     for (let depth = wanted + 16 + steered.hidden.size + (wish.excludeSeen ? steered.seen.size : 0); ; depth *= 4) {
-      const ranking = this.ranker.rank(model, history, false, depth, steered.only)
+      if (steered.filters.length > 0 && depth > SEARCHED) only ??= await this.catalogue.matching(steered.filters.map(({ where }) => where))
+      const ranking = this.ranker.rank(model, history, false, depth, only)
       const products = await this.catalogue.byIds(Array.from(ranking.indexes, index => model.keys[index]))
       const drops = { counts: {}, examples: [] } as Trail['dropped']
+      if (only && only !== steered.only) drops.counts[steered.filters.map(({ cause }) => cause).join(', ')] = model.keys.length - only.size
       demoted = []
       passed = Array.from(ranking.indexes).flatMap((index, at) => {
         const score = ranking.scores[at]
