@@ -346,6 +346,15 @@ describe('a running experiment', () => {
     expect(advice).toMatch(/no result may be trusted/)
   })
 
+  test('who is erased stays a number in the counts', async () => {
+    const before = await resultOf(experiment.id)
+    await house.app.database.sql(
+      `WITH gone AS (DELETE FROM "User" WHERE "externalId" = 'v59' RETURNING id) DELETE FROM "Event" WHERE "userId" = (SELECT id FROM gone)`,
+    )
+    const after = await resultOf(experiment.id)
+    expect([after.users, after.arms]).toEqual([before.users, before.arms])
+  })
+
   test('says what another policy would earn on what chance has shown', async () => {
     const QUERY = `query($a: RecommendationAlgorithm, $m: ID, $x: Float! = 0.5) { estimate: recommendationOffPolicyEstimate(algorithm: $a, modelId: $m, placement: "home", exploration: $x) {
       policy decisions value low high logged effectiveSize meanWeight caveats

@@ -56,7 +56,7 @@ describe('a catalogue of one product', () => {
     await product(house, { externalId: 'only', title: 'The only one' })
     await track(house, [
       { userId: 'owner', productId: 'only', type: 'PURCHASE' },
-      ...[1, 2, 3].map(at => ({ userId: `w${at}`, productId: 'only', type: 'VIEW' })),
+      ...Array.from({ length: 120 }, (_, at) => ({ userId: `w${at}`, productId: 'only', type: 'VIEW' })),
     ])
     for (const { name } of algorithms.slice(1)) await teach(house, name)
     await house.app.liveModels.look()
@@ -76,7 +76,7 @@ describe('a shop where everybody rates everything alike', () => {
     const house = await opened()
     await fillShop(house)
     await house.app.database.sql('DELETE FROM "Event"')
-    const raters = Array.from({ length: 20 }, (_, at) => `r${at}`)
+    const raters = Array.from({ length: 40 }, (_, at) => `r${at}`)
     await track(
       house,
       raters.flatMap((userId, user) =>
