@@ -168,7 +168,10 @@ export class ExperimentsRepository {
     )
   }
 
-  /** The newest decisions of `days` in which chance chose the first item, of a placement if one is given. Of those without more chances the first one is told. */
+  /**
+   * The newest decisions of `days` in which chance chose the first item, of a placement if one is given. Of those without more chances the first one is told;
+   * those of users who were erased tell nothing, as what they did is gone.
+   */
   async explored(days: number, placement: string | null, reward: 'CLICK' | 'PURCHASE', limit: number): Promise<LoggedDecision[]> {
     const types = reward === 'CLICK' ? `('CLICK', 'VIEW')` : `('PURCHASE')`
     const window = reward === 'CLICK' ? ATTRIBUTION : `interval '7 days'`
@@ -181,7 +184,7 @@ export class ExperimentsRepository {
     const rows = await this.database.sql<Row>(
       `SELECT e->>'placement' AS placement, e->'shown' AS shown, (e->>'probability')::float8 AS probability, e->'chances' AS chances, r.rewarded, h.history
        FROM (SELECT d.at, coalesce(u."mergedIntoId", d."userId") AS person, detail->'experiment' AS e
-         FROM "Decision" d LEFT JOIN "User" u ON u.id = d."userId" WHERE kind = 'recommendation' AND at > now() - make_interval(days => $1)
+         FROM "Decision" d JOIN "User" u ON u.id = d."userId" WHERE kind = 'recommendation' AND at > now() - make_interval(days => $1)
          AND (detail->'experiment'->>'probability')::float8 < 1 AND ($2::text IS NULL OR detail->'experiment'->>'placement' = $2)
          ORDER BY at DESC LIMIT $3) d
        LEFT JOIN LATERAL (
