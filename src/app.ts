@@ -87,6 +87,7 @@ import { ExperimentsService } from './recommendations/experiments.service.js'
 import { ExposureRepository } from './recommendations/exposure.repository.js'
 import { ExposureService } from './recommendations/exposure.service.js'
 import { NewProducts } from './recommendations/new-products.js'
+import { OffPolicyService } from './recommendations/off-policy.service.js'
 import { PeopleRepository } from './recommendations/people.repository.js'
 import { PeopleResolver } from './recommendations/people.resolver.js'
 import { PeopleService } from './recommendations/people.service.js'
@@ -232,7 +233,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const placementsRepository = new PlacementsRepository(database)
   const placementsInMemory = new Placements(placementsRepository, signals)
   const newProducts = new NewProducts(placementsRepository, catalogue, signals)
-  const experiments = new ExperimentsService(new ExperimentsRepository(database), catalogue, liveModels)
+  const experiments = new ExperimentsService(new ExperimentsRepository(database))
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics, {
     placements: placementsInMemory,
     newProducts,
@@ -404,7 +405,11 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
     new PlacementsResolver(placements, new ExposureService(new ExposureRepository(database)), idempotency),
-    new ExperimentsResolver(experiments, idempotency),
+    new ExperimentsResolver(
+      experiments,
+      new OffPolicyService(new ExperimentsRepository(database), liveModels, recommendations),
+      idempotency,
+    ),
     new PeopleResolver(people),
     new IdentityResolver(identity, idempotency),
     new IdentityMergeResolver(users),
