@@ -1,11 +1,14 @@
 import {
+  type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
   execute,
   GraphQLError,
+  GraphQLScalarType,
   type GraphQLSchema,
   getOperationAST,
   getVariableValues,
+  Kind,
   type OperationDefinitionNode,
   type Source,
 } from 'graphql'
@@ -13,7 +16,7 @@ import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit'
 
 /** Compiling costs some milliseconds: an operation that is asked once is not worth them. */
 const COMPILED_AFTER = 3
-const MOST_COERCION_ERRORS = 10
+const COERCION = { maxErrors: 10 }
 
 interface Known {
   times: number
@@ -30,34 +33,50 @@ type Request = Pick<ExecutionArgs, 'document' | 'contextValue' | 'variableValues
  */
 export function createExecutor(schema: GraphQLSchema): (request: Request) => Promise<ExecutionResult> {
   const operations = new WeakMap<OperationDefinitionNode, Known>()
+  const compilable = withCoerced(schema)
   const compiledOf = (operation: OperationDefinitionNode, { document, operationName }: Request) => {
     const known = operations.get(operation) ?? { times: 0 }
     operations.set(operation, known)
     if (++known.times < COMPILED_AFTER) return null
     if (known.compiled === undefined) {
-      const result = compileQuery(schema, document, operationName ?? undefined)
+      const result = compileQuery(compilable, takingCoerced(document, operation), operationName ?? undefined)
       known.compiled = isCompiledQuery(result) ? (result as CompiledQuery<unknown, unknown>) : null
     }
     return known.compiled
   }
-  /** Compiled code checks variables less strictly than the specification wants it: it lets whole numbers beyond 32 bits pass. */
-  const areFit = ({ variableDefinitions = [] }: OperationDefinitionNode, values: object) =>
-    getVariableValues(schema, variableDefinitions, values as Record<string, unknown>, { maxErrors: 1 }).errors === undefined
   return async request => {
     const { document, contextValue, operationName, variableValues } = request
     const operation = getOperationAST(document, operationName)
     const compiled = operation && compiledOf(operation, request)
-    if (!compiled || !areFit(operation, variableValues ?? {}))
-      return execute({ schema, ...request, options: { maxCoercionErrors: MOST_COERCION_ERRORS } })
-    const result = (await compiled.query(undefined, contextValue, variableValues ?? {})) as ExecutionResult
+    const variables = compiled && getVariableValues(schema, operation.variableDefinitions ?? [], variableValues ?? {}, COERCION)
+    if (!variables?.coerced) return execute({ schema, ...request, options: { maxCoercionErrors: COERCION.maxErrors } })
+    const result = (await compiled?.query(undefined, contextValue, variables.coerced)) as ExecutionResult
     return result.errors ? { ...result, errors: result.errors.map(error => errorOf(error, document.loc?.source)) } : result
   }
+}
+
+/**
+ * Variables are coerced by graphql-js before compiled code gets them, which takes them as they are: graphql-jit would let whole numbers beyond 32 bits
+ * pass, and could not end with input types that contain themselves.
+ */
+const Coerced = new GraphQLScalarType({ name: 'Coerced' })
+
+/** The schema, which knows one type more than it tells. */
+function withCoerced(schema: GraphQLSchema): GraphQLSchema {
+  const getType = (name: string) => (name === Coerced.name ? Coerced : schema.getType(name))
+  return Object.create(schema, { getType: { value: getType } })
+}
+
+function takingCoerced(document: DocumentNode, operation: OperationDefinitionNode): DocumentNode {
+  const type = { kind: Kind.NAMED_TYPE, name: { kind: Kind.NAME, value: Coerced.name } } as const
+  const variableDefinitions = operation.variableDefinitions?.map(({ kind, variable }) => ({ kind, variable, type }))
+  return { ...document, definitions: document.definitions.map(each => (each === operation ? { ...operation, variableDefinitions } : each)) }
 }
 
 /** The error as graphql-js would have made it: Apollo wants its extensions and its place. */
 function errorOf({ message, path, originalError, locations }: GraphQLError, source: Source | undefined): GraphQLError {
   const positions = source && locations?.map(({ line, column }) => offsetOf(source.body, line) + column - 1)
-  return new GraphQLError(message, { source, positions, path, originalError })
+  return new GraphQLError(message, { source, positions, path, originalError: originalError ?? new Error(message) })
 }
 
 /** Where a line begins; lines count from 1. */
