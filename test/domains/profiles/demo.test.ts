@@ -130,7 +130,6 @@ test('before they leave, they are foretold from their fading as well as nearly a
     left,
     people.map(({ user }) => best[user - 1]),
   )
-  console.error('AUC', bestAuc, auc(left, scores))
   // What a person's own planted probability knows (0.86) cannot be seen in the past; what can be seen is worth this much, and no score can be worth more.
   expect(bestAuc).toBeGreaterThan(0.7)
   expect(auc(left, scores)).toBeGreaterThanOrEqual(bestAuc - 0.02)
