@@ -59,11 +59,13 @@ import { limitedBy, requireScope, Scope } from './graphql/auth.js'
 import { IdempotencyStore } from './graphql/idempotency.js'
 import { type NodeFinders, NodeResolver } from './graphql/node.js'
 import { openDatabase } from './platform/database.js'
+import { messageOf } from './platform/errors.js'
 import { checkDefinitions, Jobs } from './platform/job-runner.js'
 import { JobStore } from './platform/job-store.js'
 import type { Log } from './platform/log.js'
 import { createMetrics } from './platform/metrics.js'
 import { createPool } from './platform/pool.js'
+import { createScrape } from './platform/processes.js'
 import { openQueues } from './platform/queue.js'
 import { createRateLimiter } from './platform/rate-limit.js'
 import { connectRedis } from './platform/redis.js'
@@ -85,6 +87,7 @@ import { ExperimentsService } from './recommendations/experiments.service.js'
 import { ExposureRepository } from './recommendations/exposure.repository.js'
 import { ExposureService } from './recommendations/exposure.service.js'
 import { NewProducts } from './recommendations/new-products.js'
+import { OffPolicyService } from './recommendations/off-policy.service.js'
 import { PeopleRepository } from './recommendations/people.repository.js'
 import { PeopleResolver } from './recommendations/people.resolver.js'
 import { PeopleService } from './recommendations/people.service.js'
@@ -230,7 +233,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const placementsRepository = new PlacementsRepository(database)
   const placementsInMemory = new Placements(placementsRepository, signals)
   const newProducts = new NewProducts(placementsRepository, catalogue, signals)
-  const experiments = new ExperimentsService(new ExperimentsRepository(database), catalogue, liveModels)
+  const experiments = new ExperimentsService(new ExperimentsRepository(database))
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics, {
     placements: placementsInMemory,
     newProducts,
@@ -402,7 +405,11 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new UserRecommendationsResolver(recommendations),
     new ProductSimilarResolver(recommendations),
     new PlacementsResolver(placements, new ExposureService(new ExposureRepository(database)), idempotency),
-    new ExperimentsResolver(experiments, idempotency),
+    new ExperimentsResolver(
+      experiments,
+      new OffPolicyService(new ExperimentsRepository(database), liveModels, recommendations),
+      idempotency,
+    ),
     new PeopleResolver(people),
     new IdentityResolver(identity, idempotency),
     new IdentityMergeResolver(users),
@@ -477,6 +484,15 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     apiKeys,
     health,
     createServer: async () => {
+      // What cannot be read now is no reason to hide the rest.
+      const observe = async () => {
+        try {
+          await health.stages()
+          metrics.jobs(await jobStore.tally())
+        } catch (error) {
+          log.warn('not all metrics could be read', { error: messageOf(error) })
+        }
+      }
       onlineLearning.start()
       await faqIndex.start()
       const limiter = createRateLimiter(config.rateLimitPerMinute, redis)
@@ -497,10 +513,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
           openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),
         ],
         readiness: () => health.readiness(),
-        observe: async () => {
-          await health.stages()
-          metrics.jobs(await jobStore.tally())
-        },
+        scrape: createScrape(metrics.registry, observe),
         consoleFolder: join(root, 'dist/console'),
       })
     },

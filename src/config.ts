@@ -80,6 +80,12 @@ const variables = {
     about: 'lowest level that is logged',
   },
   BELLWETHER_THREADS: { key: 'threads', parse: count(1, 256), default: '2', about: 'worker threads for training and scoring' },
+  BELLWETHER_SERVERS: {
+    key: 'servers',
+    parse: count(1, 256),
+    default: '1',
+    about: 'server processes of this machine that share PORT; as many as it has cores serve the most',
+  },
   BELLWETHER_RATE_LIMIT: {
     key: 'rateLimitPerMinute',
     parse: count(1, 100_000_000),
@@ -160,6 +166,7 @@ const schema = z.object({
   seed: variables.BELLWETHER_SEED.parse,
   logLevel: variables.BELLWETHER_LOG_LEVEL.parse,
   threads: variables.BELLWETHER_THREADS.parse,
+  servers: variables.BELLWETHER_SERVERS.parse,
   rateLimitPerMinute: variables.BELLWETHER_RATE_LIMIT.parse,
   retrainShare: variables.BELLWETHER_RETRAIN_SHARE.parse,
   faqMaxError: variables.BELLWETHER_FAQ_MAX_ERROR.parse,

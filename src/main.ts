@@ -9,6 +9,7 @@ import { DomainError, messageOf } from './platform/errors.js'
 import { createLifecycle, type Lifecycle } from './platform/lifecycle.js'
 import { createLog, type Log } from './platform/log.js'
 import { migrate } from './platform/migrate.js'
+import { isOneOfServers, keepRunning, startServers } from './platform/processes.js'
 import { checkRedis } from './platform/redis.js'
 
 type Role = 'all' | 'server' | 'worker'
@@ -38,9 +39,19 @@ async function run(role: Role, lifecycle: Lifecycle) {
   if (migrations.length > 0) log.info('migrations applied', { migrations })
   const start = await roles
   if (role === 'worker') return start.runWorker({ config, databaseUrl, log, lifecycle })
-  const server = await start.runServer({ config, databaseUrl, log, lifecycle, startedAt })
+  const env = { ...process.env, DATABASE_URL: databaseUrl }
+  const isSplit = config.servers > 1 && !isOneOfServers
+  const serve = isSplit ? () => startServers({ count: config.servers, env: { ...env, BELLWETHER_DEMO: 'off' }, log, lifecycle }) : undefined
+  const server = await start.runServer({ config, databaseUrl, log, lifecycle, startedAt, serve })
+  if (isOneOfServers) return
   if (role === 'all') {
-    keepWorkerRunning({ databaseUrl, config, log, lifecycle, onEnd: server.workerEnded })
+    // Training beside the server never delays an answer.
+    const start = () =>
+      fork(process.argv[1], ['worker'], {
+        env: { ...env, BELLWETHER_DEMO: config.demo ? 'on' : 'off' },
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      })
+    keepRunning({ name: 'worker', start, log, lifecycle, onEnd: server.workerEnded })
     await server.firstModels()
   }
   server.greet()
@@ -59,46 +70,6 @@ async function embeddedDatabase(config: Config, role: Role, log: Log, lifecycle:
   if (postgres.adopted) log.info('took over the database server that was left running')
   if (held) lifecycle.onClose('database server', postgres.stop)
   return postgres.url
-}
-
-interface WorkerParts {
-  databaseUrl: string
-  config: Config
-  log: Log
-  lifecycle: Lifecycle
-  onEnd(): Promise<unknown>
-}
-
-/** The worker runs beside the server, so that training never delays an answer; a worker that dies is started again. */
-function keepWorkerRunning({ databaseUrl, config, log, lifecycle, onEnd }: WorkerParts) {
-  let stopping = false
-  let restarts = 0
-  let child = start()
-  function start() {
-    const worker = fork(process.argv[1], ['worker'], {
-      env: { ...process.env, DATABASE_URL: databaseUrl, BELLWETHER_DEMO: config.demo ? 'on' : 'off' },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    })
-    worker.once('exit', (code, signal) => {
-      if (stopping) return
-      const delay = Math.min(30_000, 500 * 2 ** restarts++)
-      log.warn('the worker ended and is started again', { code, signal, delay })
-      void onEnd().catch(() => {})
-      setTimeout(() => {
-        if (!stopping) child = start()
-      }, delay).unref()
-    })
-    return worker
-  }
-  lifecycle.onClose('worker', async () => {
-    stopping = true
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const ended = new Promise(done => child.once('exit', done))
-    child.kill('SIGTERM')
-    const patience = setTimeout(() => child.kill('SIGKILL'), 25_000)
-    await ended
-    clearTimeout(patience)
-  })
 }
 
 function sentenceOf(error: unknown): string {

@@ -6,6 +6,7 @@ import { type Config, keysFile } from './config.js'
 import type { ModelTask } from './platform/generated/prisma/enums.js'
 import type { Lifecycle } from './platform/lifecycle.js'
 import type { Log } from './platform/log.js'
+import { endWithParent, isOneOfServers, tellListening } from './platform/processes.js'
 
 interface Start {
   config: Config
@@ -23,15 +24,18 @@ export async function runWorker({ config, databaseUrl, log, lifecycle }: Start):
   await app.liveModels.start()
   const worker = await startWorker(app)
   lifecycle.onClose('jobs', worker.drain)
-  process.once('disconnect', () => {
-    log.warn('the server is gone, the worker closes')
-    void lifecycle.close().then(() => process.exit(0))
-  })
+  endWithParent(log, lifecycle)
   log.info('worker ready', { jobs: [...app.jobDefinitions.keys()] })
 }
 
+interface ServerStart extends Start {
+  startedAt: number
+  /** Has other processes serve and returns their URL; without it this process serves. */
+  serve?(): Promise<string>
+}
+
 /** Serves until a signal. `firstModels` waits for the demo's first training, `greet` tells a person where and with which key. */
-export async function runServer({ config, databaseUrl, log, lifecycle, startedAt }: Start & { startedAt: number }) {
+export async function runServer({ config, databaseUrl, log, lifecycle, startedAt, serve }: ServerStart) {
   const app = await createApp({ config, databaseUrl, log, role: 'server' })
   lifecycle.onClose('services', app.close)
   if (config.embedded) {
@@ -40,10 +44,7 @@ export async function runServer({ config, databaseUrl, log, lifecycle, startedAt
   }
   const isDemo = config.demo && (await loadDemo(app))
   const keys = await ensureKeys(app.apiKeys, keysFile(config))
-  await app.liveModels.start()
-  const server = await app.createServer()
-  const url = await server.listen()
-  lifecycle.onClose('server', server.close)
+  const url = await (serve ?? (() => serveHere(app, log, lifecycle)))()
   const readyAfter = performance.now() - startedAt
   log.info('server ready', { url, milliseconds: Math.round(readyAfter) })
   return {
@@ -52,6 +53,16 @@ export async function runServer({ config, databaseUrl, log, lifecycle, startedAt
     firstModels: () => (isDemo ? firstModels(app).then(() => otherModels(app)) : Promise.resolve()),
     greet: () => process.stdout.write(greeting(config, url, keys, isDemo, readyAfter)),
   }
+}
+
+async function serveHere(app: App, log: Log, lifecycle: Lifecycle): Promise<string> {
+  await app.liveModels.start()
+  const server = await app.createServer()
+  const url = await server.listen()
+  lifecycle.onClose('server', server.close)
+  if (isOneOfServers) endWithParent(log, lifecycle)
+  tellListening(url)
+  return url
 }
 
 async function loadDemo(app: App): Promise<boolean> {

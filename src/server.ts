@@ -16,6 +16,7 @@ import type { Config } from './config.js'
 import type { Authenticator, Viewer } from './graphql/auth.js'
 import type { Context } from './graphql/context.js'
 import { formatError } from './graphql/errors.js'
+import { createExecutor } from './graphql/execution.js'
 import { DEFAULT_LIMITS, limitsRule } from './graphql/limits.js'
 import { createSchema } from './graphql/schema.js'
 import { knownFault } from './platform/database.js'
@@ -42,8 +43,8 @@ export interface ServerParts {
   /** Further HTTP doors (ingest), each a Fastify plugin. */
   doors: readonly ((server: FastifyInstance) => void | Promise<void>)[]
   readiness(): Promise<Readiness[]>
-  /** Brings the metrics that are read from elsewhere up to date. */
-  observe(): Promise<void>
+  /** What Prometheus reads. */
+  scrape(): Promise<string>
   /** Built pages; absent files are answered with a sentence. */
   consoleFolder: string
 }
@@ -136,8 +137,19 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     return contextOf(viewer, requestId)
   }
 
+  const executor = createExecutor(schema)
   const apollo = new ApolloServer<BaseContext>({
-    schema,
+    gateway: {
+      load: async () => ({
+        executor: ({ document, context, request, operationName }) =>
+          executor({ document, contextValue: context, variableValues: request.variables, operationName }) as never,
+      }),
+      onSchemaLoadOrUpdate: told => {
+        told({ apiSchema: schema, coreSupergraphSdl: '' })
+        return () => {}
+      },
+      stop: async () => {},
+    },
     introspection: config.introspection,
     includeStacktraceInErrorResponses: false,
     hideSchemaDetailsFromClientErrors: config.mode === 'production',
@@ -147,7 +159,6 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     maxRecursiveSelections: 10_000,
     parseOptions: { maxTokens: 2_000 },
     validationOptions: { maxErrors: 5 },
-    executionOptions: { maxCoercionErrors: 10 },
     validationRules: rules,
     stopOnTerminationSignals: false,
     nodeEnv: config.mode,
@@ -196,9 +207,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'not ready', parts: readiness })
   })
   fastify.get('/metrics', async (_request, reply) => {
-    // What cannot be read now is no reason to hide the rest.
-    await parts.observe().catch(error => log.warn('not all metrics could be read', { error: messageOf(error) }))
-    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics())
+    return reply.type(metrics.registry.contentType).send(await parts.scrape())
   })
   for (const door of parts.doors) await fastify.register(async server => door(server))
 

@@ -1,4 +1,5 @@
 import type { Database } from '../platform/database.js'
+import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
 /** One impression with what came of it, as a model may learn from it. */
 export interface LogRow {
@@ -20,6 +21,7 @@ export interface AdFactsRow {
   id: number
   adGroupId: string
   campaignId: string
+  productId: number | null
   productExternalId: string | null
   categories: string[] | null
   brand: string | null
@@ -27,6 +29,9 @@ export interface AdFactsRow {
 }
 
 const PAGE = 50_000
+/** Until when a conversion of an impression `e` counts for its campaign `c`, and whether one that was told with the impression itself came in time. */
+export const LAST_CONVERSION = `COALESCE(e."clickedAt", e."occurredAt") + make_interval(days => c."attributionDays")`
+export const CONVERTED_IN_TIME = `(e.converted AND COALESCE(e."convertedAt", e."occurredAt") <= ${LAST_CONVERSION})`
 
 /** The log of impressions, for what learns from it. Facts of a person are given only where he consented to ADS. */
 export class AdLogRepository {
@@ -34,9 +39,14 @@ export class AdLogRepository {
 
   ads(): Promise<AdFactsRow[]> {
     return this.database.sql(
-      `SELECT a.id, a."adGroupId", g."campaignId", p."externalId" AS "productExternalId", p.categories, p.brand, p."priceMicros"
+      `SELECT a.id, a."adGroupId", g."campaignId", a."productId", p."externalId" AS "productExternalId", p.categories, p.brand, p."priceMicros"
        FROM "Ad" a JOIN "AdGroup" g ON g.id = a."adGroupId" LEFT JOIN "Product" p ON p.id = a."productId" ORDER BY a.id`,
     )
+  }
+
+  /** What reviews said of the products that have ads, for impressions from `from` up to `until`. */
+  sentiments(span: { from: Date; until: Date }): Promise<ProductSentiments> {
+    return sentimentsOf(this.database, span)
   }
 
   /** Rows shown from `from` up to `until`, in the order in which they were written, page by page; with `clickedOnly` the clicks alone. */
@@ -45,8 +55,8 @@ export class AdLogRepository {
       const page = await this.database.sql<LogRow>(
         `SELECT e.id, e."adId", (extract(epoch FROM e."occurredAt") * 1000)::float8 AS at, e.clicked, e."decisionId" IS NOT NULL AS "isOwn", e.context,
            CASE WHEN e."decisionId" IS NOT NULL THEN EXISTS (
-             SELECT 1 FROM "AuctionOutcome" o WHERE o."decisionId" = e."decisionId" AND o.type = 'CONVERSION' AND o."occurredAt" <= COALESCE(e."clickedAt", e."occurredAt") + make_interval(days => c."attributionDays"))
-           ELSE e.converted END AS converted,
+             SELECT 1 FROM "AuctionOutcome" o WHERE o."decisionId" = e."decisionId" AND o.type = 'CONVERSION' AND o."occurredAt" <= ${LAST_CONVERSION})
+           ELSE ${CONVERTED_IN_TIME} END AS converted,
            u.gender, u."birthYear", u.city, u.country
          FROM "AdLogEntry" e JOIN "Ad" a ON a.id = e."adId" JOIN "AdGroup" g ON g.id = a."adGroupId" JOIN "Campaign" c ON c.id = g."campaignId"
          LEFT JOIN "Consent" k ON k."userId" = e."userId" AND k.purpose = 'ADS' AND k.granted LEFT JOIN "User" u ON u.id = k."userId"

@@ -2,6 +2,8 @@ import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaign
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
 import { DECISION_COLUMNS, DECISION_TYPES } from '../registry/decisions.js'
+import { CONVERTED_IN_TIME, LAST_CONVERSION } from './ad-log.repository.js'
+import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
 /** A bid's money that is to be held. */
 export interface NewReservation {
@@ -52,6 +54,7 @@ export type OutcomeResult =
   | 'UNFUNDED'
   | 'DUPLICATE'
   | 'PRICE_ABOVE_BID'
+  | 'BEFORE_BID'
   | 'UNKNOWN'
 
 export interface Settled {
@@ -177,7 +180,7 @@ const SETTLE_TYPES =
 /**
  * Takes one notice each of many bids in one statement: bids are locked in order, then the ledgers that money moves in. What a notice does depends on
  * the state of the bid at that moment, so it may come late, twice, or out of order: a bill moves the money from reserved to spent; after the
- * reservation has ended it is booked only if the budget has room; a loss gives back what is still only reserved.
+ * reservation has ended it is booked only if the budget has room; a loss gives back what is still only reserved. What came before the bid is refused.
  */
 const SETTLE = `
   WITH given AS (SELECT * FROM json_to_recordset($1) AS g(${SETTLE_TYPES})),
@@ -185,11 +188,11 @@ const SETTLE = `
   known AS (
     SELECT g.place, g.id, g.type, g.reference, g.micros, g."minToWinMicros", g.at, g.now, r.state, r."campaignId", r.period, r."adId", r."userId", r."bidMicros", r."reservedMicros", r."createdAt", r.context,
       LEAST(COALESCE(g.micros, r."wonMicros", r."bidMicros"), r."bidMicros") AS cost,
-      g.type IN ('WIN', 'BILLABLE') AND g.micros > r."bidMicros" AS dear, o.type IS NOT NULL AS again, g.type = 'BILLABLE' OR (g.type = 'WIN' AND g."isBilled") AS bills
+      CASE WHEN g.type IN ('WIN', 'BILLABLE') AND g.micros > r."bidMicros" THEN 'PRICE_ABOVE_BID' WHEN g.at < r."createdAt" - interval '5 minutes' THEN 'BEFORE_BID' END AS refusal, o.type IS NOT NULL AS again, g.type = 'BILLABLE' OR (g.type = 'WIN' AND g."isBilled") AS bills
     FROM given g JOIN held r ON r.id = g.id LEFT JOIN "AuctionOutcome" o ON o."decisionId" = g.id AND o.type = g.type AND o.reference = g.reference),
   judged AS (
     SELECT *, CASE
-      WHEN dear OR again THEN 'NOTHING'
+      WHEN refusal IS NOT NULL OR again THEN 'NOTHING'
       WHEN bills AND state IN ('RESERVED', 'WON') THEN 'COMMIT'
       WHEN bills AND state <> 'COMMITTED' THEN 'LATE_COMMIT'
       WHEN type = 'WIN' AND state = 'RESERVED' THEN 'WIN'
@@ -218,21 +221,21 @@ const SETTLE = `
       state = CASE WHEN f.done IN ('COMMIT', 'LATE_COMMIT') THEN 'COMMITTED' WHEN f.done IN ('WIN', 'LATE_WIN') THEN 'WON' WHEN f.done = 'RELEASE' THEN 'RELEASED' WHEN f.done = 'UNFUNDED' THEN 'UNFUNDED' ELSE r.state::text END::"ReservationState",
       "costMicros" = CASE WHEN f.done IN ('COMMIT', 'LATE_COMMIT') THEN f.cost ELSE r."costMicros" END,
       "reservedMicros" = CASE WHEN f.done = 'LATE_WIN' THEN r."bidMicros" ELSE r."reservedMicros" END,
-      "wonMicros" = CASE WHEN f.type = 'WIN' AND NOT f.dear THEN COALESCE(f.micros, r."wonMicros") ELSE r."wonMicros" END,
+      "wonMicros" = CASE WHEN f.type = 'WIN' THEN COALESCE(f.micros, r."wonMicros") ELSE r."wonMicros" END,
       "minToWinMicros" = COALESCE(f."minToWinMicros", r."minToWinMicros"),
       "settledAt" = CASE WHEN f.done IN ('COMMIT', 'LATE_COMMIT', 'RELEASE', 'UNFUNDED') THEN f.now ELSE r."settledAt" END,
       "expiresAt" = CASE WHEN f.done IN ('WIN', 'LATE_WIN') THEN GREATEST(r."expiresAt", f.now + interval '${WON_TTL}') ELSE r."expiresAt" END
-    FROM final f WHERE r.id = f.id AND NOT f.again AND NOT COALESCE(f.dear, false)),
+    FROM final f WHERE r.id = f.id AND NOT f.again AND f.refusal IS NULL),
   noted AS (
     INSERT INTO "AuctionOutcome" ("decisionId", type, reference, "amountMicros", "occurredAt", "receivedAt", result)
-    SELECT id, type, reference, micros, at, now, done FROM final WHERE NOT again AND NOT COALESCE(dear, false) ON CONFLICT DO NOTHING RETURNING "decisionId"),
+    SELECT id, type, reference, micros, at, now, done FROM final WHERE NOT again AND refusal IS NULL ON CONFLICT DO NOTHING RETURNING "decisionId"),
   logged AS (
     INSERT INTO "AdLogEntry" ("messageId", "decisionId", "adId", "userId", "occurredAt", clicked, "clickedAt", "costMicros", context)
     SELECT 'bid:' || id, id, "adId", "userId", "createdAt", type = 'CLICK', CASE WHEN type = 'CLICK' THEN at END, CASE WHEN done IN ('COMMIT', 'LATE_COMMIT') THEN cost ELSE 0 END, context
-    FROM final WHERE NOT again AND NOT COALESCE(dear, false) AND (bills OR type IN ('CLICK', 'CONVERSION'))
+    FROM final WHERE NOT again AND refusal IS NULL AND (bills OR type IN ('CLICK', 'CONVERSION'))
     ON CONFLICT ("messageId") DO UPDATE SET clicked = "AdLogEntry".clicked OR EXCLUDED.clicked, "clickedAt" = LEAST("AdLogEntry"."clickedAt", EXCLUDED."clickedAt"),
       "costMicros" = GREATEST("AdLogEntry"."costMicros", EXCLUDED."costMicros"))
-  SELECT CASE WHEN f.id IS NULL THEN 'UNKNOWN' WHEN f.dear THEN 'PRICE_ABOVE_BID' WHEN f.again OR n."decisionId" IS NULL THEN 'DUPLICATE'
+  SELECT CASE WHEN f.id IS NULL THEN 'UNKNOWN' WHEN f.refusal IS NOT NULL THEN f.refusal WHEN f.again OR n."decisionId" IS NULL THEN 'DUPLICATE'
       WHEN f.done IN ('COMMIT', 'LATE_COMMIT') THEN 'COMMITTED' WHEN f.done IN ('WIN', 'LATE_WIN') THEN 'RESERVATION_HELD' WHEN f.done = 'RELEASE' THEN 'RELEASED'
       WHEN f.done = 'UNFUNDED' THEN 'UNFUNDED' WHEN f.done = 'NOTE' THEN 'RECORDED' ELSE 'NO_EFFECT' END AS result,
     f."campaignId", f."bidMicros", CASE WHEN f.done IN ('COMMIT', 'LATE_COMMIT') THEN f.cost ELSE r."costMicros" END AS "costMicros",
@@ -341,13 +344,18 @@ export class BiddingRepository {
     return { ledgers, pacings }
   }
 
+  /** What reviews said of these products up to now. */
+  sentiments(productIds: readonly number[], now: Date): Promise<ProductSentiments> {
+    return sentimentsOf(this.database, { from: now, until: now, productIds })
+  }
+
   history(campaignIds: readonly string[], since: Date): Promise<HistoryRow[]> {
     return this.database.sql(
       `SELECT g."campaignId", a.id AS "adId", count(*)::int AS impressions, count(*) FILTER (WHERE e.clicked)::int AS clicks,
-         sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.conversions WHEN e.converted THEN 1 ELSE 0 END)::int AS conversions, sum(e."costMicros")::float8 AS "costMicros",
-         sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.value ELSE e."conversionValueMicros" END)::float8 AS "valueMicros"
-       FROM "AdGroup" g JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id
-       LEFT JOIN LATERAL (SELECT count(*)::int AS conversions, COALESCE(sum("amountMicros"), 0) AS value FROM "AuctionOutcome" WHERE e."decisionId" IS NOT NULL AND "decisionId" = e."decisionId" AND type = 'CONVERSION') o ON true
+         sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.conversions WHEN ${CONVERTED_IN_TIME} THEN 1 ELSE 0 END)::int AS conversions, sum(e."costMicros")::float8 AS "costMicros",
+         sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.value WHEN ${CONVERTED_IN_TIME} THEN e."conversionValueMicros" ELSE 0 END)::float8 AS "valueMicros"
+       FROM "AdGroup" g JOIN "Campaign" c ON c.id = g."campaignId" JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id
+       LEFT JOIN LATERAL (SELECT count(*)::int AS conversions, COALESCE(sum("amountMicros"), 0) AS value FROM "AuctionOutcome" WHERE e."decisionId" IS NOT NULL AND "decisionId" = e."decisionId" AND type = 'CONVERSION' AND "occurredAt" <= ${LAST_CONVERSION}) o ON true
        WHERE g."campaignId" = ANY($1) AND e."occurredAt" >= $2 GROUP BY 1, 2`,
       [campaignIds, since],
       'bidding-history',

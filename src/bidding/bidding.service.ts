@@ -6,6 +6,7 @@ import type { Metrics } from '../platform/metrics.js'
 import { v7 } from '../platform/uuid.js'
 import { type Contribution, type Decisions, type Dropped, decisionRow, type NewDecision } from '../registry/decisions.js'
 import type { BiddingRepository, BidVisitor, Notice, Reserved, Settled } from './bidding.repository.js'
+import { isListed } from './domains.js'
 import { ageOf, type ContextFacts } from './features.js'
 import type { Predictions, Predictor } from './predictor.js'
 import type { AdLine, CampaignLine, Snapshot, Snapshots } from './snapshot.js'
@@ -118,6 +119,8 @@ export class BiddingService {
     if (notice.at.getTime() > now.getTime() + 5 * MINUTE_MS) throw new InvalidInput('occurredAt lies in the future', {}, ['occurredAt'])
     const settled = await this.parts.repository.settle(notice, now)
     if (settled.result === 'UNKNOWN') throw new NotFound('No bid has this decisionId', {}, ['decisionId'])
+    if (settled.result === 'BEFORE_BID')
+      throw new InvalidInput('occurredAt lies before the bid was made; nothing was recorded', {}, ['occurredAt'])
     if (settled.result === 'PRICE_ABOVE_BID')
       throw new InvalidInput(`The price ${notice.micros} micros is above the bid of ${settled.bidMicros}; nothing was booked`, {}, [
         'price',
@@ -174,7 +177,7 @@ export class BiddingService {
         continue
       }
       for (const ad of line.ads) {
-        if (request.blockedDomains && ad.url && request.blockedDomains.has(domainOf(ad.url))) drop(trail, 'BLOCKED_ADVERTISER', ad.headline)
+        if (request.blockedDomains && isListed(ad.domain, request.blockedDomains)) drop(trail, 'BLOCKED_ADVERTISER', ad.headline)
         else ads.push(ad)
       }
     }
@@ -263,6 +266,8 @@ export class BiddingService {
     const { campaign } = ad
     const [pCtr, pCvr] = [predictions.pCtr[at], predictions.pCvr[at]]
     const answer = this.answerOf(request, ad, pCtr, pCvr, snapshot)
+    // While another campaign was tried, others have taken what this one had left.
+    if (answer.bidMicros < 1) return 'BUDGET_EXHAUSTED'
     const key = v7(now.getTime())
     const expiresAt = new Date(now.getTime() + request.reserveSeconds * 1000)
     const explanation = [...answer.explanation, ...this.explained(request, ad, context, pCtr, pCvr)]
@@ -304,7 +309,7 @@ export class BiddingService {
       pCvr,
       modelId: predictions.modelId,
       auction: request.auction,
-      context: loggedOf(context),
+      context: loggedOf({ ...context, sentiment: ad.facts.sentiment }),
       createdAt: now,
       expiresAt,
     }
@@ -467,8 +472,4 @@ function loggedOf(context: ContextFacts): Record<string, unknown> {
 
 function inputOf({ campaignKeys, deadline, rules, blockedDomains, ...request }: BidRequest) {
   return { ...request, campaignKeys: campaignKeys && [...campaignKeys], ceilingMicros: String(request.ceilingMicros) }
-}
-
-export function domainOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).hostname.replace(/^www\./, '') : ''
 }

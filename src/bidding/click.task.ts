@@ -6,7 +6,8 @@ import { createRandom } from '../algorithms/math/random.js'
 import type { AccountCalendar, LocalMoment } from '../campaigns/time-zone.js'
 import type { Task, TaskData } from '../registry/task.js'
 import type { AdFactsRow, AdLogRepository, LogRow } from './ad-log.repository.js'
-import { type AdFacts, adWords, ageOf, type ContextFacts, contextWords, FIELDS, WIDTH, writeExample } from './features.js'
+import { type AdFacts, adWords, ageOf, type ContextFacts, contextWords, FIELDS, WIDTH, withSentiment, writeExample } from './features.js'
+import type { ProductSentiments } from './product-sentiment.js'
 
 interface Kind {
   name: 'CTR' | 'CVR'
@@ -67,17 +68,24 @@ export async function learnable(
   { name, labelOf }: Kind,
   span: { from: Date; until: Date },
 ): Promise<{ examples: Examples; ads: Int32Array }> {
-  const facts = new Map<number, { words: Uint32Array }>((await repository.ads()).map(row => [row.id, { words: adWords(adFactsOf(row)) }]))
+  const facts = new Map<number, { words: Uint32Array; productId: number | null }>(
+    (await repository.ads()).map(row => [row.id, { words: adWords(adFactsOf(row)), productId: row.productId }]),
+  )
+  let sentiments: ProductSentiments | undefined
   const moments = new Map<number, LocalMoment>()
   const rows: { at: number; label: number; words: Uint32Array }[] = []
   const seen = new Set<number>()
   for await (const page of repository.rows({ ...span, clickedOnly: name === 'CVR' })) {
+    // Our own bids kept what was known of the product.
+    if (page.some(({ isOwn }) => !isOwn)) sentiments ??= await repository.sentiments(span)
     for (const row of page) {
       const ad = facts.get(row.adId)
       if (!ad) continue
       seen.add(row.adId)
       const words = new Uint32Array(WIDTH)
-      writeExample(words, 0, ad.words, contextWords(contextOf(row, momentOf(row.at, calendar, moments))))
+      const context = contextOf(row, momentOf(row.at, calendar, moments))
+      const sentiment = (row.isOwn ? context.sentiment : sentiments?.at(ad.productId, row.at)) ?? null
+      writeExample(words, 0, withSentiment(ad.words, sentiment), contextWords(context))
       rows.push({ at: row.at, label: labelOf(row) ? 1 : 0, words })
     }
   }
@@ -107,6 +115,7 @@ function adFactsOf({ id, adGroupId, campaignId, productExternalId, categories, b
     categories: categories ?? [],
     brand,
     priceMicros: priceMicros === null ? null : Number(priceMicros),
+    sentiment: null,
   }
 }
 

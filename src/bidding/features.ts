@@ -10,6 +10,8 @@ export interface AdFacts {
   categories: readonly string[]
   brand: string | null
   priceMicros: number | null
+  /** Band of its product's sentiment; null where too little is known. */
+  sentiment: string | null
 }
 
 /** What it may depend on of the moment and the person; kept with every bid, so that a model learns from exactly what was known then. */
@@ -28,6 +30,8 @@ export interface ContextFacts {
   age?: string | null
   city?: string | null
   affinity?: string | null
+  /** Of the ad's product, in the log only: as it was when the ad was shown. */
+  sentiment?: string | null
 }
 
 const CONTEXT_WORDS = [
@@ -45,7 +49,7 @@ const CONTEXT_WORDS = [
   'city',
   'affinity',
 ] as const
-const AD_WORDS = ['ad', 'adGroup', 'campaign', 'product', 'category', 'brand', 'price'] as const
+const AD_WORDS = ['ad', 'adGroup', 'campaign', 'product', 'category', 'brand', 'price', 'sentiment'] as const
 /** Pairs that every algorithm sees, also those that make none of their own. */
 const CROSS_WORDS = ['affinity=category', 'gender*category', 'device*category', 'age*category'] as const
 
@@ -54,8 +58,8 @@ export const WIDTH = FIELDS.words.length
 
 /** Hashes of an ad's words, made once. */
 export function adWords(facts: AdFacts): Uint32Array {
-  const { ad, adGroup, campaign, product, categories, brand, priceMicros } = facts
-  return Uint32Array.from([ad, adGroup, campaign, product, categories[0], brand, bandOf(priceMicros)], hashOf)
+  const { ad, adGroup, campaign, product, categories, brand, priceMicros, sentiment } = facts
+  return Uint32Array.from([ad, adGroup, campaign, product, categories[0], brand, bandOf(priceMicros), sentiment], hashOf)
 }
 
 export function contextWords(facts: ContextFacts): Uint32Array {
@@ -63,6 +67,7 @@ export function contextWords(facts: ContextFacts): Uint32Array {
 }
 
 const CATEGORY = AD_WORDS.indexOf('category')
+const SENTIMENT = AD_WORDS.indexOf('sentiment')
 const AFFINITY = CONTEXT_WORDS.indexOf('affinity')
 const CROSSED = (['gender', 'device', 'age'] as const).map(name => CONTEXT_WORDS.indexOf(name))
 
@@ -80,6 +85,25 @@ export function writeExample(words: Uint32Array, at: number, ad: Uint32Array, co
 
 export function examplesOf(words: Uint32Array, rows: number): Examples {
   return { fields: FIELDS, rows, numbers: NO_NUMBERS, words, labels: NO_LABELS }
+}
+
+/** An ad's words with the sentiment that its product had at another time. */
+export function withSentiment(ad: Uint32Array, sentiment: string | null): Uint32Array {
+  const words = ad.slice()
+  words[SENTIMENT] = hashOf(sentiment)
+  return words
+}
+
+/** Examples in the layout of a model's own fields: one that was taught by an earlier version goes on without the features that came since. */
+export function laidOutFor(fields: Fields, examples: Examples): Examples {
+  const places = placesIn(fields)
+  if (!places) return examples
+  const width = places.length
+  const words = new Uint32Array(examples.rows * width)
+  for (let row = 0; row < examples.rows; row++)
+    for (let field = 0; field < width; field++)
+      words[row * width + field] = places[field] < 0 ? UNKNOWN : examples.words[row * WIDTH + places[field]]
+  return { ...examples, fields, words, numbers: new Float32Array(examples.rows * fields.numbers.length).fill(Number.NaN) }
 }
 
 /** The words of one example by their field, for an explanation. */
@@ -111,6 +135,17 @@ export function ageOf(birthYear: number | null, year: number): string | null {
               : '65+'
 }
 
+/** Where each word of other fields stands in ours, −1 where nowhere; null when they are ours. */
+function placesIn(fields: Fields): Int32Array | null {
+  const known = layouts.get(fields)
+  if (known !== undefined) return known
+  const isOurs = fields.numbers.length === 0 && fields.words.join() === FIELDS.words.join()
+  const places = isOurs ? null : Int32Array.from(fields.words, name => FIELDS.words.indexOf(name))
+  layouts.set(fields, places)
+  return places
+}
+
+const layouts = new WeakMap<Fields, Int32Array | null>()
 const NO_NUMBERS = new Float32Array(0)
 const NO_LABELS = new Uint8Array(0)
 const MATCH = wordHash('match')

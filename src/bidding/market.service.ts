@@ -42,6 +42,8 @@ const WIN_LOG_DAYS = 30
 const MOST_BIDS = 100_000
 const MARKET_DAYS = 14
 const MOST_AUCTIONS = 50_000
+/** A market of weeks does not change within a minute, and previews follow each other while somebody types. */
+const FRESH_MS = 60_000
 /** Fewer auctions tell nothing. */
 const LEAST_AUCTIONS = 100
 const FACTORS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4]
@@ -51,6 +53,8 @@ const LEVEL = 0.9
 
 /** What the market is like, from what came of our own bids: the win curve, and replays of campaigns over the auctions whose price is known. */
 export class MarketService {
+  private known?: { at: number; market: KnownMarket }
+
   constructor(private readonly parts: Parts) {}
 
   /** Learns the win curve anew from wins, losses and min-to-win. Returns the number of bids it was learned from. */
@@ -155,6 +159,14 @@ export class MarketService {
   }
 
   private async market(): Promise<KnownMarket | null> {
+    const now = this.now().getTime()
+    if (this.known && now >= this.known.at && now - this.known.at < FRESH_MS) return this.known.market
+    const market = await this.read()
+    this.known = market ? { at: now, market } : undefined
+    return market
+  }
+
+  private async read(): Promise<KnownMarket | null> {
     const { repository } = this.parts
     const since = new Date(this.now().getTime() - MARKET_DAYS * DAY_MS)
     const rows = await repository.market(since, MOST_AUCTIONS)

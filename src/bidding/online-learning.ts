@@ -5,6 +5,7 @@ import type { Log } from '../platform/log.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
 import type { AdLogRepository } from './ad-log.repository.js'
 import { KINDS, learnable } from './click.task.js'
+import { laidOutFor } from './features.js'
 
 interface Parts {
   models: Pick<LiveModels, 'live' | 'baseline'>
@@ -67,7 +68,7 @@ export class OnlineLearning {
     if (from === undefined || until <= from) return 0
     // Both ends are whole milliseconds: the next look starts after the last row of this one.
     const { examples } = await learnable(log, calendar, KINDS[name], { from: new Date(from + 1), until: new Date(until + 1) })
-    if (examples.rows > 0) live.model.update(examples)
+    if (examples.rows > 0) live.model.update(laidOutFor(live.model.fields, examples))
     this.reached.set(live, until)
     this.learned.set(live, this.rowsOf(live) + examples.rows)
     return examples.rows

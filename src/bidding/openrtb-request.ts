@@ -47,7 +47,17 @@ const content = z.looseObject({
 /** An OpenRTB 2.6 bid request, as far as it is used here; fields that are not known pass. */
 export const bidRequestBody = z.looseObject({
   id: z.string().min(1).max(200),
-  imp: z.array(imp).min(1).max(100),
+  imp: z
+    .array(imp)
+    .min(1)
+    .max(100)
+    .superRefine((imps, context) => {
+      const seen = new Set<string>()
+      for (const [at, { id }] of imps.entries()) {
+        if (seen.has(id)) context.addIssue({ code: 'custom', path: [at, 'id'], message: 'Two impressions have this id' })
+        seen.add(id)
+      }
+    }),
   site: content.optional(),
   app: content.extend({ bundle: text.optional() }).optional(),
   dooh: content.optional(),

@@ -7,7 +7,8 @@ import type { Log } from '../platform/log.js'
 import type { Metrics } from '../platform/metrics.js'
 import { jsonFault } from '../platform/text-input.js'
 import type { BiddingRepository, OutcomeType } from './bidding.repository.js'
-import { type BiddingService, type BidMade, type BidRequest, domainOf } from './bidding.service.js'
+import type { BiddingService, BidMade, BidRequest } from './bidding.service.js'
+import { domainsOf } from './domains.js'
 import { type BidRequestBody, bidRequestBody, countryOf, deviceOf, faultsOf, type Impression } from './openrtb-request.js'
 import { privacyRefusal } from './privacy-signals.js'
 
@@ -25,6 +26,8 @@ interface Parts {
 const BODY_LIMIT = 256 * 1024
 const DEEPEST = 32
 const SEAT = 'bellwether'
+/** `at` of a second-price auction, which is also what an absent one means. */
+const SECOND_PRICE = 2
 /** What the way back may take of the seller's time. */
 const MARGIN_MS = 15
 /** The seller may show the ad so much later; then the money is released. */
@@ -57,7 +60,13 @@ export function openrtbDoor(parts: Parts) {
         body.tmax === undefined ? undefined : (startedAt.get(request) ?? performance.now()) + Math.max(0, body.tmax - MARGIN_MS)
       void reply.header('x-openrtb-version', '2.6')
       const base = parts.publicUrl ?? `${request.protocol}://${request.host}`
-      const answers = await Promise.all(body.imp.map(imp => bidding.decide(requestOf(body, imp, parts.currency, deadline))))
+      const known = {
+        currency: parts.currency,
+        deadline,
+        privacy: privacyRefusal(body),
+        blockedDomains: body.badv ? domainsOf(body.badv) : undefined,
+      }
+      const answers = await Promise.all(body.imp.map(imp => bidding.decide(requestOf(body, imp, known))))
       const bids = answers.flatMap((made, index) => (made.kind === 'bid' ? [{ made, imp: body.imp[index] }] : []))
       if (bids.length === 0) {
         const reasons = [...new Set(answers.map(made => (made.kind === 'none' ? made.reason : '')))]
@@ -114,14 +123,19 @@ function parsed(body: unknown): BidRequestBody {
   )
 }
 
-function requestOf(body: BidRequestBody, imp: Impression, currency: string, deadline: number | undefined): BidRequest {
+/** One impression of a request; what is the same for all of them is known already. */
+function requestOf(
+  body: BidRequestBody,
+  imp: Impression,
+  { currency, ...known }: Pick<BidRequest, 'deadline' | 'privacy' | 'blockedDomains'> & { currency: string },
+): BidRequest {
   const { site, app, dooh, device, user } = body
   const place = site ?? app ?? dooh
   const floor = Math.ceil((imp.bidfloor ?? 0) * 1_000)
   const deals = imp.pmp?.deals?.length ?? 0
   return {
+    ...known,
     user: user?.buyeruid || user?.id || null,
-    privacy: privacyRefusal(body),
     context: {
       placement: imp.tagid ?? null,
       device: deviceOf(device?.devicetype),
@@ -134,17 +148,16 @@ function requestOf(body: BidRequestBody, imp: Impression, currency: string, dead
       language: device?.language ?? place?.content?.language ?? null,
       position: imp.banner?.pos ?? null,
     },
-    auction: body.at === 1 ? 'FIRST_PRICE' : 'SECOND_PRICE',
+    // Of an exchange's own kind nothing is known: what was bid may have to be paid.
+    auction: (body.at ?? SECOND_PRICE) === SECOND_PRICE ? 'SECOND_PRICE' : 'FIRST_PRICE',
     // Prices are for a thousand impressions there, and for one here.
     floorMicros: floor,
     ceilingMicros: Number.POSITIVE_INFINITY,
     reserveSeconds: Math.max(EXPIRES_SECONDS, (imp.exp ?? 0) + 60),
-    deadline,
     // A test is answered like any other request, and costs nothing.
     isDry: body.test === 1,
     refusal: refusalOf(body, imp, currency),
     rules: deals > 0 ? [`${deals} deals were ignored: bids are for the open auction only`] : [],
-    blockedDomains: body.badv ? new Set(body.badv.map(domain => domain.toLowerCase())) : undefined,
   }
 }
 
@@ -167,7 +180,6 @@ function bidOf({ decisionKey, campaignKey, ad, priceMicros }: BidMade, imp: Impr
     `${base}/openrtb2/notice/${type}?d=${decisionKey}&s=${signature(type, decisionKey, to, secret)}${macros}`
   const to = ad.url && isPage(ad.url) ? ad.url : ''
   const click = notice('click', to && `&to=${encodeURIComponent(to)}`, to)
-  const domain = ad.url ? domainOf(ad.url) : ''
   return {
     id: decisionKey,
     impid: imp.id,
@@ -176,7 +188,7 @@ function bidOf({ decisionKey, campaignKey, ad, priceMicros }: BidMade, imp: Impr
     burl: notice('billing', `&p=${macro('AUCTION_PRICE')}`),
     lurl: notice('loss', `&m=${macro('AUCTION_MIN_TO_WIN')}&r=${macro('AUCTION_LOSS')}`),
     adm: `<a href="${escapeHtml(click)}" target="_blank" rel="noopener">${escapeHtml(ad.headline)}</a>`,
-    ...(domain ? { adomain: [domain] } : {}),
+    ...(ad.domain ? { adomain: [ad.domain] } : {}),
     cid: encodeId('Campaign', campaignKey),
     crid: encodeId('Ad', ad.id),
     adid: encodeId('Ad', ad.id),

@@ -1,7 +1,7 @@
 import type { Classifier } from '../algorithms/ctr/classifier.js'
 import type { Contribution } from '../registry/decisions.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
-import { type AdFacts, type ContextFacts, contextWords, examplesOf, WIDTH, wordsOf, writeExample } from './features.js'
+import { type AdFacts, type ContextFacts, contextWords, examplesOf, laidOutFor, WIDTH, wordsOf, writeExample } from './features.js'
 
 /** An ad that may be shown, with its words ready and its own record. */
 export interface Predictable {
@@ -42,7 +42,7 @@ export class Predictor {
     const faults: string[] = []
     const answer = (model: LiveModel<Classifier> | undefined, smoothed: (ad: Predictable) => number) => {
       const chances = new Float64Array(ads.length)
-      if (model && examples) model.model.predict(examples, chances)
+      if (model && examples) model.model.predict(laidOutFor(model.model.fields, examples), chances)
       for (let at = 0; at < ads.length; at++) {
         // A model whose answer is no number is not believed; the record answers for it.
         const isNumber = model !== undefined && chances[at] >= 0 && chances[at] <= 1
@@ -74,7 +74,7 @@ export class Predictor {
   ): Contribution[] {
     if (!model) return [{ feature: name, value: "the ad's smoothed record", weight: Math.log(chance / (1 - chance)) }]
     const words = wordsOf(ad.facts, context)
-    return model.model.explain(this.examplesOf([ad], context), 0).map(({ kind, fields, weight }) => ({
+    return model.model.explain(laidOutFor(model.model.fields, this.examplesOf([ad], context)), 0).map(({ kind, fields, weight }) => ({
       feature: `${name}: ${fields.length > 0 ? fields.join(' and ') : kind}`,
       value: fields.map(words).join(', ') || kind,
       weight,

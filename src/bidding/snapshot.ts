@@ -9,8 +9,10 @@ import { messageOf } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
 import type { Signals } from '../platform/signals.js'
 import type { BiddingRepository, HistoryRow, SnapshotAd, SnapshotGroup } from './bidding.repository.js'
+import { domainOf } from './domains.js'
 import { adWords } from './features.js'
 import type { Predictable } from './predictor.js'
+import { ProductSentiments } from './product-sentiment.js'
 
 /** An ad that may be shown: what is predicted from, and what its conversion is worth. */
 export interface AdLine extends Predictable {
@@ -18,6 +20,8 @@ export interface AdLine extends Predictable {
   headline: string
   productKey: number | null
   url: string | null
+  /** Where a click leads; '' where nowhere. */
+  domain: string
   categories: readonly string[]
   valueMicros: number
   campaign: CampaignLine
@@ -50,6 +54,7 @@ const RELOAD_MS = 5_000
 const BUDGETS_MS = 1_000
 const HISTORY_MS = 60_000
 const HISTORY_DAYS = 30
+const SENTIMENTS_MS = 300_000
 const DAY_MS = 86_400_000
 /** Conversions whose worth the belief that a target needs no correction weighs. */
 const TARGET_PRIOR = 5
@@ -71,6 +76,8 @@ export class Snapshots {
   private known: Snapshot = { campaigns: [], audienceIds: [], cappedIds: [], winCurve: null, loadedAt: 0 }
   private history = new Map<number, HistoryRow>()
   private historyAt = 0
+  private sentiments = new ProductSentiments()
+  private sentimentsAt = 0
   private campaignsAt = 0
   private curveText: string | undefined
   private isStale = true
@@ -124,10 +131,22 @@ export class Snapshots {
         this.history = new Map(history.map(row => [row.adId, row]))
         this.historyAt = now.getTime()
       }
+      if (now.getTime() - this.sentimentsAt >= SENTIMENTS_MS) await this.readSentiments(rows.ads, now)
       this.known = { ...this.assembled(rows), winCurve: await this.curve(), loadedAt: now.getTime() }
       this.campaignsAt = now.getTime()
     }
     await this.readBudgets()
+  }
+
+  /** Without what reviews say bids go on: the sentiment is unknown then, or what it was. */
+  private async readSentiments(ads: readonly SnapshotAd[], now: Date): Promise<void> {
+    this.sentimentsAt = now.getTime()
+    const products = new Set(ads.flatMap(({ productId }) => productId ?? []))
+    try {
+      this.sentiments = await this.parts.repository.sentiments([...products], now)
+    } catch (error) {
+      this.parts.log.warn('what reviews say of advertised products could not be read', { error: messageOf(error) })
+    }
   }
 
   private async readBudgets(): Promise<void> {
@@ -226,6 +245,7 @@ export class Snapshots {
       categories: ad.categories ?? [],
       brand: ad.brand,
       priceMicros,
+      sentiment: this.sentiments.at(ad.productId, this.now().getTime()),
     }
     const value = campaign.row.conversionValueMicros ?? (ad.currencyCode === campaign.row.budgetCurrencyCode ? ad.priceMicros : null)
     return {
@@ -233,6 +253,7 @@ export class Snapshots {
       headline: ad.headline,
       productKey: ad.productId,
       url: ad.url,
+      domain: ad.url ? domainOf(ad.url) : '',
       categories: facts.categories,
       facts,
       words: adWords(facts),

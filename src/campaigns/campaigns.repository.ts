@@ -37,10 +37,14 @@ export interface CampaignFacts {
   enabledAds: number
   stockedAds: number
   pricedAds: number
-  unfundedGroups: number
+  /** Groups without a bid of their own, and ads in stock that are in one. */
+  unbidGroups: number
+  unbidAds: number
   audienceStatus: string | null
   audienceSize: number | null
   consentedShare: number | null
+  /** Of the people whom a campaign with an audience and a frequency cap may address, those who have seen it as often as the cap allows. */
+  cappedShare: number | null
   spentMicros: bigint | null
   reservedMicros: bigint | null
   limitMicros: bigint | null
@@ -86,6 +90,20 @@ const CONVERSIONS = `
 const CONVERTED = `CASE WHEN e."decisionId" IS NOT NULL THEN own.conversions
   WHEN e.converted AND COALESCE(e."convertedAt", e."occurredAt") <= COALESCE(e."clickedAt", e."occurredAt") + make_interval(days => c."attributionDays") THEN 1 ELSE 0 END`
 const CONVERTED_VALUE = `CASE WHEN e."decisionId" IS NOT NULL THEN own.value ELSE e."conversionValueMicros" * (${CONVERTED}) END`
+
+/** Of fifty people spread evenly over an audience, so that a look at a large one costs no more; counted as a bid counts them. */
+const CAPPED_SHARE = `
+  SELECT avg(CASE WHEN s.shown >= cap.impressions THEN 1.0 ELSE 0 END)::float8 AS share
+  FROM (SELECT (c."frequencyCap"->>'impressions')::int AS impressions, (c."frequencyCap"->>'hours')::int AS hours WHERE c."frequencyCap" IS NOT NULL) cap,
+    LATERAL (SELECT min("userId") AS low, max("userId") AS high FROM "AudienceMember" WHERE "audienceId" = c."audienceId") span,
+    LATERAL (
+      SELECT DISTINCT next."userId" FROM generate_series(0, 49) AS step,
+        LATERAL (SELECT "userId" FROM "AudienceMember" WHERE "audienceId" = c."audienceId" AND "userId" >= span.low + (span.high - span.low)::bigint * step / 49 ORDER BY "userId" LIMIT 1) next) member
+    JOIN "Consent" k ON k."userId" = member."userId" AND k.purpose = 'ADS' AND k.granted,
+    LATERAL (
+      SELECT count(*) AS shown FROM (
+        SELECT 1 FROM "BidReservation" r WHERE r."userId" = member."userId" AND r."campaignId" = c.id AND r."createdAt" > $3::timestamptz - make_interval(hours => cap.hours)
+          AND r.state IN ('RESERVED', 'WON', 'COMMITTED', 'UNFUNDED') LIMIT cap.impressions) seen) s`
 
 /** Campaigns and what belongs to them; ledgers, but for what bids do to them, which is the bidding's. */
 export class CampaignsRepository {
@@ -331,6 +349,16 @@ export class CampaignsRepository {
     return (await this.database.sql<AdRow>(`${insertOf('Ad', columns, values, 'ON CONFLICT DO NOTHING')} RETURNING *`, values))[0]
   }
 
+  /** Of an ad whose campaign is not ended. */
+  async setAdStatus(id: number, status: string): Promise<AdRow | undefined> {
+    return (
+      await this.database.sql<AdRow>(
+        `UPDATE "Ad" a SET status = $2 FROM "AdGroup" g, "Campaign" c WHERE a.id = $1 AND g.id = a."adGroupId" AND c.id = g."campaignId" AND c.status <> 'ENDED' RETURNING a.*`,
+        [id, status],
+      )
+    )[0]
+  }
+
   /** The campaign of each ad of the product that was running and is paused now. */
   async pauseAdsOf(productId: number): Promise<string[]> {
     const rows = await this.database.sql<{ campaignId: string }>(
@@ -383,29 +411,31 @@ export class CampaignsRepository {
     )
   }
 
-  facts(campaignIds: readonly string[], dailyPeriod: string): Promise<CampaignFacts[]> {
+  facts(campaignIds: readonly string[], dailyPeriod: string, now: Date): Promise<CampaignFacts[]> {
     return this.database.sql(
-      `SELECT c.id AS "campaignId", g.groups AS "adGroups", g.ads, g.enabled AS "enabledAds", g.stocked AS "stockedAds", g.priced AS "pricedAds", g.unbid AS "unfundedGroups",
-         au.status::text AS "audienceStatus", au.size AS "audienceSize", m.share AS "consentedShare", l."spentMicros", l."reservedMicros", l."limitMicros",
+      `SELECT c.id AS "campaignId", g.groups AS "adGroups", g.ads, g.enabled AS "enabledAds", g.stocked AS "stockedAds", g.priced AS "pricedAds", g."unbidGroups", g."unbidAds",
+         au.status::text AS "audienceStatus", au.size AS "audienceSize", m.share AS "consentedShare", f.share AS "cappedShare", l."spentMicros", l."reservedMicros", l."limitMicros",
          p.clicks AS "clicksLearned", p.conversions AS "conversionsLearned", cp.multiplier
        FROM "Campaign" c
        LEFT JOIN LATERAL (
          SELECT count(DISTINCT g.id)::int AS groups, count(a.id)::int AS ads, count(a.id) FILTER (WHERE a.status = 'ENABLED')::int AS enabled,
            count(a.id) FILTER (WHERE a.status = 'ENABLED' AND pr.stock IS DISTINCT FROM 0)::int AS stocked,
-           count(a.id) FILTER (WHERE a.status = 'ENABLED' AND pr."priceMicros" IS NOT NULL)::int AS priced,
-           count(DISTINCT g.id) FILTER (WHERE g."cpcBidMicros" IS NULL)::int AS unbid
+           count(a.id) FILTER (WHERE a.status = 'ENABLED' AND pr."priceMicros" IS NOT NULL AND pr."currencyCode" = c."budgetCurrencyCode")::int AS priced,
+           count(DISTINCT g.id) FILTER (WHERE g."cpcBidMicros" IS NULL)::int AS "unbidGroups",
+           count(a.id) FILTER (WHERE a.status = 'ENABLED' AND pr.stock IS DISTINCT FROM 0 AND g."cpcBidMicros" IS NULL)::int AS "unbidAds"
          FROM "AdGroup" g LEFT JOIN "Ad" a ON a."adGroupId" = g.id LEFT JOIN "Product" pr ON pr.id = a."productId" WHERE g."campaignId" = c.id) g ON true
        LEFT JOIN "Audience" au ON au.id = c."audienceId"
        LEFT JOIN LATERAL (
          SELECT avg(CASE WHEN co.granted THEN 1.0 ELSE 0 END)::float8 AS share
          FROM (SELECT "userId" FROM "AudienceMember" WHERE "audienceId" = c."audienceId" LIMIT 10000) am LEFT JOIN "Consent" co ON co."userId" = am."userId" AND co.purpose = 'ADS') m ON true
+       LEFT JOIN LATERAL (${CAPPED_SHARE}) f ON true
        LEFT JOIN "BudgetLedger" l ON l."campaignId" = c.id AND l.period = CASE c."budgetPeriod" WHEN 'DAILY' THEN $2 ELSE 'TOTAL' END
        LEFT JOIN "CampaignPacing" cp ON cp."campaignId" = c.id AND cp.period = l.period
        LEFT JOIN LATERAL (
          SELECT count(*) FILTER (WHERE e.clicked)::int AS clicks, COALESCE(sum(${CONVERTED}), 0)::int AS conversions
          FROM "AdGroup" g JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id ${CONVERSIONS} WHERE g."campaignId" = c.id AND e."occurredAt" >= c."learningSince") p ON true
        WHERE c.id = ANY($1)`,
-      [campaignIds, dailyPeriod],
+      [campaignIds, dailyPeriod, now],
       'campaign-facts',
     )
   }

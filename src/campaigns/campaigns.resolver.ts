@@ -16,6 +16,7 @@ import {
   AdGroupPayload,
   AdGroupType,
   AdPayload,
+  AdStatusSetInput,
   AdType,
   BiddingStrategyConnection,
   BiddingStrategyCreateInput,
@@ -141,6 +142,12 @@ export class CampaignsResolver {
   @Mutation(() => AdPayload, { description: 'Adds an ad to an ad group. Scope: campaigns:write.' })
   adCreate(@Arg('input', () => AdCreateInput) input: AdCreateInput, @Ctx() { viewer }: Context) {
     return this.guarded(viewer, 'adCreate', input, () => this.campaigns.createAd(input))
+  }
+
+  @Authorized(Scope.CAMPAIGNS_WRITE)
+  @Mutation(() => AdPayload, { description: 'Pauses an ad, or shows it again. Scope: campaigns:write.' })
+  adStatusSet(@Arg('input', () => AdStatusSetInput) input: AdStatusSetInput, @Ctx() { viewer }: Context) {
+    return this.guarded(viewer, 'adStatusSet', input, () => this.campaigns.setAdStatus(input))
   }
 
   @FieldResolver(() => String, {

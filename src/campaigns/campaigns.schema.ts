@@ -672,6 +672,21 @@ export class AdGroupBidSetInput {
 }
 
 @InputType()
+export class AdStatusSetInput {
+  @Field(() => ID)
+  adId!: string
+
+  @Field(() => AdStatus)
+  status!: AdStatus
+
+  @Field(() => String, { nullable: true })
+  idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false })
+  dryRun!: boolean
+}
+
+@InputType()
 export class AdCreateInput {
   @Field(() => ID)
   adGroupId!: string

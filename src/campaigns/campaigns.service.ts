@@ -41,6 +41,7 @@ import {
   type AdGroupBidSetInput,
   type AdGroupCreateInput,
   AdGroupType,
+  type AdStatusSetInput,
   AdType,
   type BiddingStrategyCreateInput,
   BiddingStrategyType,
@@ -344,6 +345,20 @@ export class CampaignsService {
     return { ad: AdType.of(row) }
   }
 
+  async setAdStatus({ adId, status, dryRun }: AdStatusSetInput): Promise<{ ad?: AdType; preview?: ChangePreview }> {
+    const [before] = await this.parts.campaigns.adsByIds([decodeIntId('Ad', adId, 'adId')])
+    if (!before) throw new NotFound('No ad has this id', {}, ['adId'])
+    const [group] = await this.parts.campaigns.adGroupsByIds([before.adGroupId])
+    const [campaign] = await this.parts.campaigns.byIds([group.campaignId])
+    if (campaign.status === 'ENDED') throw ended()
+    const changes: Changes = { status: { value: status, type: 'text' } }
+    if (dryRun) return { preview: { changes: changesOf(before, changes), resetsLearning: false, campaigns: [campaign.name] } }
+    const row = await this.parts.campaigns.setAdStatus(before.id, status)
+    if (!row) throw ended()
+    await this.announced(campaign)
+    return { ad: AdType.of(row) }
+  }
+
   /** Pauses every ad of a product; returns how many were running. */
   async pauseAdsOf(productId: number): Promise<number> {
     const campaignIds = await this.parts.campaigns.pauseAdsOf(productId)
@@ -537,7 +552,7 @@ export class CampaignsService {
     const { startsAt, endsAt } = timesOf(valuesOf(columns))
     checkDates(startsAt, endsAt, this.now(), true)
     await this.checkAudiences(columns)
-    return { ...(await this.withStrategy(columns, input, input.name)) }
+    return this.withStrategy(columns, input, { name: input.name })
   }
 
   private async changed(input: CampaignUpdateInput) {
@@ -550,7 +565,7 @@ export class CampaignsService {
     await this.checkAudiences(given)
     const { columns, own } =
       input.biddingStrategyId || input.biddingStrategy
-        ? await this.withStrategy(given, input, row.name)
+        ? await this.withStrategy(given, input, { name: row.name, present: row.biddingStrategyId })
         : { columns: given, own: undefined }
     const resetsLearning =
       changesOf(row, columns).some(({ field }) => LEARNING_COLUMNS.has(field)) || (await this.strategyChangeResets(row, columns, own))
@@ -561,13 +576,21 @@ export class CampaignsService {
   private async withStrategy(
     columns: Changes,
     { biddingStrategyId, biddingStrategy }: { biddingStrategyId?: string | null; biddingStrategy?: OwnStrategyInput | null },
-    name: string,
+    { name, present }: { name: string; present?: string },
   ): Promise<{ columns: Changes; own?: Changes }> {
     const own = biddingStrategy
       ? this.strategyColumns(biddingStrategy, { name: `${name.slice(0, 180)}: own`, shared: false }, ['biddingStrategy'])
       : undefined
-    const id = own ? (own.id.value as string) : (await this.strategyRow(biddingStrategyId as string)).id
+    const id = own ? (own.id.value as string) : await this.chosenStrategy(biddingStrategyId as string, present)
     return { columns: { ...columns, biddingStrategyId: { value: id, type: 'text' } }, own }
+  }
+
+  /** A strategy that campaigns share, or the campaign's present one; one that belongs to another campaign is changed with that one. */
+  private async chosenStrategy(globalId: string, present: string | undefined): Promise<string> {
+    const { id, shared } = await this.strategyRow(globalId)
+    if (!shared && id !== present)
+      throw new InvalidInput('This strategy belongs to one campaign; only shared ones can be chosen', {}, ['biddingStrategyId'])
+    return id
   }
 
   private strategyColumns(
@@ -700,7 +723,7 @@ export class CampaignsService {
     const now = this.now()
     const [rows, facts, isModelStale] = await Promise.all([
       campaigns.byIds(ids),
-      campaigns.facts(ids, this.dailyPeriod(now)),
+      campaigns.facts(ids, this.dailyPeriod(now), now),
       this.parts.isModelStale(now),
     ])
     const strategies = new Map(
@@ -711,7 +734,13 @@ export class CampaignsService {
     return new Map(
       rows.map(row => [
         row.id,
-        primaryStatusOf(row, { facts: known.get(row.id), strategy: strategies.get(row.biddingStrategyId), now, moment, isModelStale }),
+        primaryStatusOf(row, {
+          facts: known.get(row.id),
+          strategy: strategies.get(row.biddingStrategyId) as StrategyRow,
+          now,
+          moment,
+          isModelStale,
+        }),
       ]),
     )
   }

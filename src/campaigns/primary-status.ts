@@ -9,7 +9,7 @@ export interface PrimaryStatus {
 
 interface Circumstances {
   facts: CampaignFacts | undefined
-  strategy: StrategyRow | undefined
+  strategy: StrategyRow
   now: Date
   moment: LocalMoment
   isModelStale: boolean
@@ -17,6 +17,8 @@ interface Circumstances {
 
 const SMALL_AUDIENCE = 100
 const CONSENT_SHARE = 0.5
+/** From this share of the people it may address on, the cap decides how much it can show. */
+const CAPPED_SHARE = 0.5
 /** Bidding has learned after so many days or so many results. */
 const LEARNING_DAYS = 7
 const LEARNING_RESULTS = 50
@@ -56,15 +58,7 @@ function blocks({ audienceId, schedule, conversionValueMicros }: CampaignRow, { 
   if (!facts || facts.ads === 0) reasons.push('NO_ADS')
   else if (facts.enabledAds === 0) reasons.push('ADS_PAUSED')
   else if (facts.stockedAds === 0) reasons.push('STOCK_LIMITED')
-  if (!strategy) reasons.push('NO_BIDDING_STRATEGY')
-  else if (
-    strategy.type === 'MANUAL_CPC' &&
-    !strategy.cpcBidMicros &&
-    facts &&
-    facts.adGroups > 0 &&
-    facts.unfundedGroups === facts.adGroups
-  )
-    reasons.push('NO_BID')
+  if (strategy.type === 'MANUAL_CPC' && !strategy.cpcBidMicros && facts && hasNoBid(facts)) reasons.push('NO_BID')
   else if (BY_VALUE.has(strategy.type) && !conversionValueMicros && facts && facts.ads > 0 && facts.pricedAds === 0)
     reasons.push('NO_CONVERSION_VALUE')
   if (audienceId && facts?.audienceStatus === 'BUILDING' && !facts.audienceSize) reasons.push('AUDIENCE_BUILDING')
@@ -74,24 +68,28 @@ function blocks({ audienceId, schedule, conversionValueMicros }: CampaignRow, { 
   return reasons
 }
 
-function limits({ audienceId, frequencyCap, deliveryMethod }: CampaignRow, { facts, strategy, isModelStale }: Circumstances): string[] {
+function hasNoBid({ adGroups, unbidGroups, stockedAds, unbidAds }: CampaignFacts): boolean {
+  return (adGroups > 0 && unbidGroups === adGroups) || (stockedAds > 0 && unbidAds === stockedAds)
+}
+
+function limits({ audienceId, deliveryMethod }: CampaignRow, { facts, strategy, isModelStale }: Circumstances): string[] {
   if (!facts) return []
   const reasons: string[] = []
   const rest =
     facts.limitMicros === null ? 1 : 1 - Number((facts.spentMicros ?? 0n) + (facts.reservedMicros ?? 0n)) / Number(facts.limitMicros)
   const isPacedDown =
-    deliveryMethod === 'STANDARD' && strategy && BY_PRICE.has(strategy.type) && facts.multiplier !== null && facts.multiplier < PACED_DOWN
+    deliveryMethod === 'STANDARD' && BY_PRICE.has(strategy.type) && facts.multiplier !== null && facts.multiplier < PACED_DOWN
   if (rest < SMALL_REST || isPacedDown) reasons.push('BUDGET_CONSTRAINED')
   if (audienceId && (facts.audienceSize ?? 0) < SMALL_AUDIENCE) reasons.push('AUDIENCE_TOO_SMALL')
   if (audienceId && facts.consentedShare !== null && facts.consentedShare < CONSENT_SHARE) reasons.push('CONSENT_LIMITED')
   if (facts.stockedAds < facts.enabledAds) reasons.push('STOCK_LIMITED')
   if (isModelStale) reasons.push('MODEL_STALE')
-  if (frequencyCap && audienceId && (facts.audienceSize ?? 0) * frequencyCap.impressions < SMALL_AUDIENCE) reasons.push('FREQUENCY_CAPPED')
+  if (facts.cappedShare !== null && facts.cappedShare >= CAPPED_SHARE) reasons.push('FREQUENCY_CAPPED')
   return reasons
 }
 
 function isLearning({ learningSince }: CampaignRow, { facts, strategy, now }: Circumstances): boolean {
-  if (!strategy || isManual(strategy.type)) return false
+  if (isManual(strategy.type)) return false
   const results = BY_CLICKS.has(strategy.type) ? facts?.clicksLearned : facts?.conversionsLearned
   return now.getTime() - learningSince.getTime() < LEARNING_DAYS * DAY_MS && (results ?? 0) < LEARNING_RESULTS
 }

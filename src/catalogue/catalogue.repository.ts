@@ -18,8 +18,32 @@ export class CatalogueRepository {
     return this.database.sql('SELECT * FROM "Product" WHERE id = ANY($1::int[])', [ids], 'products-by-ids')
   }
 
+  /** Internal ids of products that were changed in the last `seconds`, by the clock of PostgreSQL. */
+  async changedWithin(seconds: number, limit: number): Promise<number[]> {
+    const rows = await this.database.sql<{ id: number }>(
+      'SELECT id FROM "Product" WHERE "updatedAt" > now() - make_interval(secs => $1) LIMIT $2',
+      [seconds, limit],
+      'products-changed',
+    )
+    return rows.map(row => row.id)
+  }
+
   byExternalIds(externalIds: readonly string[]): Promise<ProductRow[]> {
     return this.database.sql('SELECT * FROM "Product" WHERE "externalId" = ANY($1::text[])', [externalIds], 'products-by-external-ids')
+  }
+
+  /** Internal ids of the products that pass all of these filters, in no order. */
+  async matching(filters: readonly ProductFilter[], limit: number): Promise<number[]> {
+    const all = filters.map(productConditions)
+    const values = all.flatMap(each => each.values)
+    let before = 0
+    const conditions = all.flatMap(each => {
+      const shifted = each.conditions.map(condition => condition.replace(/\$(\d+)/g, (_, place) => `$${Number(place) + before}`))
+      before += each.values.length
+      return shifted
+    })
+    const rows = await this.database.sql<{ id: number }>(`SELECT id FROM "Product" ${where(conditions)} LIMIT ${limit}`, values)
+    return rows.map(row => row.id)
   }
 
   page(filter: ProductFilter, { after, limit }: ProductPage): Promise<ProductRow[]> {

@@ -26,13 +26,37 @@ interface PageRequest {
   where?: ProductFilter | null
 }
 
-const CACHED_PRODUCTS = 20_000
-const CACHE_TTL_MS = 5_000
+/** Characters of products in memory: a hundred thousand of them with descriptions of half a page. */
+const CACHED_CHARACTERS = 128 * 1024 * 1024
+/** What a product takes besides its description. */
+const PRODUCT_CHARACTERS = 500
+/** After so long a product is read anew, whether it seems to have changed or not. */
+const CACHE_TTL_MS = 60_000
+/** How often changes are looked for, and how long nobody waits for it. */
+const LOOK_MS = 2_500
+const STALE_MS = 5_000
+/** A change carries the time at which its transaction began; so long may one take. */
+const LONGEST_TRANSACTION_SECONDS = 60
+/** More changes than these, and all products are read anew. */
+const MOST_CHANGES = 10_000
 const LARGEST_READ = 5_000
+const MOST_MATCHES = 5_000
+const REMEMBERED_FILTERS = 200
 
-/** What the shop sells. Products are read from memory, at most five seconds old, and at once when `catalogue.changed` names them. */
+/**
+ * What the shop sells. Products are read from memory and stay there: every few seconds their changes are looked for, so that none is more than five seconds old,
+ * and those that `catalogue.changed` names are read anew at once.
+ */
 export class CatalogueService {
-  private readonly cache = new LRUCache<number, ProductType>({ max: CACHED_PRODUCTS, ttl: CACHE_TTL_MS })
+  private readonly cache = new LRUCache<number, ProductType>({
+    maxSize: CACHED_CHARACTERS,
+    sizeCalculation: ({ description }) => PRODUCT_CHARACTERS + (description?.length ?? 0),
+    ttl: CACHE_TTL_MS,
+  })
+  /** What filters that were asked of late let through. */
+  private readonly matches = new LRUCache<string, Promise<ReadonlySet<number> | undefined>>({ max: REMEMBERED_FILTERS, ttl: STALE_MS })
+  private lookedAt: number
+  private looking: Promise<void> | undefined
   /** Grows with every invalidation, so that a read which began before one is not kept after it. */
   private invalidations = 0
   private readonly unsubscribe: () => void
@@ -43,12 +67,21 @@ export class CatalogueService {
     private readonly products: CatalogueRepository,
     private readonly signals: Pick<Signals, 'announce' | 'on'>,
     private readonly accountCurrency: string,
+    /** Milliseconds of a clock that never goes back. */
+    private readonly now: () => number = () => performance.now(),
   ) {
+    this.lookedAt = now()
     this.unsubscribe = signals.on('catalogue.changed', ({ productIds }) => this.forget(productIds))
   }
 
   /** The products of these internal ids; unknown ones are absent. */
   async byIds(ids: readonly number[]): Promise<Map<number, ProductType>> {
+    const age = this.now() - this.lookedAt
+    if (age > LOOK_MS)
+      this.looking ??= this.look(age).finally(() => {
+        this.looking = undefined
+      })
+    if (age > STALE_MS) await this.looking
     const found = new Map<number, ProductType>()
     const missing: number[] = []
     for (const id of ids) {
@@ -57,6 +90,22 @@ export class CatalogueService {
       else missing.push(id)
     }
     for (const product of await Promise.all(missing.map(this.readOne))) if (product) found.set(product.key, product)
+    return found
+  }
+
+  /**
+   * Internal ids of the products that pass all of these filters, at most five seconds old; undefined when they are more than a few thousand, which are found sooner
+   * by looking at the products one wants in their order.
+   */
+  async matching(filters: readonly ProductFilter[]): Promise<ReadonlySet<number> | undefined> {
+    const key = JSON.stringify(filters, (_, value) => (typeof value === 'bigint' ? `${value}` : value))
+    let found = this.matches.get(key)
+    if (!found) {
+      found = this.products.matching(filters, MOST_MATCHES + 1).then(ids => (ids.length > MOST_MATCHES ? undefined : new Set(ids)))
+      this.matches.set(key, found)
+      // A failed read is not remembered.
+      found.catch(() => this.matches.delete(key))
+    }
     return found
   }
 
@@ -156,12 +205,25 @@ export class CatalogueService {
   /** Drops products from memory; an empty list means all of them. */
   forget(productIds: readonly number[]): void {
     this.invalidations++
+    this.matches.clear()
     if (productIds.length === 0) this.cache.clear()
     for (const id of productIds) this.cache.delete(id)
   }
 
   close(): void {
     this.unsubscribe()
+  }
+
+  /** Drops what was changed since the last look; everything when that cannot be known. */
+  private async look(age: number): Promise<void> {
+    const startedAt = this.now()
+    try {
+      const changed = await this.products.changedWithin(age / 1000 + LONGEST_TRANSACTION_SECONDS, MOST_CHANGES)
+      if (changed.length > 0) this.forget(changed.length < MOST_CHANGES ? changed : [])
+    } catch {
+      this.forget([])
+    }
+    this.lookedAt = startedAt
   }
 
   private async read(ids: number[]): Promise<(ProductType | undefined)[]> {

@@ -272,10 +272,11 @@ const adLog: ImportKind = {
   refusals: `SELECT s.line, 'adId names no ad' AS reason FROM staged s LEFT JOIN "Ad" a ON a."externalId" = s.ad WHERE a.id IS NULL`,
   merge: () => [
     STUB_USERS,
-    // The same impression again brings what was not known before: a click or a conversion that came late.
+    // The same impression again, in this file or another, brings what was not known before: a click or a conversion that came late.
     `INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt", converted, "convertedAt", "costMicros", "conversionValueMicros", context)
-       SELECT DISTINCT ON (s.message) s.message, a.id, u.id, s.at, s.clicked, s."clickedAt", s.converted, s."convertedAt", s.cost, s.value, s.context
-       FROM staged s JOIN "Ad" a ON a."externalId" = s.ad LEFT JOIN "User" u ON u."externalId" = s.owner ORDER BY s.message, s.line DESC
+       SELECT DISTINCT ON (s.message) s.message, a.id, u.id, s.at, bool_or(s.clicked) OVER same, min(s."clickedAt") OVER same, bool_or(s.converted) OVER same, min(s."convertedAt") OVER same,
+         max(s.cost) OVER same, max(s.value) OVER same, s.context
+       FROM staged s JOIN "Ad" a ON a."externalId" = s.ad LEFT JOIN "User" u ON u."externalId" = s.owner WINDOW same AS (PARTITION BY s.message) ORDER BY s.message, s.line DESC
        ON CONFLICT ("messageId") DO UPDATE SET clicked = "AdLogEntry".clicked OR EXCLUDED.clicked, "clickedAt" = LEAST("AdLogEntry"."clickedAt", EXCLUDED."clickedAt"),
          converted = "AdLogEntry".converted OR EXCLUDED.converted, "convertedAt" = LEAST("AdLogEntry"."convertedAt", EXCLUDED."convertedAt"),
          "costMicros" = GREATEST("AdLogEntry"."costMicros", EXCLUDED."costMicros"), "conversionValueMicros" = GREATEST("AdLogEntry"."conversionValueMicros", EXCLUDED."conversionValueMicros")

@@ -1,5 +1,5 @@
 import 'reflect-metadata'
-import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql'
+import { ArgsType, type ClassType, Field, Int, ObjectType, Root } from 'type-graphql'
 import { InvalidInput } from '../platform/errors.js'
 
 export const MAX_PAGE = 100
@@ -65,9 +65,10 @@ export function connectionType<Node extends object>(name: string, node: () => Cl
     @Field(() => PageInfo)
     pageInfo!: PageInfo
 
-    // A function on the source object: graphql-js calls it, so the count is taken only when it is selected.
-    @Field(() => Int, { simple: true, description: 'All entries that match; counted only when selected' })
-    totalCount!: number
+    @Field(() => Int, { description: 'All entries that match; counted only when selected' })
+    totalCount(@Root() connection: Connection<Node>): Promise<number> {
+      return connection.totalCount()
+    }
   }
   return NodeConnection
 }

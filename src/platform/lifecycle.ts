@@ -6,7 +6,7 @@ export interface Lifecycle {
   onClose(name: string, close: () => Promise<unknown> | unknown): void
   /** Runs every step once; later calls wait for the first. */
   close(): Promise<void>
-  /** SIGINT and SIGTERM close and exit 0; a second one exits at once. */
+  /** SIGINT and SIGTERM close and exit 0; a second SIGINT exits at once. A terminal sends one to child processes too, before their parent's SIGTERM. */
   onSignals(log: Log): void
   readonly isClosing: boolean
 }
@@ -41,10 +41,11 @@ export function createLifecycle(): Lifecycle {
     },
     onSignals: given => {
       log = given
-      let signals = 0
+      let interrupts = 0
       for (const signal of ['SIGINT', 'SIGTERM'] as const) {
         process.on(signal, () => {
-          if (++signals > 1) process.exit(130)
+          if (signal === 'SIGINT' && ++interrupts > 1) process.exit(130)
+          if (closing) return
           given.info('closing', { signal })
           lifecycle.close().then(() => process.exit(0))
         })

@@ -45,12 +45,14 @@ export function createMetrics(role: string, withProcess = true): Metrics {
   })
   const keptJobs = new Gauge({
     name: 'bellwether_jobs',
+    aggregator: 'first',
     help: 'Jobs that are kept, by name and state',
     labelNames: ['name', 'state'],
     registers,
   })
   const jobSeconds = new Gauge({
     name: 'bellwether_jobs_run_seconds',
+    aggregator: 'first',
     help: 'How long the jobs that are kept ran, together',
     labelNames: ['name', 'state'],
     registers,
@@ -63,6 +65,7 @@ export function createMetrics(role: string, withProcess = true): Metrics {
   })
   const stages = new Gauge({
     name: 'bellwether_stage_state',
+    aggregator: 'first',
     help: '1 for the state a stage of the pipeline is in',
     labelNames: ['stage', 'state'],
     registers,

@@ -53,6 +53,11 @@ export function arranged<T extends Candidate>(
   return { taken, refused }
 }
 
+/** How many candidates a list of so many is chosen from where score alone does not decide. */
+export function poolOf(first: number): number {
+  return Math.max(5 * first, 20)
+}
+
 /** `arranged` without further conditions. */
 export function reranked<T extends Candidate>(
   candidates: readonly T[],

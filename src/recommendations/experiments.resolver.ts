@@ -17,6 +17,7 @@ import {
   RecommendationOffPolicyEstimate,
 } from './experiments.schema.js'
 import type { ExperimentsService } from './experiments.service.js'
+import type { OffPolicyService } from './off-policy.service.js'
 
 type Write = { idempotencyKey?: string | null; dryRun: boolean }
 
@@ -24,6 +25,7 @@ type Write = { idempotencyKey?: string | null; dryRun: boolean }
 export class ExperimentsResolver {
   constructor(
     private readonly experiments: ExperimentsService,
+    private readonly offPolicy: OffPolicyService,
     private readonly idempotency: IdempotencyStore,
   ) {}
 
@@ -45,7 +47,7 @@ export class ExperimentsResolver {
       'What an algorithm or model would earn, before anybody is shown anything by it; learned from experiments whose arms explore. Scope: recommendations:read, models:read.',
   })
   recommendationOffPolicyEstimate(@Args(() => OffPolicyArgs) args: OffPolicyArgs) {
-    return this.experiments.offPolicy(args)
+    return this.offPolicy.estimate(args)
   }
 
   @FieldResolver(() => ExperimentResult, { description: 'What came of it so far. Scope: recommendations:read.' })

@@ -197,6 +197,55 @@ export class ExperimentResult {
   advice!: string
 }
 
+@ObjectType({ description: 'What a policy would have earned at one place of its lists', simpleResolvers: true })
+export class RecommendationOffPolicyPlace {
+  @Field(() => Int, { description: 'From 1' })
+  place!: number
+
+  @Field(() => Int, { description: 'Logged decisions that tell of this place' })
+  decisions!: number
+
+  @Field(() => Float, { nullable: true, description: 'Reward of this place; null where the log says nothing of this policy' })
+  value!: number | null
+
+  @Field(() => Float, { description: 'Reward of what was shown here' })
+  logged!: number
+
+  @Field(() => Float)
+  effectiveSize!: number
+
+  @Field(() => Float)
+  meanWeight!: number
+}
+
+@ObjectType({
+  description:
+    'What whole lists of a policy would have earned, place by place: what an item earns is taken to depend on itself and its place (item-position model)',
+  simpleResolvers: true,
+})
+export class RecommendationOffPolicyList {
+  @Field(() => Float, { nullable: true, description: 'Rewarded items a list, over the places that have an estimate' })
+  value!: number | null
+
+  @Field(() => Float, { nullable: true, description: 'Of an interval of 95 %' })
+  low!: number | null
+
+  @Field(() => Float, { nullable: true })
+  high!: number | null
+
+  @Field(() => Float, { nullable: true, description: 'Of what was shown, at the same places' })
+  logged!: number | null
+
+  @Field(() => Float, { description: 'At each of these places the log is worth at least so many decisions of this policy' })
+  effectiveSize!: number
+
+  @Field(() => Float, { description: 'Of what this policy would show the part that the log could show, about' })
+  meanWeight!: number
+
+  @Field(() => [RecommendationOffPolicyPlace])
+  places!: RecommendationOffPolicyPlace[]
+}
+
 @ObjectType({
   description: 'What a policy would have earned on decisions that chance made (self-normalised inverse propensity score)',
   simpleResolvers: true,
@@ -208,7 +257,7 @@ export class RecommendationOffPolicyEstimate {
   @Field(() => Int, { description: 'Logged decisions in which chance chose the first item, the newest 5000 at most' })
   decisions!: number
 
-  @Field(() => Float, { nullable: true, description: 'Reward a decision; null where the log says nothing of this policy' })
+  @Field(() => Float, { nullable: true, description: 'Reward of the first item; null where the log says nothing of this policy' })
   value!: number | null
 
   @Field(() => Float, { nullable: true, description: 'Of an interval of 95 %' })
@@ -217,7 +266,7 @@ export class RecommendationOffPolicyEstimate {
   @Field(() => Float, { nullable: true })
   high!: number | null
 
-  @Field(() => Float, { nullable: true, description: 'Reward a decision of what was shown' })
+  @Field(() => Float, { nullable: true, description: 'Reward of what was shown first' })
   logged!: number | null
 
   @Field(() => Float, { description: 'The logged decisions are worth so many of this policy' })
@@ -225,6 +274,9 @@ export class RecommendationOffPolicyEstimate {
 
   @Field(() => Float, { description: 'About 1 when the log could show everything that this policy would' })
   meanWeight!: number
+
+  @Field(() => RecommendationOffPolicyList)
+  list!: RecommendationOffPolicyList
 
   @Field(() => [String])
   caveats!: string[]

@@ -1,10 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { type Comparison, compare, estimate, type OffPolicyEstimate, sampleRatio, snips } from '../algorithms/evaluate/experiment.js'
-import { topIndexes } from '../algorithms/math/select.js'
-import { firstProbabilities } from '../algorithms/recommend/explore.js'
-import type { Recommender } from '../algorithms/recommend/recommender.js'
-import type { CatalogueService } from '../catalogue/catalogue.service.js'
+import { type Comparison, compare, estimate, sampleRatio } from '../algorithms/evaluate/experiment.js'
 import type { Viewer } from '../graphql/auth.js'
 import { type Connection, pageOf } from '../graphql/connection.js'
 import { timeOf } from '../graphql/cursor.js'
@@ -15,9 +11,8 @@ import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
 import { cleanVersion } from '../platform/upsert.js'
 import { v7 } from '../platform/uuid.js'
-import type { LiveModel, LiveModels } from '../registry/live-models.js'
 import type { Arm, ExperimentRow, ExperimentsRepository, Metric, MetricRow } from './experiments.repository.js'
-import { type ExperimentArmInput, ExperimentMetric, ExperimentType, type OffPolicyArgs, Reward } from './experiments.schema.js'
+import { type ExperimentArmInput, ExperimentMetric, ExperimentType } from './experiments.schema.js'
 import { RecommendationAlgorithm } from './recommendations.schema.js'
 
 export interface ExperimentFacts {
@@ -36,46 +31,40 @@ export interface Assignment {
   arm: Arm
 }
 
-const TASK = 'RECOMMENDATION'
 const LOOK_MS = 2_000
 const REMEMBERED = 200_000
 const MOST_ARMS = 10
 const PLANNED = 10_000
 /** A decision's first item is drawn from so many of the best. */
 export const EXPLORED_POOL = 20
-const LOGGED = 5_000
-const LEAST_EFFECTIVE = 100
-const PAUSE_EVERY = 20
 
-/** A/B experiments: who is shown what, what came of it, and what another policy would have earned. */
+/** A/B experiments: who is shown what, and what came of it. */
 export class ExperimentsService {
   private running: { rows: ExperimentRow[]; until: number } = { rows: [], until: 0 }
-  /** Exposures this process has stored already; storing one again would change nothing. */
-  private readonly exposed = new LRUCache<string, true>({ max: REMEMBERED })
-  private readonly expose: (exposure: Parameters<ExperimentsRepository['expose']>[0][number]) => Promise<void>
+  /** Arms of the exposures this process has stored already; storing one again would change nothing. */
+  private readonly exposed = new LRUCache<string, number>({ max: REMEMBERED })
+  private readonly expose: (exposure: Parameters<ExperimentsRepository['expose']>[0][number]) => Promise<number>
 
   constructor(
     private readonly experiments: ExperimentsRepository,
-    private readonly catalogue: CatalogueService,
-    private readonly models: LiveModels,
     private readonly now: () => Date = () => new Date(),
   ) {
-    this.expose = createBatcher(async exposures => {
-      await this.experiments.expose(exposures)
-      return exposures.map(() => undefined)
-    })
+    this.expose = createBatcher(exposures => this.experiments.expose(exposures))
   }
 
-  /** The arm of this user in what runs in this placement, with his exposure stored; an experiment of the placement goes before one for everywhere. */
+  /**
+   * The arm of this user in what runs in this placement, with his exposure stored; an experiment of the placement goes before one for everywhere. Who was shown
+   * an arm as a visitor stays in it when he turns out to be somebody.
+   */
   async assign(placement: string | null, userId: number): Promise<Assignment | undefined> {
     const rows = await this.look()
     const row = rows.find(each => each.placement !== null && each.placement === placement) ?? rows.find(each => each.placement === null)
     if (!row) return undefined
-    const at = armOf(row.salt, userId, row.arms)
     const key = `${row.id} ${userId}`
-    if (!this.exposed.has(key)) {
-      await this.expose({ experimentId: row.id, userId, arm: at, at: this.now() })
-      this.exposed.set(key, true)
+    let at = this.exposed.get(key)
+    if (at === undefined) {
+      at = await this.expose({ experimentId: row.id, userId, arm: armOf(row.salt, userId, row.arms), at: this.now() })
+      this.exposed.set(key, at)
     }
     return { experimentId: row.id, name: row.name, version: row.version, placement, arm: row.arms[at] }
   }
@@ -150,78 +139,6 @@ export class ExperimentsService {
     }
   }
 
-  /** What another policy would have earned on the decisions that chance made, before anybody is shown anything by it. */
-  async offPolicy({ algorithm, modelId, placement, days, reward, exploration }: OffPolicyArgs) {
-    if (!(days >= 1 && days <= 365)) throw new InvalidInput('days must be between 1 and 365', {}, ['days'])
-    if (!(exploration >= 0 && exploration <= 1)) throw new InvalidInput('exploration must be between 0 and 1', {}, ['exploration'])
-    const model = await this.candidate(algorithm ?? null, modelId ?? null)
-    const place = cleanOptionalText(placement, { field: ['placement'], max: 100 }) ?? null
-    const logged = await this.experiments.explored(days, place, reward === Reward.PURCHASE ? 'PURCHASE' : 'CLICK', LOGGED)
-    const [rewards, weights] = [new Float64Array(logged.length), new Float64Array(logged.length)]
-    for (const [at, decision] of logged.entries()) {
-      rewards[at] = decision.reward ? 1 : 0
-      weights[at] = (await this.chanceOf(model, decision, exploration)) / decision.probability
-      if (at % PAUSE_EVERY === PAUSE_EVERY - 1) await new Promise(done => setImmediate(done))
-    }
-    const found = snips(rewards, weights)
-    const shown = rewards.length > 0 ? rewards.reduce((sum, value) => sum + value, 0) / rewards.length : null
-    return {
-      policy: model.servedBy,
-      decisions: logged.length,
-      ...found,
-      low: found.value === null ? null : found.low,
-      high: found.value === null ? null : found.high,
-      logged: shown,
-      caveats: caveatsOf(found, logged.length),
-    }
-  }
-
-  private async candidate(algorithm: RecommendationAlgorithm | null, modelId: string | null): Promise<LiveModel<Recommender>> {
-    if ((algorithm === null) === (modelId === null))
-      throw new InvalidInput('Give either algorithm or modelId', {}, [algorithm === null ? 'algorithm' : 'modelId'])
-    if (modelId !== null) {
-      const model = await this.models.candidate<Recommender>(TASK, decodeId('Model', modelId, 'modelId'))
-      if (!model) throw new NotFound('No model for recommendations has this id', {}, ['modelId'])
-      return model
-    }
-    const model =
-      algorithm === RecommendationAlgorithm.AUTO
-        ? this.models.live<Recommender>(TASK)
-        : this.models.named<Recommender>(TASK, String(algorithm).toLowerCase().replaceAll('_', '-'))
-    if (!model) throw new NotFound(`${algorithm} has no approved model; name a candidate by modelId`, {}, ['algorithm'])
-    return model
-  }
-
-  /** The chance with which the model, explored in this way, would have put the logged product first. */
-  private async chanceOf(
-    { model, indexOf, keys }: LiveModel<Recommender>,
-    { product, products, hundredths, seconds }: { product: number; products: number[]; hundredths: number[]; seconds: number[] },
-    exploration: number,
-  ): Promise<number> {
-    const known = products.flatMap((key, at) => {
-      const item = indexOf.get(key)
-      return item === undefined ? [] : [{ item, value: hundredths[at] / 100, time: seconds[at] * 1_000 }]
-    })
-    const history = {
-      items: Int32Array.from(known, ({ item }) => item),
-      values: Float32Array.from(known, ({ value }) => value),
-      times: Float64Array.from(known, ({ time }) => time),
-    }
-    const scores = new Float64Array(model.itemCount)
-    model.score(history, scores)
-    const skip = new Uint8Array(model.itemCount)
-    for (const item of history.items) skip[item] = 1
-    const best = [...topIndexes(scores, 2 * EXPLORED_POOL, skip)].filter(item => scores[item] > 0)
-    const found = await this.catalogue.byIds(best.map(item => keys[item]))
-    const pool = best.filter(item => found.get(keys[item]) && found.get(keys[item])?.stock !== 0).slice(0, EXPLORED_POOL)
-    const place = pool.indexOf(indexOf.get(product) ?? -1)
-    if (place < 0) return 0
-    return firstProbabilities(
-      pool.map(item => scores[item]),
-      exploration,
-    )[place]
-  }
-
   private async look(): Promise<ExperimentRow[]> {
     if (this.running.until <= this.now().getTime())
       this.running = { rows: await this.experiments.running(), until: this.now().getTime() + LOOK_MS }
@@ -285,19 +202,6 @@ function adviceOf({ status, plannedUsers }: ExperimentRow, isMismatch: boolean, 
   if (users < plannedUsers)
     return `${users} of ${plannedUsers} planned users were seen: until then only the anytime interval may be read, since looking often at the other one finds differences that are not there`
   return 'The planned number of users is reached: the fixed interval may be read, once'
-}
-
-function caveatsOf({ value, effectiveSize, meanWeight }: OffPolicyEstimate, decisions: number): string[] {
-  if (decisions === 0) return ['No decision was made by chance: run an experiment with an arm whose exploration is above 0']
-  if (value === null) return ['Nothing that was shown is what this policy would show: there is no estimate']
-  return [
-    ...(effectiveSize < LEAST_EFFECTIVE
-      ? [`The log is worth only ${effectiveSize.toFixed(0)} decisions of this policy: too few to rely on`]
-      : []),
-    ...(meanWeight < 0.8 || meanWeight > 1.25
-      ? [`The mean weight is ${meanWeight.toFixed(2)} instead of 1: this policy shows much that the log never could`]
-      : []),
-  ]
 }
 
 function cleanFacts({ name, placement, arms, plannedUsers }: ExperimentFacts) {

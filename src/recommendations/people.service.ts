@@ -6,6 +6,7 @@ import { cleanText } from '../platform/text-input.js'
 import type { LiveModels } from '../registry/live-models.js'
 import type { UserType } from '../users/users.schema.js'
 import type { UsersService } from '../users/users.service.js'
+import { TASK } from './candidates.js'
 import type { PeopleRepository } from './people.repository.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
 import type { RecommendationsService } from './recommendations.service.js'
@@ -15,7 +16,6 @@ export interface ScoredUser {
   score: number
 }
 
-const TASK = 'RECOMMENDATION'
 /** Of the people found, so many are scored. */
 const CANDIDATES = 1_000
 /** A product is looked for also by its nearest ones. */

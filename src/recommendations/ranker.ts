@@ -1,9 +1,7 @@
 import { topIndexes } from '../algorithms/math/select.js'
-import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
-import type { LiveModel } from '../registry/live-models.js'
+import type { Evidence, History } from '../algorithms/recommend/recommender.js'
+import type { Live } from './candidates.js'
 import type { Visitor } from './recommendations.repository.js'
-
-type Live = LiveModel<Recommender>
 
 /** Places among a model's items, best first, with their scores. */
 export interface Ranked {
@@ -65,7 +63,12 @@ export class Ranker {
     model.model.score(history, this.scores)
     if (excludeSeen) for (const item of history.items) this.skip[item] = 1
     const indexes = only
-      ? Int32Array.from([...only].flatMap(key => model.indexOf.get(key) ?? []).sort((a, b) => this.scores[b] - this.scores[a] || a - b))
+      ? Int32Array.from(
+          [...only]
+            .flatMap(key => model.indexOf.get(key) ?? [])
+            .filter(index => this.skip[index] === 0)
+            .sort((a, b) => this.scores[b] - this.scores[a] || a - b),
+        )
       : topIndexes(this.scores, depth, this.skip)
     for (const item of history.items) this.skip[item] = 0
     return { indexes, scores: Float64Array.from(indexes, index => this.scores[index]) }

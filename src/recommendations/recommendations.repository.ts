@@ -17,7 +17,7 @@ export interface Visitor {
 }
 
 interface VisitorRow {
-  externalId: string
+  asked: string | number
   id: number
   granted: boolean | null
   at: Date
@@ -39,16 +39,17 @@ const REMEMBERED_CHARACTERS = 16 * 1024 * 1024
 /** Newest events that count for a visitor. */
 const HISTORY = 1_000
 
-/** Arrays come as text, which is read here much faster than by the driver. */
+/** Who was merged into another is that other. Arrays come as text, which is read here much faster than by the driver. */
 const VISITORS = (column: string, type: string) => `
-  SELECT u."externalId", u.id, c.granted, c.at, c.source, h.*
+  SELECT wanted.key AS asked, coalesce(u."mergedIntoId", u.id) AS id, c.granted, c.at, c.source, h.*
   FROM unnest($1::${type}[]) AS wanted(key) JOIN "User" u ON u.${column} = wanted.key
-  LEFT JOIN "Consent" c ON c."userId" = u.id AND c.purpose = 'PERSONALISATION'
+  LEFT JOIN "Consent" c ON c."userId" = coalesce(u."mergedIntoId", u.id) AND c.purpose = 'PERSONALISATION'
   LEFT JOIN LATERAL (
     SELECT array_agg("productId")::text AS products, array_agg(hundredths)::text AS hundredths, array_agg(seconds)::text AS seconds
     FROM (SELECT "productId", sum((100 * (${WEIGHT_SQL}))::int) AS hundredths, extract(epoch FROM max("occurredAt"))::int8 AS seconds
       FROM (SELECT "productId", type, value, "occurredAt" FROM "Event"
-        WHERE "userId" = u.id AND "productId" IS NOT NULL AND type IN ${TELLING_TYPES_SQL} ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
+        WHERE "userId" = coalesce(u."mergedIntoId", u.id) AND "productId" IS NOT NULL AND type IN ${TELLING_TYPES_SQL}
+        ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
       GROUP BY 1 ORDER BY 3, 1) touched
   ) h ON true`
 
@@ -81,16 +82,14 @@ export class RecommendationsRepository {
   })
 
   constructor(private readonly database: Database) {
-    this.visitor = createBatcher(async keys => {
-      const rows = await database.sql<VisitorRow>(VISITORS('"externalId"', 'text'), [[...new Set(keys)]], 'visitors')
-      const byKey = new Map(rows.map(row => [row.externalId, this.visitorOf(row)]))
-      return keys.map(key => byKey.get(key) ?? null)
-    })
-    this.visitorById = createBatcher(async keys => {
-      const rows = await database.sql<VisitorRow>(VISITORS('id', 'int'), [[...new Set(keys)]], 'visitors-by-id')
-      const byKey = new Map(rows.map(row => [row.id, this.visitorOf(row)]))
-      return keys.map(key => byKey.get(key) ?? null)
-    })
+    const look = <Key extends string | number>(column: string, type: string, name: string) =>
+      createBatcher(async (keys: Key[]) => {
+        const rows = await database.sql<VisitorRow>(VISITORS(column, type), [[...new Set(keys)]], name)
+        const byKey = new Map(rows.map(row => [row.asked, this.visitorOf(row)]))
+        return keys.map(key => byKey.get(key) ?? null)
+      })
+    this.visitor = look('"externalId"', 'text', 'visitors')
+    this.visitorById = look('id', 'int', 'visitors-by-id')
   }
 
   /** A visitor who did nothing new has the same arrays as before, by which others know him. */

@@ -1,5 +1,5 @@
 import { explored } from '../algorithms/recommend/explore.js'
-import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
+import type { Evidence, Recommender } from '../algorithms/recommend/recommender.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
 import { cleanProductFilter, type ProductFilter, productTest } from '../catalogue/product-filter.js'
@@ -9,10 +9,25 @@ import { InvalidInput } from '../platform/errors.js'
 import type { Metrics } from '../platform/metrics.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
 import type { Contribution, DecisionExperiment, Decisions } from '../registry/decisions.js'
-import type { LiveModel, LiveModels } from '../registry/live-models.js'
-import { arranged, reranked, similarity } from './diversity.js'
+import type { LiveModels } from '../registry/live-models.js'
+import {
+  Candidates,
+  DEMOTED,
+  type Histories,
+  isUnscored,
+  type Live,
+  likenessOf,
+  nameOf,
+  REASONS,
+  type Scored,
+  SEARCHED,
+  TASK,
+  UNSCORED,
+  type Wish,
+} from './candidates.js'
+import { poolOf, reranked } from './diversity.js'
 import { type Assignment, EXPLORED_POOL, type ExperimentsService } from './experiments.service.js'
-import { contentOf, type NewProducts, scoresByLikeness } from './new-products.js'
+import type { NewProducts } from './new-products.js'
 import { ownRepeats } from './own-repeats.js'
 import type { Placements } from './placements.js'
 import type { Dealings } from './placements.repository.js'
@@ -20,7 +35,9 @@ import type { PlacementPreviewList } from './placements.schema.js'
 import { Ranker } from './ranker.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
 import { type Reason, type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
-import { compileCaps, compileEffects, compileFilters, type Effect, emptiedBy, type PlacementRules } from './rules.js'
+import { compileFilters, type Effect, emptiedBy, type PlacementRules } from './rules.js'
+import { type Penalties, type Plan, putPinsInPlace, Steering, steeredDrop } from './steering.js'
+import { newTrail, shortOf, type Trail } from './trail.js'
 
 export interface RecommendationRequest {
   userExternalId?: string | null
@@ -37,34 +54,12 @@ export interface RecommendationRequest {
   contextProductExternalIds?: readonly string[] | null
 }
 
-/** A placement as far as answers depend on it. */
-export interface Plan {
-  name: string
-  version: number
-  rules: PlacementRules
-}
-
 /** What steers recommendations beside the models. */
-export interface Steering {
+export interface SteeringParts {
   placements: Placements
   newProducts: NewProducts
   experiments?: Pick<ExperimentsService, 'assign'>
-  /** How much reviews speak against products, 0 to 1, by internal id. */
-  penalties?(productKeys: readonly number[]): Promise<ReadonlyMap<number, number>>
-}
-
-type Live = LiveModel<Recommender>
-
-interface Scored {
-  index: number
-  score: number
-  product: ProductType
-  source: Live
-  /** What rules did to the score. */
-  effects?: readonly Effect[]
-  /** Why, where it is not for the model to say. */
-  reasons?: readonly Reason[]
-  pinnedAt?: number
+  penalties?: Penalties
 }
 
 /** A list before it is recorded. */
@@ -77,26 +72,11 @@ interface Composed {
   experiment?: DecisionExperiment
 }
 
-/** What happened on the way to the answer; the decision keeps it. */
-interface Trail {
-  fallbacks: string[]
-  rules: string[]
-  dropped: { counts: Record<string, number>; examples: { item: string; reason: string }[] }
-}
-
-/** What a model may know of the visitor, in its own item indexes. */
-type Histories = (model: Live) => History
-
 const AFFINITY_BATCH = 200
-const TASK = 'RECOMMENDATION'
+const NOTHING = new Int32Array(0)
 const DEFAULT_FIRST = 10
-const REASONS = 3
 const EXAMPLES_OF_DROPPED = 20
 const ROUNDING = 1e-6
-const DIVERSITY_POOL = 5
-/** As deep as boosts may look for what they lift; beyond it they would have to lift very much. */
-const DEEPEST = 4_096
-const EXAMPLES_A_REASON = 5
 const MOST_CONTEXT = 100
 const CART_DAYS = 30
 const DAY_MS = 86_400_000
@@ -108,6 +88,8 @@ const NEWEST = 500
 /** What to show whom, now, and why. */
 export class RecommendationsService {
   private readonly ranker = new Ranker()
+  private readonly candidates: Candidates
+  private readonly steering: Steering
 
   constructor(
     private readonly repository: RecommendationsRepository,
@@ -115,9 +97,12 @@ export class RecommendationsService {
     private readonly models: LiveModels,
     private readonly decisions: Decisions,
     private readonly metrics: Metrics,
-    private readonly steering: Steering,
+    private readonly parts: SteeringParts,
     private readonly random: { next(): number } = { next: Math.random },
-  ) {}
+  ) {
+    this.candidates = new Candidates(models, parts.newProducts)
+    this.steering = new Steering(catalogue, this.ranker, this.candidates, parts.penalties)
+  }
 
   async recommend(request: RecommendationRequest): Promise<RecommendationList> {
     const trail = newTrail()
@@ -134,11 +119,26 @@ export class RecommendationsService {
     return { items, servedBy: servedByOf(model), fallbacks: trail.fallbacks, rules: trail.rules, dropped: trail.dropped }
   }
 
+  /**
+   * What this model would show to whom just this is known of, best first, by the rules that the placement has now. What was bought, shown or put into the cart is
+   * not looked at: it may be what came of the list in question.
+   */
+  async wouldShow(model: Live, visitor: Visitor, placement: string | null, first: number): Promise<Scored[]> {
+    const trail = newTrail()
+    const plan = await this.planOf({ placement }, trail)
+    const histories: Histories = source => this.ranker.historyOf(source, visitor)
+    const [diversity, excludeSeen] = [plan?.rules.diversity ?? 0, plan?.rules.excludeSeen ?? true]
+    const wish = { first, diversity, excludeSeen }
+    if (!plan) return this.pick(model, histories, { ...wish, context: [], without: visitor.products }, trail)
+    const steered = await this.steering.steer(plan, wish, { dealings: undefined, context: [], visitor }, trail)
+    return this.steering.pick(model, histories, { ...wish, steered }, trail)
+  }
+
   /** The rules of a placement; a name that nobody has given rules is answered without any, and says so. */
   private async planOf(request: RecommendationRequest, trail: Trail): Promise<Plan | undefined> {
     const name = nameIn(request)
     if (!name) return undefined
-    const row = await this.steering.placements.find(name)
+    const row = await this.parts.placements.find(name)
     if (row && !row.archivedAt) return row
     trail.fallbacks.push(`${row ? `The placement "${name}" is archived` : `No placement is named "${name}"`}: no rules were applied`)
     return undefined
@@ -164,32 +164,35 @@ export class RecommendationsService {
     const visitor = await this.visitorOf(request, context.length > 0, trail)
     const isPersonal = visitor !== null && visitor.personalisation?.granted !== false
     if (visitor && !isPersonal) trail.rules.push('The user refused PERSONALISATION: nothing personal was used')
-    const dealings = isPersonal && rules && needsDealings(rules) ? await this.steering.placements.dealings(visitor.id) : undefined
+    const dealings = isPersonal && rules && needsDealings(rules) ? await this.parts.placements.dealings(visitor.id) : undefined
     const basis = basisOf({ context, visitor: isPersonal ? visitor : null, dealings, rules }, trail)
     // An experiment steers what nobody asked for by name.
     const isOpen = takesPart && (request.algorithm ?? RecommendationAlgorithm.AUTO) === RecommendationAlgorithm.AUTO
     const assignment = isOpen ? await this.assigned(nameIn(request), basis, trail) : undefined
-    const algorithm = assignment?.arm.algorithm ?? this.algorithmOf(request, rules, basis, trail)
+    const algorithm = this.algorithmOf(assignment?.arm.algorithm ?? request.algorithm, rules, basis, trail)
     const diversity = assignment?.arm.diversity ?? (asked > 0 ? asked : (rules?.diversity ?? 0))
     const model = this.choose(algorithm, basis, trail)
     const histories: Histories = source => this.ranker.historyOf(source, basis)
     const wish: Wish = { first, excludeSeen, filter }
-    const steered =
-      plan && model ? await this.steer(plan, wish, { dealings, context, visitor: isPersonal ? visitor : null }, trail) : undefined
+    const steered = plan && (await this.steering.steer(plan, wish, { dealings, context, visitor: isPersonal ? visitor : null }, trail))
+    const without = basis && (excludeSeen || context.length > 0) ? basis.products : NOTHING
     const pick = (source: Live, more: Wish & { diversity: number; taken?: readonly Scored[] }, way: Trail) =>
-      steered ? this.pickSteered(source, histories, { ...more, steered }, way) : this.pick(source, histories, { ...more, context }, way)
+      steered
+        ? this.steering.pick(source, histories, { ...more, steered }, way)
+        : this.pick(source, histories, { ...more, context, without }, way)
     // What a person pinned is not left to chance.
     const exploration = steered && steered.pins.length > 0 ? 0 : (assignment?.arm.exploration ?? 0)
     const pool = exploration > 0 ? Math.max(first, EXPLORED_POOL) : first
     const best = model ? await pick(model, { ...wish, first: pool, diversity }, trail) : []
-    const chance = exploration > 0 && first > 0 ? explored(best.slice(0, EXPLORED_POOL), exploration, this.random) : undefined
-    const picked = (chance ? [...chance.order, ...best.slice(EXPLORED_POOL)] : best).slice(0, first)
-    if (chance && picked.length > 0)
-      trail.rules.push(`The first was drawn by chance, with a probability of ${chance.probability.toFixed(4)}`)
+    const open = exploration > 0 && first > 0 ? best.slice(0, EXPLORED_POOL).filter(({ product }) => !product.demotedAt) : []
+    const chance = open.length > 0 ? explored(open, exploration, this.random) : undefined
+    const picked = (chance ? [...chance.order, ...best.slice(open.length)] : best).slice(0, first)
+    if (chance) trail.rules.push(`The first was drawn by chance, with a probability of ${chance.chances[0].toFixed(4)}`)
     const baseline = this.models.baseline<Recommender>(TASK)
     // What keeps a list short is what the last of those who were asked left out.
     const last = baseline && baseline !== model ? newTrail() : trail
     if (picked.length < first && baseline && baseline !== model) await this.fillUp(picked, wish, trail, more => pick(baseline, more, last))
+    putPinsInPlace(picked)
     const input = {
       ...request,
       placement: request.placement ?? null,
@@ -200,12 +203,21 @@ export class RecommendationsService {
       diversity,
       where: filter && stringly(filter),
     }
-    if (picked.length === 0 && !model) return { ...(await this.withoutModel(request, filter, trail)), visitor, input }
+    if (picked.length === 0 && !model)
+      return {
+        ...(await this.withoutModel(
+          first,
+          steered ? product => [undefined, DEMOTED].includes(steeredDrop(product, steered, wish)) : (productTest(filter) ?? (() => true)),
+          trail,
+        )),
+        visitor,
+        input,
+      }
     if (picked.length === 0 && first > 0 && model)
       await this.sayWhyEmpty(baseline ?? model, filter, rules, { ...trail, dropped: last.dropped })
     else if (picked.length < first) trail.fallbacks.push(shortOf(picked.length, first, last))
     const items = await this.explained(picked, histories)
-    const experiment = assignment && chanceOf(assignment, picked, chance?.probability ?? 1)
+    const experiment = assignment && chanceOf(assignment, picked, chance?.chances)
     return { items, model, visitor, isPersonal, input, experiment }
   }
 
@@ -214,18 +226,19 @@ export class RecommendationsService {
     const named = [...new Set(contextProductExternalIds ?? [])].map(id =>
       cleanText(id, { field: ['contextProductExternalIds'], max: 200, trim: false }),
     )
-    if (named.length + contextProductKeys.length > MOST_CONTEXT)
+    const keys = [...new Set(contextProductKeys)]
+    if (named.length + keys.length > MOST_CONTEXT)
       throw new InvalidInput(`At most ${MOST_CONTEXT} products can be named`, {}, ['contextProductExternalIds'])
-    if (named.length + contextProductKeys.length === 0) return []
-    const [byName, byKey] = [await this.catalogue.byExternalIds(named), await this.catalogue.byIds(contextProductKeys)]
+    if (named.length + keys.length === 0) return []
+    const [byName, byKey] = [await this.catalogue.byExternalIds(named), await this.catalogue.byIds(keys)]
     const found = [...byName.values(), ...byKey.values()].map(({ key }) => key)
-    const missing = named.length - byName.size + contextProductKeys.length - byKey.size
+    const missing = named.length - byName.size + keys.length - byKey.size
     if (missing > 0) trail.fallbacks.push(`${missing} of the products named are not in the catalogue`)
     return [...new Set(found)]
   }
 
   private algorithmOf(
-    { algorithm }: RecommendationRequest,
+    algorithm: RecommendationAlgorithm | null | undefined,
     rules: PlacementRules | undefined,
     basis: Visitor | null,
     trail: Trail,
@@ -314,7 +327,7 @@ export class RecommendationsService {
   /** Only who is shown what an algorithm found for him takes part: for all others the arms do not differ. */
   private async assigned(placement: string | null, basis: Visitor | null, trail: Trail) {
     if (!basis || basis.id === 0 || basis.products.length === 0) return undefined
-    const assignment = await this.steering.experiments?.assign(placement, basis.id)
+    const assignment = await this.parts.experiments?.assign(placement, basis.id)
     if (assignment)
       trail.rules.push(`Experiment "${assignment.name}": arm ${assignment.arm.key} (${100 * assignment.arm.share} % of the users)`)
     return assignment
@@ -343,207 +356,42 @@ export class RecommendationsService {
   private async pick(
     model: Live,
     histories: Histories,
-    wish: Wish & { diversity: number; context?: readonly number[] },
+    wish: Wish & { diversity: number; context: readonly number[]; without: Int32Array },
     trail: Trail,
   ): Promise<Scored[]> {
     const history = histories(model)
-    const wanted = wish.diversity > 0 ? Math.max(wish.first * DIVERSITY_POOL, 20) : wish.first
+    const wanted = wish.diversity > 0 ? poolOf(wish.first) : wish.first
     const passed: Scored[] = []
     const demoted: Scored[] = []
+    let only: ReadonlySet<number> | undefined
     for (let depth = wanted + 16; passed.length < wanted; depth *= 8) {
-      const ranking = this.ranker.rank(model, history, wish.excludeSeen, depth)
+      if (wish.filter && depth > SEARCHED) only ??= await this.catalogue.matching([wish.filter])
+      const ranking = this.ranker.rank(model, history, wish.without.length > 0, depth, only)
       passed.length = 0
       demoted.length = 0
       await this.admit(ranking, model, wish, { wanted, passed, demoted }, trail)
+      if (only) trail.dropped.counts[FILTERED] = model.keys.length - only.size
       if (ranking.indexes.length < depth) break
     }
-    const newcomers = await this.newcomers(model, history, passed)
+    const newcomers = await this.candidates.newcomers(model, history, passed)
     if (newcomers.length > 0) {
       const passes = productTest(wish.filter)
-      passed.push(...newcomers.filter(({ score, product }) => dropReason(product, score, model, passes) === undefined))
+      passed.push(
+        ...newcomers.filter(({ score, product }) => !wish.without.includes(product.key) && !dropReason(product, score, model, passes)),
+      )
       passed.sort((a, b) => b.score - a.score)
     }
-    if (this.isLast(model)) passed.push(...demoted.slice(0, Math.max(0, wanted - passed.length)))
-    if (wish.context?.length) {
+    const behind = this.candidates.isLast(model) ? demoted : []
+    if (wish.context.length > 0) {
       trail.rules.push(`Goes with the ${wish.context.length} products that were named, which are left out`)
     } else if (wish.excludeSeen && history.items.length > 0) {
       const seen = history.items.length
       trail.dropped.counts.seen = seen
       trail.rules.push(`${seen} products the user has seen were left out`)
     }
-    if (wish.diversity === 0 || passed.length <= 1) return passed.slice(0, wish.first)
+    if (wish.diversity === 0 || passed.length <= 1) return [...passed, ...behind].slice(0, wish.first)
     trail.rules.push(`Re-ranked for diversity ${wish.diversity} (maximal marginal relevance)`)
-    return reranked(passed, wish.diversity, wish.first, likenessOf(model))
-  }
-
-  /** Whether nobody is asked after this model. */
-  private isLast(model: Live): boolean {
-    const baseline = this.models.baseline<Recommender>(TASK)
-    return !baseline || model === baseline
-  }
-
-  /** Products that the model is too old to know, scored by what they are, for whoever is known by something. */
-  private async newcomers(model: Live, history: History, known: readonly Scored[]): Promise<Scored[]> {
-    if (history.items.length === 0) return []
-    const products = await this.steering.newProducts.since(model.keys)
-    if (products.length === 0) return []
-    const scored = (product: ProductType, score: number, text: string, like: ProductType[]): Scored => {
-      const reasons = [{ kind: 'content', text, weight: score, products: like }]
-      return { index: -1, product, score, source: model, reasons }
-    }
-    const own = model.model.scoreNew?.(history, contentOf(products))
-    if (own) {
-      const found = products.map((product, at) => scored(product, own[at], 'New, and like what this user chose', []))
-      return found.filter(({ score }) => score > 0)
-    }
-    return scoresByLikeness(products, known).map(({ product, score, like }) => {
-      const speakers = like.slice(0, REASONS).map(each => each.product)
-      return scored(product, score, `New, and like ${speakers.map(({ title }) => title).join(', ')}`, speakers)
-    })
-  }
-
-  /** Makes the rules of a placement ready for one request. */
-  private async steer(
-    { rules }: Plan,
-    { filter }: Wish,
-    { dealings, context, visitor }: { dealings: Dealings | undefined; context: readonly number[]; visitor: Visitor | null },
-    trail: Trail,
-  ): Promise<Steered> {
-    const since = Date.now() - rules.excludeShownDays * DAY_MS
-    const hidden = new Map<number, string>()
-    const hide = (keys: Iterable<number>, cause: string) => {
-      let count = 0
-      for (const key of keys) {
-        if (hidden.has(key)) continue
-        hidden.set(key, cause)
-        count++
-      }
-      if (count > 0) trail.rules.push(`Leaves out what is ${cause} (${count} products)`)
-    }
-    const bought = dealings?.bought ?? new Map<number, number>()
-    hide(context, 'named in the request')
-    if (rules.basis === 'CART') hide(dealings?.cart.keys() ?? [], 'in the cart')
-    if (rules.excludeBought) hide(bought.keys(), 'bought')
-    if (rules.excludeShownDays > 0)
-      hide(
-        [...(dealings?.shown ?? [])].flatMap(([key, at]) => (at >= since ? [key] : [])),
-        `shown in the last ${rules.excludeShownDays} days`,
-      )
-    if (rules.onlyBought && bought.size === 0) trail.fallbacks.push('This user bought nothing yet: the answer is not only what was bought')
-    const pinned = await this.catalogue.byExternalIds(rules.pins.map(({ productExternalId }) => productExternalId))
-    const pins = rules.pins.flatMap(({ productExternalId, position }) => {
-      const product = pinned.get(productExternalId)
-      if (!product) note(trail, productExternalId, 'pinned, but not in the catalogue')
-      return product ? [{ product, position }] : []
-    })
-    return {
-      rules,
-      hidden,
-      seen: new Set(visitor?.products ?? []),
-      only: rules.onlyBought && bought.size > 0 ? new Set(bought.keys()) : undefined,
-      filters: compileFilters(rules, filter),
-      effects: compileEffects(rules),
-      refuses: compileCaps(rules.caps),
-      pins,
-    }
-  }
-
-  /** Like `pick`, by the rules of a placement; looks as deep as it takes for the best after boosts to be surely among those looked at. */
-  private async pickSteered(
-    model: Live,
-    histories: Histories,
-    wish: Wish & { diversity: number; steered: Steered; taken?: readonly Scored[] },
-    trail: Trail,
-  ): Promise<Scored[]> {
-    const { steered, first, diversity, taken = [] } = wish
-    const { rules, effects, pins, refuses } = steered
-    const history = histories(model)
-    const hasPool = diversity > 0 || refuses !== undefined
-    const wanted = (hasPool ? Math.max(first * DIVERSITY_POOL, 20) : first) + taken.length
-    const places = taken.length === 0 ? pins.filter(({ position }) => position <= first) : []
-    let passed: Scored[] = []
-    let demoted: Scored[] = []
-    for (let depth = wanted + 16 + steered.hidden.size + (wish.excludeSeen ? steered.seen.size : 0); ; depth *= 4) {
-      const ranking = this.ranker.rank(model, history, false, depth, steered.only)
-      const products = await this.catalogue.byIds(Array.from(ranking.indexes, index => model.keys[index]))
-      const drops = { counts: {}, examples: [] } as Trail['dropped']
-      demoted = []
-      passed = Array.from(ranking.indexes).flatMap((index, at) => {
-        const score = ranking.scores[at]
-        const product = products.get(model.keys[index])
-        const reason = isUnscored(score, model) ? UNSCORED : steeredDrop(product, steered, wish)
-        if (!reason) return [{ index, score, product: product as ProductType, source: model }]
-        countDrop(drops, product?.externalId ?? `#${model.keys[index]}`, reason)
-        if (reason === DEMOTED) demoted.push({ index, score, product: product as ProductType, source: model })
-        return []
-      })
-      const newcomers = steered.only ? [] : await this.newcomers(model, history, passed)
-      passed.push(...newcomers.filter(({ product }) => !steeredDrop(product, steered, wish)))
-      await this.applyEffects(passed, effects)
-      const floor = (ranking.scores[ranking.scores.length - 1] ?? 0) * effects.strongest
-      const isSure = passed.length >= wanted && passed[wanted - 1].score >= floor
-      if (isSure || ranking.indexes.length < depth || (depth >= DEEPEST && passed.length >= wanted)) {
-        trail.dropped = merged(trail.dropped, drops)
-        break
-      }
-    }
-    const pinned = new Map<number, Scored>()
-    for (const { product, position } of places) {
-      const reason = steeredDrop(product, steered, { ...wish, excludeSeen: false })
-      if (reason) note(trail, product.externalId, `pinned, but ${reason}`)
-      else pinned.set(position - 1, await this.pinnedOf(product, position, { model, history, passed, effects }))
-    }
-    if (this.isLast(model)) passed.push(...demoted.slice(0, Math.max(0, wanted - passed.length)))
-    const keys = new Set([...pinned.values(), ...taken].map(({ product }) => product.key))
-    const candidates = [...passed.filter(({ product }) => !keys.has(product.key)), ...pinned.values()]
-    for (const { text } of rules.boosts.length > 0 || rules.marginWeight > 0 || rules.sentimentWeight > 0 ? effectsSeen(passed) : [])
-      trail.rules.push(text)
-    for (const [place, { product }] of pinned) trail.rules.push(`Pinned ${product.externalId} to position ${place + 1}`)
-    const { taken: chosen, refused } = arranged(candidates, {
-      first: first - taken.length,
-      diversity,
-      pins: pinned,
-      alike: likenessOf(model),
-      refuses:
-        refuses &&
-        ((candidate, above) =>
-          refuses(
-            candidate.product,
-            [...taken, ...above].map(({ product }) => product),
-          )),
-    })
-    for (const { candidate, reason } of refused) countDrop(trail.dropped, candidate.product.externalId, reason)
-    if (diversity > 0) {
-      trail.rules.push(`Re-ranked for diversity ${diversity} (maximal marginal relevance)`)
-      for (const candidate of candidates.slice(0, first))
-        if (!chosen.includes(candidate) && !refused.some(each => each.candidate === candidate))
-          countDrop(trail.dropped, candidate.product.externalId, 'too like what stands above')
-    }
-    return chosen
-  }
-
-  /** Multiplies scores by what rules say, and sorts; a later depth begins with scores of the model again. */
-  private async applyEffects(passed: Scored[], { effectsOn, needsPenalties }: Steered['effects']): Promise<void> {
-    const keys = needsPenalties ? passed.map(({ product }) => product.key) : []
-    const penalties = (keys.length > 0 ? await this.steering.penalties?.(keys) : undefined) ?? new Map<number, number>()
-    for (const each of passed) {
-      each.effects = effectsOn(each.product, penalties.get(each.product.key) ?? 0)
-      each.score = each.effects.reduce((score, { factor }) => score * factor, each.score)
-    }
-    passed.sort((a, b) => b.score - a.score)
-  }
-
-  private async pinnedOf(
-    product: ProductType,
-    position: number,
-    { model, history, passed, effects }: { model: Live; history: History; passed: readonly Scored[]; effects: Steered['effects'] },
-  ): Promise<Scored> {
-    const known = passed.find(each => each.product.key === product.key)
-    if (known) return { ...known, pinnedAt: position }
-    const index = model.indexOf.get(product.key) ?? -1
-    const made: Scored = { index, product, source: model, score: index < 0 ? 0 : model.model.predict(history, index), pinnedAt: position }
-    await this.applyEffects([made], effects)
-    return index < 0 ? { ...made, reasons: [] } : made
+    return [...reranked(passed, wish.diversity, wish.first, likenessOf(model)), ...behind].slice(0, wish.first)
   }
 
   /** Which filter left nothing, by what it does to the whole catalogue that the baseline knows. */
@@ -656,18 +504,18 @@ export class RecommendationsService {
   }
 
   private async withoutModel(
-    request: RecommendationRequest,
-    filter: ProductFilter | undefined,
+    first: number,
+    mayBeShown: (product: ProductType) => boolean,
     trail: Trail,
   ): Promise<Pick<Composed, 'items' | 'model' | 'isPersonal'>> {
     trail.fallbacks.push('Not even a baseline is ready: the newest products are shown')
     const ids = await this.repository.newest(NEWEST)
     const products = await this.catalogue.byIds(ids)
-    const passes = productTest(filter) ?? (() => true)
     const items = ids
       .flatMap(id => products.get(id) ?? [])
-      .filter(product => product.stock !== 0 && passes(product))
-      .slice(0, request.first ?? DEFAULT_FIRST)
+      .filter(product => product.stock !== 0 && mayBeShown(product))
+      .sort((a, b) => Number(a.demotedAt !== null) - Number(b.demotedAt !== null))
+      .slice(0, first)
       .map((product, at) => ({
         product,
         score: 0,
@@ -681,35 +529,17 @@ export class RecommendationsService {
 function chanceOf(
   { experimentId, version, placement, arm }: Assignment,
   picked: readonly Scored[],
-  probability: number,
+  chances: readonly number[] | undefined,
 ): DecisionExperiment {
   const shown = picked.map(({ product }) => product.key)
-  return { id: experimentId, arm: arm.key, version, placement, share: arm.share, shown, first: shown[0] ?? null, probability }
+  const known = { id: experimentId, arm: arm.key, version, placement, share: arm.share, shown, first: shown[0] ?? null }
+  if (!chances) return { ...known, probability: 1 }
+  // What stands behind those that were drawn from stands there for certain.
+  return { ...known, probability: chances[0], chances: shown.map((_, place) => Number((chances[place] ?? 1).toPrecision(6))) }
 }
 
-interface Wish {
-  first: number
-  excludeSeen: boolean
-  filter?: ProductFilter
-}
-
-/** The rules of a placement, ready for one request. */
-interface Steered {
-  rules: PlacementRules
-  /** What is not to be shown, with the cause; by internal id. */
-  hidden: ReadonlyMap<number, string>
-  seen: ReadonlySet<number>
-  /** Nothing but these. */
-  only: ReadonlySet<number> | undefined
-  filters: ReturnType<typeof compileFilters>
-  effects: ReturnType<typeof compileEffects>
-  refuses: ReturnType<typeof compileCaps>
-  pins: readonly { product: ProductType; position: number }[]
-}
-
-const UNSCORED = 'nothing speaks for it'
-/** Shown only where nothing else is left. */
-const DEMOTED = 'demoted by a person'
+/** As `compileFilters` says it. */
+const FILTERED = 'filter where'
 /** Newest products that are looked at to say which filter left nothing. */
 const LOOKED_AT_FOR_CAUSE = 20_000
 
@@ -718,16 +548,8 @@ function nameIn({ placement }: RecommendationRequest): string | null {
   return cleanOptionalText(placement, { field: ['placement'], max: 100, min: 0 }) ?? null
 }
 
-function newTrail(): Trail {
-  return { fallbacks: [], rules: [], dropped: { counts: {}, examples: [] } }
-}
-
 function servedByOf(model: Live | undefined): string {
   return model?.servedBy ?? 'newest products'
-}
-
-function nameOf(algorithm: RecommendationAlgorithm): string {
-  return algorithm.toLowerCase().replaceAll('_', '-')
 }
 
 function needsDealings({ onlyBought, excludeBought, excludeShownDays, basis }: PlacementRules): boolean {
@@ -769,60 +591,6 @@ function basisOn(products: readonly number[], visitor: Visitor | null): Visitor 
   }
 }
 
-/** Likeness by content where the model knows it; else by categories and brand. */
-function likenessOf({ model }: Live): (a: Scored, b: Scored) => number {
-  const { alike } = model
-  return (a, b) => (alike && a.index >= 0 && b.index >= 0 ? alike(a.index, b.index) : similarity(a, b))
-}
-
-/** A baseline may show also what nothing speaks for. */
-function isUnscored(score: number, { modelId, algorithm }: Live): boolean {
-  return score <= 0 && (modelId !== null || algorithm === nameOf(RecommendationAlgorithm.REPEAT))
-}
-
-function steeredDrop(
-  product: ProductType | undefined,
-  { rules, hidden, seen, only, filters }: Steered,
-  { excludeSeen }: Wish,
-): string | undefined {
-  if (!product) return 'not in the catalogue'
-  if (product.stock === 0) return 'out of stock'
-  if (product.stock !== null && product.stock < rules.minimumStock) return `stock below ${rules.minimumStock}`
-  const cause = hidden.get(product.key)
-  if (cause) return cause
-  if (only && !only.has(product.key)) return 'not bought before'
-  if (excludeSeen && seen.has(product.key)) return 'seen'
-  return filters.find(({ passes }) => !passes(product))?.cause ?? (product.demotedAt ? DEMOTED : undefined)
-}
-
-function countDrop({ counts, examples }: Trail['dropped'], item: string, reason: string) {
-  counts[reason] = (counts[reason] ?? 0) + 1
-  const isShown = reason !== UNSCORED && counts[reason] <= EXAMPLES_A_REASON && examples.length < EXAMPLES_OF_DROPPED
-  if (isShown) examples.push({ item, reason })
-}
-
-function note(trail: Trail, item: string, reason: string) {
-  countDrop(trail.dropped, item, reason)
-  trail.rules.push(`${item}: ${reason}`)
-}
-
-function merged(a: Trail['dropped'], b: Trail['dropped']): Trail['dropped'] {
-  const counts = { ...a.counts }
-  for (const [reason, count] of Object.entries(b.counts)) counts[reason] = (counts[reason] ?? 0) + count
-  return { counts, examples: [...a.examples, ...b.examples].slice(0, EXAMPLES_OF_DROPPED) }
-}
-
-/** Each effect with how many candidates it had an effect on. */
-function effectsSeen(passed: readonly Scored[]): { text: string }[] {
-  const counts = new Map<string, number>()
-  for (const { effects = [] } of passed)
-    for (const { text } of effects) {
-      const name = text.startsWith('Boost') ? text : text.startsWith('Margin') ? 'Margin' : 'Negative reviews'
-      counts.set(name, (counts.get(name) ?? 0) + 1)
-    }
-  return [...counts].map(([name, count]) => ({ text: `${name}: ${count} of ${passed.length} candidates` }))
-}
-
 /** Parts of the score that rules have; `score` is what came out. */
 function reasonsOfRules(score: number, effects: readonly Effect[], pinnedAt: number | undefined): Reason[] {
   const reasons: Reason[] = []
@@ -835,13 +603,6 @@ function reasonsOfRules(score: number, effects: readonly Effect[], pinnedAt: num
   return reasons
 }
 
-/** Says why a list is shorter than was asked for. */
-function shortOf(length: number, first: number, { dropped }: Trail): string {
-  const causes = Object.entries(dropped.counts).sort((a, b) => b[1] - a[1])
-  const told = causes.map(([reason, count]) => `${reason} (${count})`).join(', ')
-  return `${length === 0 ? 'Nothing can be shown' : `${length} of ${first} can be shown`}: ${told || 'the catalogue has no more'}`
-}
-
 function dropReason(
   product: ProductType | undefined,
   score: number,
@@ -851,7 +612,7 @@ function dropReason(
   if (!product) return 'not in the catalogue'
   if (isUnscored(score, model)) return UNSCORED
   if (product.stock === 0) return 'out of stock'
-  if (passes && !passes(product)) return 'filter where'
+  if (passes && !passes(product)) return FILTERED
   return product.demotedAt ? DEMOTED : undefined
 }
 

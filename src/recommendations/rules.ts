@@ -203,6 +203,7 @@ export function compileEffects(rules: PlacementRules): {
 export interface FilterTest {
   /** E.g. filter "in season". */
   cause: string
+  where: ProductFilter
   passes(product: Steerable): boolean
   attributes: readonly AttributeFilter[]
 }
@@ -211,7 +212,7 @@ export function compileFilters({ filters }: Pick<PlacementRules, 'filters'>, ask
   const tests: FilterTest[] = []
   const add = (cause: string, where: ProductFilter) => {
     const passes = productTest(where)
-    if (passes) tests.push({ cause, passes, attributes: where.attributes ?? [] })
+    if (passes) tests.push({ cause, where, passes, attributes: where.attributes ?? [] })
   }
   for (const { name, where } of filters) add(`filter "${name}"`, where)
   if (asked) add('filter where', asked)

@@ -44,6 +44,8 @@ export interface DecisionExperiment {
   shown: number[]
   first: number | null
   probability: number
+  /** Chance of each of what was shown to stand where it stood; where chance drew. */
+  chances?: number[]
 }
 
 export interface DecisionRow {

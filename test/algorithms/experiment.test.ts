@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
-import { compare, estimate, type MetricSums, sampleRatio, snips } from '../../src/algorithms/evaluate/experiment.js'
+import { compare, estimate, type MetricSums, sampleRatio, snips, snipsOfLists } from '../../src/algorithms/evaluate/experiment.js'
 import { createRandom } from '../../src/algorithms/math/random.js'
 import { betaRegularised, gammaUpper, studentQuantile, studentTails } from '../../src/algorithms/math/special.js'
+import { chanceAt, explored, firstProbabilities } from '../../src/algorithms/recommend/explore.js'
 
 const sumsOf = (x: readonly number[], y: readonly number[] = x.map(() => 1)): MetricSums => {
   const total = (part: (at: number) => number) => x.reduce((sum, _, at) => sum + part(at), 0)
@@ -130,6 +131,68 @@ test('SNIPS finds the worth of a policy that was never shown', () => {
   expect(found.high - found.low).toBeLessThan(0.06)
   expect(found.meanWeight).toBeCloseTo(1, 1)
   expect(found.effectiveSize).toBeLessThan(20_000)
+})
+
+describe('SNIPS of whole lists', () => {
+  const scores = [5, 4, 3, 2, 1]
+  const candidates = scores.map(score => ({ score }))
+  const places = [0, 1, 2]
+  // What an item earns depends on itself and its place.
+  const worthOf = (item: number, place: number) => [0.1, 0.2, 0.5, 0.3, 0.6][item] / (1 + place)
+  const logOf = (rows: number, seed: number, weightOf: (item: number, place: number) => number) => {
+    const random = createRandom(seed)
+    const [rewards, weights]: number[][][] = [[], []]
+    for (let row = 0; row < rows; row++) {
+      const { order, chances } = explored(candidates, 0.8, random)
+      const shown = places.map(place => candidates.indexOf(order[place]))
+      rewards.push(places.map(place => (random.next() < worthOf(shown[place], place) ? 1 : 0)))
+      weights.push(places.map(place => weightOf(shown[place], place) / chances[place]))
+    }
+    return snipsOfLists(rewards, weights)
+  }
+  const truthOf = (chance: (item: number, place: number) => number) =>
+    places.reduce((sum, place) => sum + scores.reduce((total, _, item) => total + chance(item, place) * worthOf(item, place), 0), 0)
+  const other = firstProbabilities(scores, 0.3)
+  const otherOf = (item: number, place: number) => chanceAt(other, item, place)
+
+  test('finds the worth of a policy that was never shown, and its interval covers the truth as often as it says', () => {
+    const truth = truthOf(otherOf)
+    let covered = 0
+    for (let world = 0; world < 100; world++) {
+      const { low, high } = logOf(1_000, world + 1, otherOf)
+      if (low <= truth && truth <= high) covered++
+    }
+    expect(covered).toBeGreaterThanOrEqual(89)
+    const found = logOf(20_000, 7, otherOf)
+    expect(found.value).toBeCloseTo(truth, 1)
+    expect(found.high - found.low).toBeLessThan(0.06)
+    expect(found.meanWeight).toBeCloseTo(1, 1)
+    expect(found.effectiveSize).toBeLessThan(20_000)
+    expect(found.effectiveSize).toBe(Math.min(...found.places.map(place => place.effectiveSize)))
+    expect(found.logged).toBeCloseTo(
+      truthOf((item, place) => chanceAt(firstProbabilities(scores, 0.8), item, place)),
+      1,
+    )
+  })
+
+  test('says where the log could not have shown what the policy would', () => {
+    // The last item first, the others in reverse order behind it.
+    const found = logOf(2_000, 3, (item, place) => Number(item === scores.length - 1 - place))
+    expect(found.places.map(({ value }) => value === null)).toEqual([false, true, false])
+    expect(found.meanWeight).toBeLessThan(0.8)
+    expect(found.value).toBeCloseTo((found.places[0].value ?? 0) + (found.places[2].value ?? 0), 12)
+  })
+
+  test('lists of different lengths, none, and weights that are none', () => {
+    const found = snipsOfLists([[1, 0], [0], []], [[1, 1], [3], []])
+    expect(found.places.map(({ value, decisions }) => [value, decisions])).toEqual([
+      [0.25, 2],
+      [0, 1],
+    ])
+    expect(snipsOfLists([], [])).toMatchObject({ value: null, logged: null, effectiveSize: 0, places: [] })
+    expect(() => snipsOfLists([[1]], [[-1]])).toThrow(RangeError)
+    expect(() => snipsOfLists([[1]], [[1, 1]])).toThrow(RangeError)
+  })
 })
 
 describe('what cannot be answered', () => {

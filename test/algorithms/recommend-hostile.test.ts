@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { BrokenArtifact, pack } from '../../src/algorithms/artifact.js'
 import { createRandom } from '../../src/algorithms/math/random.js'
-import { explored, firstProbabilities } from '../../src/algorithms/recommend/explore.js'
+import { chanceAt, explored, firstProbabilities } from '../../src/algorithms/recommend/explore.js'
 import { algorithms } from '../../src/algorithms/recommend/index.js'
 import type { Interactions } from '../../src/algorithms/recommend/recommender.js'
 import { historyOf, interactionsOf, twoTastes } from '../support/worlds.js'
@@ -80,12 +80,35 @@ describe('chance', () => {
     const chances = firstProbabilities([3, 2, 1], 0.4)
     const counts = new Map<number, number>()
     for (let draw = 0; draw < 20_000; draw++) {
-      const { order, probability } = explored(candidates, 0.4, random)
+      const { order, chances: own } = explored(candidates, 0.4, random)
       counts.set(order[0].score, (counts.get(order[0].score) ?? 0) + 1)
-      if (probability !== chances[candidates.indexOf(order[0])]) throw new Error('another probability than its own')
+      if (own[0] !== chances[candidates.indexOf(order[0])]) throw new Error('another probability than its own')
       if (order[1].score < order[2].score) throw new Error('the others changed their order')
     }
     for (const [at, { score }] of candidates.entries()) expect((counts.get(score) ?? 0) / 20_000).toBeCloseTo(chances[at], 1)
-    expect(explored([], 0.4, random)).toEqual({ order: [], probability: 1 })
+    expect(explored([], 0.4, random)).toEqual({ order: [], chances: [] })
+  })
+
+  test('says of each place how often what stands there stands there', () => {
+    const random = createRandom(11)
+    const candidates = [5, 4, 3, 2, 1].map(score => ({ score }))
+    const counts = new Map<string, number>()
+    const said = new Map<string, number>()
+    for (let draw = 0; draw < 20_000; draw++) {
+      const { order, chances } = explored(candidates, 0.6, random)
+      for (const [place, { score }] of order.entries()) {
+        const key = `${score} at ${place}`
+        counts.set(key, (counts.get(key) ?? 0) + 1)
+        said.set(key, chances[place])
+      }
+    }
+    for (const [key, count] of counts) expect(count / 20_000).toBeCloseTo(said.get(key) ?? 0, 1)
+    const chances = firstProbabilities([5, 4, 3, 2, 1], 0.6)
+    const sum = (of: (at: number) => number) => [0, 1, 2, 3, 4, 5].reduce((total, at) => total + of(at), 0)
+    for (let at = 0; at < 6; at++) {
+      expect(sum(place => chanceAt(chances, at, place))).toBeCloseTo(1, 12)
+      expect(sum(rank => chanceAt(chances, rank, at))).toBeCloseTo(1, 12)
+    }
+    expect(chanceAt([], 3, 3)).toBe(1)
   })
 })

@@ -139,6 +139,20 @@ test('alternating least squares ends where the gradient of its loss is zero', ()
   }
 })
 
+test('alternating least squares gives the same bits with any number of threads, and every time', () => {
+  const random = createRandom(4)
+  const cells = Array.from({ length: 40_000 }, () => [random.below(3_000), random.below(1_000)])
+  const byUser = sparseFrom(3_000, 1_000, {
+    rows: Int32Array.from(cells, ([user]) => user),
+    columns: Int32Array.from(cells, ([, item]) => item),
+    values: cells.map(() => 1),
+  })
+  const options = { factors: 12, reg: 0.02, alpha: 0.2, nu: 1, epochs: 3, steps: 3, deviation: 0.1 }
+  const factors = (threads?: number) => factorise(byUser, transpose(byUser), { ...options, threads }, createRandom(5))
+  const alone = factors(1)
+  for (const other of [factors(), factors(), factors()]) expect(other).toEqual(alone)
+})
+
 test('the best of all users are the best of sorting, without what was seen', () => {
   const [users, items] = [randomMatrix(300, 8, 1), randomMatrix(40, 8, 2)]
   const seen = randomSparse(300, 40, 3)

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { AdLogRepository } from '../../src/bidding/ad-log.repository.js'
+import { BiddingRepository } from '../../src/bidding/bidding.repository.js'
 import { type BidAnswer, documents, eur, type Payload } from '../support/ads.js'
 import { eventually, startTestApp, type TestApp } from '../support/app.js'
 
@@ -46,6 +48,8 @@ const load = async (body: string, mapping: Record<string, string>) => {
   return { ...status, rejects: await (await fetch(`${api.url}/v1/import/${answer.jobId}/rejects`, { headers })).text() }
 }
 const performance = async () => (await run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance
+const counted = async () =>
+  (await performance()) as { impressions: number; clicks: number; conversions: number; conversionValue: { amountMicros: number } }
 
 const IPINYOU = {
   messageId: 'bidid',
@@ -100,6 +104,91 @@ test('a Criteo log comes in by a mapping: its columns are context', async () => 
   expect(rows.map(row => row.context)).toEqual([{ C1: '8cf07265', I1: '3' }, { C1: '68fd1e64' }])
 })
 
+test('a click or a conversion of an impression counts, on whichever line of a file it stands and however late', async () => {
+  const { database } = api.app
+  const mapping = {
+    messageId: 'id',
+    adId: '=creative-1',
+    clicked: 'click',
+    clickedAt: 'clickedAt',
+    convertedAt: 'convertedAt',
+    conversionValue: 'worth',
+    cost: 'cost',
+  }
+  const at = (day: number) => `2024-05-${String(day).padStart(2, '0')}T10:00:00Z`
+  const before = await counted()
+  const labels = async () => {
+    let converted = 0
+    const span = { from: new Date(at(1)), until: new Date(at(20)) }
+    for await (const page of new AdLogRepository(database).rows({ ...span, clickedOnly: true }))
+      converted += page.filter(row => row.converted).length
+    return converted
+  }
+  const learned = await labels()
+  const rows = [
+    `a,${at(1)},1,${at(1)},,,0.5`,
+    `a,${at(1)},0,,,,0.2`,
+    // Within the seven days of the campaign, and after them.
+    `b,${at(1)},0,,,,0.1`,
+    `b,${at(1)},1,${at(2)},${at(9)},20,0.1`,
+    `c,${at(1)},1,${at(2)},${at(10)},20,0.1`,
+  ]
+  expect(await load(`id,timestamp,click,clickedAt,convertedAt,worth,cost\n${rows.join('\n')}\n`, mapping)).toMatchObject({
+    state: 'COMPLETED',
+    rowsRejected: 0,
+  })
+  expect(
+    await database.sql(
+      `SELECT "messageId" AS id, clicked, converted, "costMicros"::int AS cost FROM "AdLogEntry" WHERE "messageId" IN ('a', 'b', 'c') ORDER BY 1`,
+    ),
+  ).toEqual([
+    { id: 'a', clicked: true, converted: false, cost: 500_000 },
+    { id: 'b', clicked: true, converted: true, cost: 100_000 },
+    { id: 'c', clicked: true, converted: true, cost: 100_000 },
+  ])
+  expect(await performance()).toMatchObject({
+    impressions: before.impressions + 3,
+    clicks: before.clicks + 3,
+    conversions: before.conversions + 1,
+    conversionValue: { amountMicros: before.conversionValue.amountMicros + 20_000_000 },
+  })
+  // What does not count in the report is not taught either, and not what bids go by.
+  expect((await labels()) - learned).toBe(1)
+  const key = Buffer.from(campaign.id, 'base64url').toString().slice('Campaign:'.length)
+  const history = await new BiddingRepository(database).history([key], new Date(0))
+  expect(history).toMatchObject([{ conversions: before.conversions + 1 }])
+})
+
+test.each([
+  ['cost', '-1', 'cost'],
+  ['cost', 'NaN', 'cost'],
+  ['cost', '1e30', 'cost'],
+  ['costCpm', '-5', 'costCpm'],
+  ['conversionValue', 'many', 'conversionValue'],
+  ['clicked', '2', 'clicked'],
+  ['timestamp', 'yesterday', 'timestamp'],
+  ['timestamp', '2999-01-01', 'timestamp'],
+  ['clickedAt', 'soon', 'clickedAt'],
+  ['messageId', 'x'.repeat(300), 'messageId'],
+])('%s %s is refused on its line, and the others come in', async (column, value, place) => {
+  const id = column === 'messageId' ? '' : ',messageId'
+  const line = (cell: string, name: string) => `creative-1,${cell}${id && `,bad-${column}-${name}`}`
+  const good = {
+    cost: '1',
+    costCpm: '1',
+    conversionValue: '1',
+    clicked: '1',
+    timestamp: '2024-01-01T00:00:00Z',
+    clickedAt: '2024-01-01T00:00:00Z',
+    messageId: 'fine',
+  }
+  const body = `adId,${column}${id}\n${line(value, 'no')}\n${line(good[column as keyof typeof good], `yes-${value}`)}\n`
+  const mapping = Object.fromEntries(['adId', column, ...(id ? ['messageId'] : [])].map(name => [name, name]))
+  const answer = await load(body, mapping)
+  expect(answer).toMatchObject({ state: 'COMPLETED', rowsMerged: 1, rowsRejected: 1 })
+  expect(answer.rejects).toContain(place)
+})
+
 test('a log without its columns is refused by name', async () => {
   expect((await load('label,I1\n1,3\n', { clicked: 'label' })).error).toContain('adId')
 })
@@ -115,7 +204,7 @@ test('browsers tell of clicks and conversions by Segment events, and no event mo
       headers: { authorization: `Basic ${Buffer.from(`${api.keys.ingest}:`).toString('base64')}`, 'content-type': 'application/json' },
       body: JSON.stringify({ event, messageId, userId: 's-1', properties, timestamp }),
     })
-  const start = (await performance()) as { impressions: number; clicks: number; conversions: number }
+  const start = await counted()
   const ago = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString()
   for (const [event, id, properties, at] of [
     ['Ad Impression', 'm1', { decision_id: decision.decisionId }, ago(0)],
@@ -133,7 +222,7 @@ test('browsers tell of clicks and conversions by Segment events, and no event mo
     impressions: start.impressions + 2,
     clicks: start.clicks + 2,
     conversions: start.conversions + 2,
-    conversionValue: { amountMicros: 15_500_000 },
+    conversionValue: { amountMicros: start.conversionValue.amountMicros + 15_500_000 },
   })
   expect(await money()).toEqual(before)
 })

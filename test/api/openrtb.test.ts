@@ -141,6 +141,18 @@ describe('a bid', () => {
     ])
   })
 
+  test.each([
+    [undefined, 'SECOND_PRICE'],
+    [1, 'FIRST_PRICE'],
+    [2, 'SECOND_PRICE'],
+    [3, 'FIRST_PRICE'],
+    [501, 'FIRST_PRICE'],
+  ])('at %s is a %s auction; where the rule is the exchange’s own, the bid is what may have to be paid', async (at, auction) => {
+    const { body } = await bid({ at })
+    const rows = await api.app.database.sql('SELECT auction FROM "BidReservation" WHERE id = $1', [body.seatbid[0].bid[0].id])
+    expect(rows).toEqual([{ auction }])
+  })
+
   test('a test costs nothing', async () => {
     const before = await ledger()
     expect((await bid({ test: 1 })).status).toBe(200)
@@ -158,9 +170,22 @@ describe('204 without a bid', () => {
     [{ wseat: ['other'] }, 'SEAT_NOT_ALLOWED'],
     [{ bseat: ['bellwether'] }, 'SEAT_BLOCKED'],
     [{ badv: ['SHOP.example'] }, 'BLOCKED_ADVERTISER'],
+    [{ badv: ['www.shop.example '] }, 'BLOCKED_ADVERTISER'],
+    [{ badv: ['other.example', 'example'] }, 'BLOCKED_ADVERTISER'],
     [{ tmax: 1 }, 'TIMEOUT'],
   ])('%j says %s', async (changes, reason) => {
     expect(await noBid(changes)).toBe(reason)
+  })
+
+  test('who is blocked is a domain with all below it, not what sounds alike', async () => {
+    expect((await bid({ badv: ['m.shop.example', 'op.example', 'shop.exampl', ''] })).status).toBe(200)
+  })
+
+  test('of an answer that would come too late nothing is held', async () => {
+    const before = await ledger()
+    // One millisecond is what the way back leaves: over by the time the bid is made.
+    expect(await noBid({ tmax: 16 })).toBe('TIMEOUT')
+    expect(await ledger()).toEqual(before)
   })
 
   test('an open deal is ignored with a reason', async () => {
@@ -300,6 +325,7 @@ describe('bad input', () => {
     ['no id', { imp: REQUEST.imp }, 'id: '],
     ['a negative floor', { id: '1', imp: [{ id: '1', banner: {}, bidfloor: -1 }] }, 'imp.0.bidfloor'],
     ['an imp without id', { id: '1', imp: [{ banner: {} }] }, 'imp.0.id'],
+    ['two of one id', { ...REQUEST, imp: [REQUEST.imp[0], { id: '2', banner: {} }, REQUEST.imp[0]] }, 'imp.2.id: Two impressions'],
     ['a flag that is none', { ...REQUEST, test: 2 }, 'test'],
     ['too many impressions', { id: '1', imp: Array.from({ length: 101 }, (_, index) => ({ id: String(index), banner: {} })) }, 'imp'],
     ['huge lists', { ...REQUEST, bcat: Array.from({ length: 5_000 }, () => 'IAB1') }, 'bcat'],

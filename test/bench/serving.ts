@@ -132,10 +132,22 @@ export async function checkAnswers({ url, key }: Door, bodies: readonly string[]
 }
 
 export async function load({ url, key }: Door, bodies: readonly string[], duration: number): Promise<Round> {
-  const requests = bodies.map(body => ({ method: 'POST' as const, headers: headersOf(key), body }))
-  const { requests: answered, latency, non2xx, errors } = await autocannon({ url, connections: CONNECTIONS, duration, requests })
+  const requestOf = (body: string) => ({ method: 'POST' as const, headers: headersOf(key), body })
+  let connection = 0
+  const { requests, latency, non2xx, errors } = await autocannon({
+    url,
+    connections: CONNECTIONS,
+    duration,
+    requests: [requestOf(bodies[0])],
+    // Each connection asks for its own part of them: all of them at each would take the load's own machine seconds to write down.
+    setupClient: client => {
+      const own = bodies.filter((_, at) => at % CONNECTIONS === connection)
+      connection++
+      if (own.length > 0) client.setRequests(own.map(requestOf))
+    },
+  })
   if (non2xx > 0 || errors > 0) throw new Error(`${non2xx} answers were no success, ${errors} requests failed`)
-  return { perSecond: answered.average, p99: latency.p99 }
+  return { perSecond: requests.average, p99: latency.p99 }
 }
 
 function headersOf(key: string) {

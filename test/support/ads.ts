@@ -212,6 +212,7 @@ export const documents = {
     `adGroup { id version cpcBid { amountMicros } effectiveBid { amountMicros } } ${CHANGE}`,
   ),
   ad: mutation('adCreate', 'AdCreateInput', `ad { id headline status product { externalId } } ${CHANGE}`),
+  adStatus: mutation('adStatusSet', 'AdStatusSetInput', `ad { id status } ${CHANGE}`),
   campaign: `query ($id: ID!) { campaign(id: $id) { ${CAMPAIGN} } }`,
   campaigns: `query ($first: Int, $after: String, $where: CampaignWhere) { campaigns(first: $first, after: $after, where: $where) { totalCount nodes { ${CAMPAIGN} } pageInfo { hasNextPage endCursor } } }`,
 }

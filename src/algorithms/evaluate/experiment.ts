@@ -51,6 +51,29 @@ export interface OffPolicyEstimate extends Interval {
   meanWeight: number
 }
 
+/** One place of a list. */
+export interface PlaceEstimate {
+  /** Reward, had the other policy decided; null where nothing that was logged here is something that it could show here. */
+  value: number | null
+  /** Mean reward of what was shown here. */
+  logged: number
+  decisions: number
+  effectiveSize: number
+  meanWeight: number
+}
+
+export interface ListEstimate extends Interval {
+  /** Sum over the places that have an estimate; null where none has. */
+  value: number | null
+  /** Of what was shown, at the same places. */
+  logged: number | null
+  /** The least of these places. */
+  effectiveSize: number
+  /** Mean of all places. */
+  meanWeight: number
+  places: PlaceEstimate[]
+}
+
 const MISMATCH = 0.001
 const CONFIDENCE = 0.95
 
@@ -144,4 +167,52 @@ export function snips(rewards: ArrayLike<number>, weights: ArrayLike<number>, co
   for (let at = 0; at < weights.length; at++) scatter += (weights[at] * (rewards[at] - value)) ** 2
   const reach = (-normalQuantile((1 - confidence) / 2) * Math.sqrt(scatter)) / sum
   return { value, low: value - reach, high: value + reach, effectiveSize: sum ** 2 / squares, meanWeight: sum / weights.length }
+}
+
+/**
+ * Reward of whole lists by the item-position model: what an item earns depends on the item and its place, not on its neighbours (Li et al. 2018, section 4.2). With
+ * w_ip = π(a_ip at p | x_i) / π₀(a_ip at p | x_i) each place is estimated by itself, V_p = Σ_i w_ip r_ip / Σ_i w_ip, and V = Σ_p V_p, with the standard error
+ * √(Σ_i (Σ_p w_ip (r_ip − V_p) / Σ_j w_jp)²): what belongs to one list is not independent. A row is a decision; rows may differ in length. Throws RangeError on
+ * weights below 0 or not finite.
+ */
+export function snipsOfLists(
+  rewards: readonly ArrayLike<number>[],
+  weights: readonly ArrayLike<number>[],
+  confidence = CONFIDENCE,
+): ListEstimate {
+  if (rewards.length !== weights.length || weights.some((row, at) => row.length !== rewards[at].length))
+    throw new RangeError('Each reward needs a weight')
+  const length = weights.reduce((most, row) => Math.max(most, row.length), 0)
+  const columns = Array.from({ length }, (_, place) => {
+    const rows = [...weights.keys()].filter(at => place < weights[at].length)
+    const column = (table: readonly ArrayLike<number>[]) => Float64Array.from(rows, at => table[at][place])
+    return { rows, rewards: column(rewards), weights: column(weights) }
+  })
+  const deviations = new Float64Array(weights.length)
+  const places = columns.map(({ rows, rewards: earned, weights: w }): PlaceEstimate => {
+    const { value, effectiveSize, meanWeight } = snips(earned, w, confidence)
+    for (const [at, row] of rows.entries())
+      if (value !== null) deviations[row] += (w[at] * (earned[at] - value)) / (meanWeight * rows.length)
+    return { value, logged: mean(earned), decisions: rows.length, effectiveSize, meanWeight }
+  })
+  const told = places.filter(place => place.value !== null)
+  if (told.length === 0) return { value: null, logged: null, low: Number.NaN, high: Number.NaN, effectiveSize: 0, meanWeight: 0, places }
+  const total = (of: (place: PlaceEstimate) => number) => told.reduce((sum, place) => sum + of(place), 0)
+  const value = total(place => place.value as number)
+  const reach = -normalQuantile((1 - confidence) / 2) * Math.sqrt(deviations.reduce((sum, each) => sum + each ** 2, 0))
+  return {
+    value,
+    logged: total(place => place.logged),
+    low: value - reach,
+    high: value + reach,
+    effectiveSize: told.reduce((least, place) => Math.min(least, place.effectiveSize), Number.POSITIVE_INFINITY),
+    meanWeight: mean(places.map(place => place.meanWeight)),
+    places,
+  }
+}
+
+function mean(values: ArrayLike<number>): number {
+  let sum = 0
+  for (let at = 0; at < values.length; at++) sum += values[at]
+  return values.length > 0 ? sum / values.length : 0
 }

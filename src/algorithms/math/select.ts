@@ -19,6 +19,8 @@ function best(scores: Float64Array, count: number, candidates: number, among?: I
   const isWorse = (a: number, b: number) => scores[a] < scores[b] || (scores[a] === scores[b] && a > b)
   for (let place = 0; place < candidates && size > 0; place++) {
     const index = among ? among[place] : place
+    // Almost all end here.
+    if (length === size && scores[index] < scores[heap[0]]) continue
     if (skip?.[index] || !Number.isFinite(scores[index])) continue
     if (length < size) {
       let at = length++

@@ -14,13 +14,26 @@ export function firstProbabilities(scores: ArrayLike<number>, exploration: numbe
   return parts.map(part => part / sum)
 }
 
-/** Draws the one that comes first; the others keep their order behind it. */
+/**
+ * The chance that the candidate of this rank comes to stand at this place (both from 0) when one of them is drawn by `probabilities` and put before all others,
+ * which keep their order. Candidates beyond those that are drawn from stand at their rank.
+ */
+export function chanceAt(probabilities: ArrayLike<number>, rank: number, place: number): number {
+  if (rank >= probabilities.length) return place === rank ? 1 : 0
+  if (place === 0) return probabilities[rank]
+  let before = 0
+  for (let other = 0; other < rank; other++) before += probabilities[other]
+  if (place === rank) return Math.min(1, before)
+  return place === rank + 1 ? Math.max(0, 1 - before - probabilities[rank]) : 0
+}
+
+/** Draws the one that comes first; the others keep their order behind it. `chances`: of each, to stand where it stands now. */
 export function explored<T extends { score: number }>(
   candidates: readonly T[],
   exploration: number,
   random: Pick<Random, 'next'>,
-): { order: T[]; probability: number } {
-  if (candidates.length === 0) return { order: [], probability: 1 }
+): { order: T[]; chances: number[] } {
+  if (candidates.length === 0) return { order: [], chances: [] }
   const probabilities = firstProbabilities(
     candidates.map(({ score }) => score),
     exploration,
@@ -29,5 +42,7 @@ export function explored<T extends { score: number }>(
   for (let left = random.next(); at < candidates.length - 1 && left >= probabilities[at]; at++) left -= probabilities[at]
   // Rounding may leave a candidate that had no chance at the very end.
   if (probabilities[at] === 0) at = probabilities.indexOf(Math.max(...probabilities))
-  return { order: [candidates[at], ...candidates.slice(0, at), ...candidates.slice(at + 1)], probability: probabilities[at] }
+  const ranks = [...candidates.keys()]
+  ranks.unshift(...ranks.splice(at, 1))
+  return { order: ranks.map(rank => candidates[rank]), chances: ranks.map((rank, place) => chanceAt(probabilities, rank, place)) }
 }

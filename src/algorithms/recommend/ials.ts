@@ -7,9 +7,15 @@ import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
 import { createCrew } from '../math/threads.js'
 import { positives, remembered, strongest, voteReader } from './preference.js'
-import type { Evidence, History, RecommendAlgorithm, Recommender } from './recommender.js'
+import type { Evidence, History, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
 
 const FORMAT = 'ials/1'
+/** Parts in which VᵀV is summed up: enough to keep all threads busy, and the same for any number of them. */
+const BLOCKS = 64
+/** Items that are looked at before it is asked whether they are enough. */
+const LOOKED_AT = 2_048
+/** Of products in float32. */
+const ROUNDING = 1e-5
 
 interface Settings {
   factors: number
@@ -56,17 +62,19 @@ export interface FactoriseOptions extends Settings {
   epochs: number
   steps: number
   deviation: number
+  /** As many as there are cores unless given; the result is the same. */
+  threads?: number
 }
 
 /** Both sides' factors (row-major float32) and α₀VᵀV, after `epochs` sweeps over users, then items. */
 export function factorise(
   byUser: SparseMatrix,
   byItem: SparseMatrix,
-  { factors, reg, alpha, nu, epochs, steps, deviation }: FactoriseOptions,
+  { factors, reg, alpha, nu, epochs, steps, deviation, threads }: FactoriseOptions,
   random: Random,
 ): { users: Float32Array; items: Float32Array; gram: Float64Array } {
   const arena = new Arena()
-  const crew = createCrew('als', arena)
+  const crew = createCrew('als', arena, threads)
   const [userCount, itemCount] = [byUser.rows, byItem.rows]
   const sides = [byUser, byItem].map(matrix => ({
     rows: matrix.rows,
@@ -79,15 +87,16 @@ export function factorise(
   const [users, items] = sides
   for (let at = 0; at < items.factors.length; at++) items.factors[at] = (random.normal() * deviation) / Math.sqrt(factors)
   const gram = arena.f32(factors * factors)
-  const partial = arena.f32(factors * factors * crew.threads)
+  const partial = arena.f32(factors * factors * BLOCKS)
   const scratch = arena.f32(3 * factors * crew.threads)
   const gramOf = (side: typeof users) => {
+    const size = Math.ceil(side.rows / BLOCKS)
     partial.fill(0)
-    crew.run('gram', side.rows, side.factors.byteOffset, factors, partial.byteOffset)
+    crew.run('gram', side.rows, side.factors.byteOffset, factors, partial.byteOffset, size)
     for (let k = 0; k < factors; k++) {
       for (let l = k; l < factors; l++) {
         let sum = 0
-        for (let thread = 0; thread < crew.threads; thread++) sum += partial[(thread * factors + k) * factors + l]
+        for (let block = 0; block < BLOCKS; block++) sum += partial[(block * factors + k) * factors + l]
         gram[k * factors + l] = alpha * sum
         gram[l * factors + k] = alpha * sum
       }
@@ -122,6 +131,12 @@ export function factorise(
   return out
 }
 
+function normOf(vectors: Float32Array, start: number, factors: number): number {
+  let squares = 0
+  for (let k = 0; k < factors; k++) squares += vectors[start + k] ** 2
+  return Math.sqrt(squares)
+}
+
 function placed<T extends Int32Array | Float32Array>(target: T, source: ArrayLike<number>): T {
   target.set(source)
   return target
@@ -143,7 +158,17 @@ function recommenderOf(state: State): Recommender {
   const row = voteReader(itemCount, votes)
   const arena = new Arena()
   const kernels = loadKernels<Als>('als', arena)
-  const items = placed(arena.f32(state.items.length), state.items)
+  const { items } = state
+  const norms = Float64Array.from({ length: itemCount }, (_, item) => normOf(items, item * factors, factors))
+  /** Items by the length of their vectors, the longest first; `rows` has the vectors in that order. */
+  const order = Int32Array.from(norms.keys()).sort((a, b) => norms[b] - norms[a] || a - b)
+  const rowOf = new Int32Array(itemCount)
+  const rows = arena.f32(items.length)
+  for (let at = 0; at < itemCount; at++) {
+    rowOf[order[at]] = at
+    rows.set(items.subarray(order[at] * factors, (order[at] + 1) * factors), at * factors)
+  }
+  const skip = new Uint8Array(itemCount)
   const visitor = arena.f32(factors)
   const scores = arena.f64(itemCount)
   const normal = arena.f32(factors * factors)
@@ -161,10 +186,13 @@ function recommenderOf(state: State): Recommender {
       }
     }
     const mark = arena.mark()
-    const own = placed(arena.i32(history.items.length), history.items)
+    const own = placed(
+      arena.i32(history.items.length),
+      history.items.map(item => rowOf[item]),
+    )
     const weights = placed(arena.f32(history.values.length), history.values)
     normal.set(gram)
-    kernels.addNormal(own.length, factors, own.byteOffset, weights.byteOffset, items.byteOffset, normal.byteOffset)
+    kernels.addNormal(own.length, factors, own.byteOffset, weights.byteOffset, rows.byteOffset, normal.byteOffset)
     arena.release(mark)
     const matrix = Float64Array.from(normal)
     for (let k = 0; k < factors; k++) matrix[k * factors + k] += ridge
@@ -184,15 +212,33 @@ function recommenderOf(state: State): Recommender {
     })
   }
 
+  /** No item scores more than |w||v| (Cauchy and Schwarz): from the longest vectors on, twice as many at a time, until none of the rest can be among the best. */
+  function best(given: History, count: number, withoutHistory: boolean): Ranking {
+    const { vector, items: own } = foldIn(given)
+    if (own.length === 0 || count < 1) return { items: new Int32Array(0), scores: new Float64Array(0) }
+    visitor.set(vector)
+    const reach = normOf(visitor, 0, factors) * (1 + ROUNDING)
+    if (withoutHistory) for (const item of given.items) skip[rowOf[item] ?? -1] = 1
+    let found: Int32Array = new Int32Array(0)
+    for (let from = 0, to = Math.min(itemCount, Math.max(LOOKED_AT, 4 * count)); ; from = to, to = Math.min(itemCount, 2 * to)) {
+      kernels.scoreRows(to - from, factors, visitor.byteOffset, rows.byteOffset + 4 * from * factors, scores.byteOffset + 8 * from)
+      found = topIndexes(scores.subarray(0, to), count, skip)
+      if (to === itemCount || (found.length === count && scores[found[count - 1]] > reach * norms[order[to]])) break
+    }
+    for (const item of given.items) skip[rowOf[item] ?? -1] = 0
+    return { items: found.map(at => order[at]), scores: Float64Array.from(found, at => scores[at]) }
+  }
+
   return {
     itemCount,
     score: (given, out) => {
       const { vector, items: own } = foldIn(given)
       if (own.length === 0) return void out.fill(0)
       visitor.set(vector)
-      kernels.scoreRows(itemCount, factors, visitor.byteOffset, items.byteOffset, scores.byteOffset)
-      out.set(scores)
+      kernels.scoreRows(itemCount, factors, visitor.byteOffset, rows.byteOffset, scores.byteOffset)
+      for (let at = 0; at < itemCount; at++) out[order[at]] = scores[at]
     },
+    best,
     predict: (given, item) => {
       if (item < 0 || item >= itemCount) return 0
       const { vector } = foldIn(given)
@@ -207,18 +253,15 @@ function recommenderOf(state: State): Recommender {
     },
     similar: (item, count) => {
       if (item < 0 || item >= itemCount) return { items: new Int32Array(0), scores: new Float32Array(0) }
-      kernels.scoreRows(itemCount, factors, items.byteOffset + 4 * item * factors, items.byteOffset, scores.byteOffset)
-      const norm = (each: number) => {
-        let squares = 0
-        for (let k = 0; k < factors; k++) squares += items[each * factors + k] ** 2
-        return Math.sqrt(squares)
-      }
-      const own = norm(item)
-      const cosines = Float64Array.from(scores, (score, other) => (score === 0 ? 0 : score / (own * norm(other))))
-      const best = topIndexes(cosines, count + 1)
+      kernels.scoreRows(itemCount, factors, rows.byteOffset + 4 * rowOf[item] * factors, rows.byteOffset, scores.byteOffset)
+      const cosines = Float64Array.from(norms, (norm, other) => {
+        const score = scores[rowOf[other]]
+        return score === 0 ? 0 : score / (norms[item] * norm)
+      })
+      const nearest = topIndexes(cosines, count + 1)
         .filter(other => other !== item && cosines[other] > 0)
         .slice(0, count)
-      return { items: best, scores: Float32Array.from(best, other => cosines[other]) }
+      return { items: nearest, scores: Float32Array.from(nearest, other => cosines[other]) }
     },
     save: () => pack(FORMAT, { meta: { factors, reg, alpha, nu, votes, itemCount }, arrays: { items, gram } }),
   }

@@ -1,12 +1,14 @@
 import { type Params, parameter } from '../algorithm.js'
 import { pack, unpack } from '../artifact.js'
-import { topAmong, topIndexes } from '../math/select.js'
+import { topIndexes } from '../math/select.js'
 import { rowMeans, type SparseMatrix, transpose } from '../math/sparse.js'
 import { mostTelling, preferences, rowReader } from './preference.js'
 import { topProducts } from './products.js'
 import type { Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
 import { createSimilarity, rowNorms, type SimilaritySettings } from './similarity.js'
+import { createTally, type Tally } from './tally.js'
 
+const NOTHING = new Int32Array(0)
 const FORMAT = 'item-cf/1'
 
 interface Row {
@@ -194,35 +196,19 @@ function recommenderOf({ kind, neighbours, globalMean, means, nearest }: State):
     }
   }
 
-  /** By the lists of the history's items alone; the buffers are left as they were found, all 0. */
-  let sums: Float64Array | undefined
-  let skip: Uint8Array | undefined
-  let touched: Int32Array | undefined
+  /** By the lists of the history's items alone. */
+  let tally: Tally | undefined
   function best(given: History, count: number, withoutHistory: boolean): Ranking {
-    sums ??= new Float64Array(itemCount)
-    skip ??= new Uint8Array(itemCount)
-    touched ??= new Int32Array(itemCount)
-    const history = row(given)
-    let length = 0
-    for (let at = 0; at < history.items.length; at++) {
-      const weight = history.values[at]
-      const item = history.items[at]
-      for (let place = followers.offsets[item]; place < followers.offsets[item + 1]; place++) {
-        const target = followers.columns[place]
+    tally ??= createTally(itemCount)
+    const { items, values } = row(given)
+    for (let at = 0; at < items.length; at++) {
+      const weight = values[at]
+      for (let place = followers.offsets[items[at]]; place < followers.offsets[items[at] + 1]; place++) {
         const part = weight * followers.values[place]
-        if (!(part > 0)) continue
-        // No part is below 0, so a sum of 0 was not touched yet.
-        if (sums[target] === 0) touched[length++] = target
-        sums[target] += part
+        if (part > 0) tally.add(followers.columns[place], part)
       }
     }
-    if (withoutHistory) for (const item of given.items) skip[item] = 1
-    const items = topAmong(sums, count, touched, length, skip)
-    const scores = new Float64Array(items.length)
-    for (let place = 0; place < items.length; place++) scores[place] = sums[items[place]]
-    for (let place = 0; place < length; place++) sums[touched[place]] = 0
-    for (const item of given.items) skip[item] = 0
-    return { items, scores }
+    return tally.best(count, withoutHistory ? given.items : NOTHING)
   }
 
   return {

@@ -2,6 +2,9 @@ import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
 import { strongest, voteReader } from './preference.js'
 import type { Evidence, Recommender } from './recommender.js'
+import { createTally, type Tally } from './tally.js'
+
+const NOTHING = new Int32Array(0)
 
 export interface ItemWeights {
   /** Taught by ratings, each of which was one vote. */
@@ -10,11 +13,12 @@ export interface ItemWeights {
   matrix: SparseMatrix
 }
 
-/** A recommender of the form score_j = Σ_{i ∈ history} w_i M_ij with a sparse M. */
+/** A recommender of the form score_j = Σ_{i ∈ history} w_i M_ij with a sparse M ≥ 0. */
 export function itemWeightsRecommender({ votes, matrix }: ItemWeights, save: () => Uint8Array): Recommender {
   const itemCount = matrix.rows
   const row = voteReader(itemCount, votes)
   let columns: SparseMatrix | undefined
+  let tally: Tally | undefined
   /** What each item of the history adds to the score; both lists are ascending. */
   const parts = ({ items, values }: ReturnType<typeof row>, item: number): Float64Array => {
     const added = new Float64Array(items.length)
@@ -37,6 +41,17 @@ export function itemWeightsRecommender({ votes, matrix }: ItemWeights, save: () 
         for (let place = matrix.offsets[items[at]]; place < matrix.offsets[items[at] + 1]; place++)
           out[matrix.columns[place]] += values[at] * matrix.values[place]
       }
+    },
+    best: (given, count, withoutHistory) => {
+      tally ??= createTally(itemCount)
+      const { items, values } = row(given)
+      for (let at = 0; at < items.length; at++) {
+        for (let place = matrix.offsets[items[at]]; place < matrix.offsets[items[at] + 1]; place++) {
+          const part = values[at] * matrix.values[place]
+          if (part > 0) tally.add(matrix.columns[place], part)
+        }
+      }
+      return tally.best(count, withoutHistory ? given.items : NOTHING)
     },
     predict: (given, item) => parts(row(given), item).reduce((sum, weight) => sum + weight, 0),
     explain: (given, item, limit = Number.POSITIVE_INFINITY) => {

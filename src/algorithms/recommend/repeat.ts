@@ -48,6 +48,13 @@ function recommenderOf({ itemCount, halfLifeDays, now }: State): Recommender {
       })
       for (let item = 0; item < itemCount; item++) if (out[item] < 0) out[item] = 0
     },
+    best: (history, count, withoutHistory) => {
+      const sums = new Map<number, number>()
+      if (!withoutHistory) each(history, (item, weight) => sums.set(item, (sums.get(item) ?? 0) + weight))
+      const own = [...sums].filter(([, sum]) => sum > 0).sort(([a, x], [b, y]) => y - x || a - b)
+      const best = own.slice(0, count)
+      return { items: Int32Array.from(best, ([item]) => item), scores: Float64Array.from(best, ([, sum]) => sum) }
+    },
     predict: scoreOf,
     explain: (history, item): Evidence[] => {
       const weight = scoreOf(history, item)

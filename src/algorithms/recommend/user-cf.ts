@@ -5,9 +5,11 @@ import { rowMeans, type SparseMatrix, transpose } from '../math/sparse.js'
 import { settingsOf } from './item-cf.js'
 import { mostTelling, preferences, rowReader, strongest } from './preference.js'
 import { productThresholds } from './products.js'
-import type { Evidence, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
+import type { Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
 import { createSimilarity, rowNorms, type SimilaritySettings } from './similarity.js'
+import { createTally, type Tally } from './tally.js'
 
+const NOTHING = new Int32Array(0)
 const FORMAT = 'user-cf/2'
 
 interface State {
@@ -150,6 +152,20 @@ function recommenderOf(state: State): Recommender {
     }
   }
 
+  /** By what the peers have alone. */
+  let tally: Tally | undefined
+  function bestImplicit(given: History, count: number, withoutHistory: boolean): Ranking {
+    tally ??= createTally(itemCount)
+    for (const user of compare(row(given))) {
+      const similarity = similarities[user]
+      for (let at = byUser.offsets[user]; at < byUser.offsets[user + 1]; at++) {
+        const part = similarity * byUser.values[at]
+        if (part > 0) tally.add(byUser.columns[at], part)
+      }
+    }
+    return tally.best(count, withoutHistory ? given.items : NOTHING)
+  }
+
   /** r̂ of every item at once: from the nearest user on, until an item has all the raters it takes. */
   function scoreExplicit(history: Row, out: Float64Array) {
     const order = compare(history)
@@ -181,6 +197,7 @@ function recommenderOf(state: State): Recommender {
   const row = rowReader(itemCount, kind)
   return {
     itemCount,
+    ...(kind === 'implicit' ? { best: bestImplicit } : {}),
     score: (given, out) => (kind === 'implicit' ? scoreImplicit(row(given), out) : scoreExplicit(row(given), out)),
     predict: (given, item) => {
       const history = row(given)

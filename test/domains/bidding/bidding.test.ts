@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { FIELDS } from '../../../src/bidding/features.js'
 import { type BidAnswer, biddingWorld, documents, eur, type Payload } from '../../support/ads.js'
 import { createTestDatabase } from '../../support/database.js'
 
@@ -90,6 +91,26 @@ describe('a bid', () => {
     await world.campaign({ biddingStrategy: { type: 'ORTB', settings: { form: 1, cMicros: 5_000 } }, conversionValue: eur(50) })
     const { price } = await ask()
     expect(price.amountMicros).toBe(Math.floor(Math.sqrt(5_000 * 10_000 + 5_000 ** 2) - 5_000))
+  })
+
+  test('is never nothing: a campaign whose money others took while another one was tried does not bid', async () => {
+    const [first, second] = [
+      await world.campaign({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(3) } }),
+      await world.campaign({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(2) } }),
+    ]
+    await world.snapshots.look()
+    await database.sql('UPDATE "BudgetLedger" SET "spentMicros" = "limitMicros" WHERE "campaignId" = ANY($1)', [[first.key, second.key]])
+    const { campaigns } = await world.snapshots.current()
+    const { reserve } = world.biddingRepository
+    Object.assign(world.biddingRepository, {
+      reserve: (...given: Parameters<typeof reserve>) => {
+        for (const line of campaigns) if (line.row.id === second.key) line.remainingMicros = 0
+        return reserve(...given)
+      },
+    })
+    const { decision } = await world.bid({ campaignIds: [first.id, second.id] })
+    Object.assign(world.biddingRepository, { reserve })
+    expect(decision).toMatchObject({ __typename: 'NoBid', reason: 'BUDGET_EXHAUSTED' })
   })
 
   test('one key is one bid and one reservation', async () => {
@@ -218,6 +239,48 @@ describe('whom it is for', () => {
       await at('2026-11-22T12:00:00Z'),
     ]).toEqual(['NoBid', 'Bid', 'Bid', 'NoBid', 'NoBid'])
   })
+
+  test('hours are those on the clock of the account, also where it is changed', async () => {
+    const berlin = biddingWorld(database, { timeZone: 'Europe/Berlin' })
+    try {
+      const { id } = await berlin.campaign({ schedule: [{ days: [7], fromHour: 2, toHour: 3 }] })
+      const at = async (time: string) => {
+        berlin.clock.now = new Date(time)
+        await berlin.snapshots.look()
+        return (await berlin.bid({ campaignIds: [id] })).decision?.__typename
+      }
+      // The hour from two to three comes twice in October, not at all in March, and once on any other Sunday.
+      const hours = async (times: string[]) => {
+        const found: (string | undefined)[] = []
+        for (const time of times) found.push(await at(time))
+        return found
+      }
+      expect(await hours(['2026-10-24T23:59:59Z', '2026-10-25T00:00:00Z', '2026-10-25T01:59:59Z', '2026-10-25T02:00:00Z'])).toEqual([
+        'NoBid',
+        'Bid',
+        'Bid',
+        'NoBid',
+      ])
+      expect(await hours(['2026-03-29T00:59:59Z', '2026-03-29T01:00:00Z'])).toEqual(['NoBid', 'NoBid'])
+      expect(await hours(['2026-11-01T01:00:00Z', '2026-11-01T02:00:00Z', '2026-11-02T01:30:00Z'])).toEqual(['Bid', 'NoBid', 'NoBid'])
+    } finally {
+      berlin.stop()
+    }
+  })
+
+  test('a change of a shared strategy is bid by in each of its campaigns', async () => {
+    const { biddingStrategy } = await world.run(documents.strategyCreate, { input: { name: 'All', type: 'MANUAL_CPM', cpmBid: eur(2) } })
+    const shared = { biddingStrategy: null, biddingStrategyId: biddingStrategy.id }
+    const [a, b] = [await world.campaign(shared), await world.campaign(shared)]
+    const prices = async () => {
+      const found: number[] = []
+      for (const { id } of [a, b]) found.push((await ask({ campaignIds: [id] })).price.amountMicros)
+      return found
+    }
+    expect(await prices()).toEqual([2_000, 2_000])
+    await world.run(documents.strategyUpdate, { input: { biddingStrategyId: biddingStrategy.id, cpmBid: eur(3) } })
+    expect(await prices()).toEqual([3_000, 3_000])
+  })
 })
 
 describe('bad input', () => {
@@ -244,7 +307,7 @@ describe('bad input', () => {
   test('a model that predicts no number is not believed', async () => {
     await world.campaign({ biddingStrategy: { type: 'MANUAL_CPC', cpcBid: eur(0.5) } })
     const broken = {
-      model: { predict: (_: unknown, out: Float64Array) => out.fill(Number.NaN), explain: () => [] },
+      model: { fields: FIELDS, predict: (_: unknown, out: Float64Array) => out.fill(Number.NaN), explain: () => [] },
       modelId: 'm',
       servedBy: 'broken v1',
       keys: new Int32Array(1),

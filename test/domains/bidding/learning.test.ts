@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { createRandom } from '../../../src/algorithms/math/random.js'
+import { BiddingRepository } from '../../../src/bidding/bidding.repository.js'
+import { MarketService } from '../../../src/bidding/market.service.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { type BidAnswer, documents, eur, type Payload } from '../../support/ads.js'
 import { eventually, startTestApp, type TestApp } from '../../support/app.js'
@@ -139,6 +141,27 @@ describe('the market', () => {
     expect(first.explanation.find(({ feature }) => feature === 'shading')?.weight).toBeLessThan(0)
   })
 
+  test('is read from the bids whose outcome is known, not from all there ever were', async () => {
+    const { database } = api.app
+    const texts: { text: string; values: unknown[] }[] = []
+    const sql = async (text: string, values: unknown[]) => {
+      texts.push({ text, values })
+      return []
+    }
+    const repository = new BiddingRepository({ ...database, sql } as unknown as typeof database)
+    await repository.winLog(new Date(0), 10)
+    await repository.market(new Date(0), 10)
+    expect(texts).toHaveLength(2)
+    await database.withClient(async client => {
+      await client.query('BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off')
+      for (const { text, values } of texts) {
+        const { rows } = await client.query(`EXPLAIN ${text}`, values)
+        expect(rows.map(row => row['QUERY PLAN']).join('\n')).toContain('Index Scan Backward using "BidReservation_known_idx"')
+      }
+      await client.query('ROLLBACK')
+    })
+  })
+
   test('a preview expects what a replay of the known auctions brings', async () => {
     const { preview } = await run(documents.budget, { campaignId: campaign.id, amount: eur(5), dryRun: true })
     expect(preview.expectedClicks).toMatchObject({ interval: { low: expect.any(Number), high: expect.any(Number) } })
@@ -146,6 +169,37 @@ describe('the market', () => {
     expect(value).toBeGreaterThan(0)
     expect(interval.low).toBeLessThan(value)
     expect((preview.expectedCost as { value: number }).value).toBeLessThanOrEqual(5_000_000)
+  })
+
+  test('is read once a minute, however many previews ask', async () => {
+    const { database, pool, campaigns } = api.app
+    const clock = { now: Date.now() }
+    let reads = 0
+    const repository = new BiddingRepository(database)
+    const market = new MarketService({
+      repository: Object.assign(repository, {
+        market: (...given: Parameters<BiddingRepository['market']>) => {
+          reads++
+          return BiddingRepository.prototype.market.apply(repository, given)
+        },
+      }),
+      campaigns: () => campaigns,
+      pool,
+      seed: 1,
+      currency: 'EUR',
+      now: () => new Date(clock.now),
+    })
+    const clicks = async () => {
+      const { points, auctions } = await market.simulate({ campaignId: campaign.id, over: 'BUDGET', factors: [1] })
+      return [points[0].clicks, auctions]
+    }
+    const first = await clicks()
+    clock.now += 59_000
+    expect(await clicks()).toEqual(first)
+    expect(reads).toBe(1)
+    clock.now += 2_000
+    await clicks()
+    expect(reads).toBe(2)
   })
 
   test('a simulation is a job whose result is a chart', async () => {

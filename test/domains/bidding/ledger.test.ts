@@ -189,6 +189,31 @@ test('each day of the account has its own budget, through the change of clocks',
   }
 })
 
+test('a day may spend as often its budget as maxDailyOverdelivery says, a total budget is for all days', async () => {
+  const began = world.clock.now
+  const bids = async (id: string, day: number) => {
+    world.clock.now = new Date(began.getTime() + day * 86_400_000)
+    let made = 0
+    for (let count = 0; count < 8; count++) {
+      await world.snapshots.look()
+      if ((await world.bid({ campaignIds: [id], reserveSeconds: 86_400 })).decision?.__typename === 'Bid') made++
+    }
+    return made
+  }
+  const accelerated = (facts: object) => ({ budget: { amount: { amountMicros: 3 * PRICE }, deliveryMethod: 'ACCELERATED', ...facts } })
+  try {
+    const daily = await world.campaign(accelerated({ maxDailyOverdelivery: 1.5 }))
+    const total = await world.campaign(accelerated({ period: 'TOTAL', maxDailyOverdelivery: 1.5 }))
+    // Four bids at the price, and one of the half that is left.
+    expect([await bids(daily.id, 0), await bids(daily.id, 1), await bids(total.id, 0), await bids(total.id, 1)]).toEqual([5, 5, 3, 0])
+    expect(await world.ledger(daily.key)).toMatchObject({ limit: 4.5 * PRICE, reserved: 4.5 * PRICE })
+    await isRight(daily.key)
+    await isRight(total.key)
+  } finally {
+    world.clock.now = began
+  }
+})
+
 test('a budget that is lowered while bids are made is never exceeded', async () => {
   const campaign = await world.campaign({ budget: { amount: { amountMicros: 100 * PRICE }, deliveryMethod: 'ACCELERATED' } })
   const bids = Array.from({ length: 120 }, () => world.bid({ campaignIds: [campaign.id] }))
@@ -225,6 +250,8 @@ describe('bad notices', () => {
     expect(await fault(id, 'CLICK', { value: eur(1) })).toEqual(['INVALID', ['value']])
     expect(await fault(id, 'BILLABLE', { billable: true })).toEqual(['INVALID', ['billable']])
     expect(await fault(id, 'WIN', { occurredAt: new Date(Date.now() + 3_600_000).toISOString() })).toEqual(['INVALID', ['occurredAt']])
+    for (const type of ['WIN', 'BILLABLE', 'LOSS', 'CLICK', 'CONVERSION'])
+      expect(await fault(id, type, { occurredAt: new Date(Date.now() - 3_600_000).toISOString() })).toEqual(['INVALID', ['occurredAt']])
     expect(await world.ledger(campaign.key)).toEqual(before)
     expect(await result(id, 'BILLABLE', { price: { amountMicros: 700 } })).toBe('COMMITTED')
   })

@@ -101,6 +101,16 @@ describe('a campaign', () => {
     ])
   })
 
+  test('a strategy of one campaign is not for others, who would be changed with it', async () => {
+    const { id, biddingStrategy } = (await created({ name: 'Owner' })) as Payload['campaign'] & { biddingStrategy: { id: string } }
+    const input = { name: 'Other', budget: { amount: eur(1) }, biddingStrategyId: biddingStrategy.id }
+    const refused = { code: 'INVALID', field: ['biddingStrategyId'] }
+    expect(faultOf(await run(documents.create, input))).toEqual(refused)
+    const other = await created({ name: 'Other' })
+    expect(faultOf(await run(documents.update, { campaignId: other.id, biddingStrategyId: biddingStrategy.id }))).toEqual(refused)
+    expect(codes(await run(documents.update, { campaignId: id, biddingStrategyId: biddingStrategy.id, name: 'Still' }))).toEqual([])
+  })
+
   test('moves along legal transitions only, and ENDED is the end', async () => {
     const { id } = await created()
     expect(codes(await run(documents.pause, { campaignId: id }))).toEqual(['ILLEGAL_TRANSITION'])

@@ -13,7 +13,7 @@ beforeAll(async () => {
   world = biddingWorld(database, { curve: (_campaign, _from, hours) => forecast?.(hours) })
   await database.sql(
     `INSERT INTO "Product" ("externalId", title, categories, "priceMicros", "currencyCode", stock) VALUES
-       ('here', 'Shoes', '{}', 20000000, 'EUR', 5), ('gone', 'Hats', '{}', 20000000, 'EUR', 0), ('free', 'Socks', '{}', NULL, NULL, 5)`,
+       ('here', 'Shoes', '{}', 20000000, 'EUR', 5), ('gone', 'Hats', '{}', 20000000, 'EUR', 0), ('free', 'Socks', '{}', NULL, NULL, 5), ('abroad', 'Gloves', '{}', 20000000, 'USD', 5)`,
   )
   await database.sql(`INSERT INTO "User" (id, "externalId") SELECT n, 'u-' || n FROM generate_series(1, 400) n`)
   await database.sql(
@@ -53,6 +53,7 @@ describe('what keeps a campaign from bidding', () => {
     ['STOCK_LIMITED', {}, 'gone'],
     ['NO_BID', { biddingStrategy: { type: 'MANUAL_CPC' } }, 'here'],
     ['NO_CONVERSION_VALUE', { biddingStrategy: { type: 'MAXIMIZE_CONVERSION_VALUE' } }, 'free'],
+    ['NO_CONVERSION_VALUE', { biddingStrategy: { type: 'TARGET_ROAS', targetRoas: 4 } }, 'abroad'],
     ['AUDIENCE_BUILDING', { audienceId: audience('building') }, 'here'],
     ['AUDIENCE_TOO_SMALL', { audienceId: audience('none') }, 'here'],
     ['OUTSIDE_SCHEDULE', { schedule: [{ days: [1], fromHour: 3, toHour: 4 }] }, 'here'],
@@ -62,12 +63,52 @@ describe('what keeps a campaign from bidding', () => {
 
   test('NO_ADS, and ADS_PAUSED', async () => {
     const campaign = await world.campaign({}, { product: 'here' })
-    await database.sql(`UPDATE "Ad" SET status = 'PAUSED' WHERE "adGroupId" IN (SELECT id FROM "AdGroup" WHERE "campaignId" = $1)`, [
-      campaign.key,
-    ])
+    const asked = async () => (await world.bid({ campaignIds: [campaign.id] })).decision
+    const set = (input: Record<string, unknown>) => world.run(documents.adStatus, { input: { adId: campaign.ad.id, ...input } })
+    expect((await set({ status: 'PAUSED', dryRun: true })).preview).toMatchObject({
+      changes: [{ field: 'status', before: 'ENABLED', after: 'PAUSED' }],
+      campaigns: [campaign.name],
+    })
+    expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
+    expect((await set({ status: 'PAUSED' })).ad).toMatchObject({ status: 'PAUSED' })
     expect(await statusOf(campaign)).toEqual(['NOT_ELIGIBLE', 'ADS_PAUSED'])
+    await world.snapshots.look()
+    expect(await asked()).toMatchObject({ reason: 'NO_ADS' })
+    await set({ status: 'ENABLED' })
+    expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
+    await world.snapshots.look()
+    expect(await asked()).toMatchObject({ __typename: 'Bid' })
+    expect((await set({ adId: Buffer.from('Ad:999999').toString('base64url'), status: 'PAUSED' })).userErrors).toMatchObject([
+      { code: 'NOT_FOUND', field: ['adId'] },
+    ])
     await database.sql(`DELETE FROM "Ad" WHERE "adGroupId" IN (SELECT id FROM "AdGroup" WHERE "campaignId" = $1)`, [campaign.key])
     expect(await statusOf(campaign)).toEqual(['NOT_ELIGIBLE', 'NO_ADS'])
+  })
+
+  test('NO_BID where the only group with a bid has nothing to show', async () => {
+    const campaign = await world.campaign({ biddingStrategy: { type: 'MANUAL_CPC' } }, { product: 'here', cpcBid: eur(1) })
+    expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
+    const { adGroup } = await world.run(documents.adGroup, { input: { campaignId: campaign.id, name: 'Without a bid' } })
+    await world.run(documents.ad, { input: { adGroupId: adGroup.id, headline: 'Shoes', productExternalId: 'here' } })
+    expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
+    await world.run(documents.adStatus, { input: { adId: campaign.ad.id, status: 'PAUSED' } })
+    expect(await statusOf(campaign)).toEqual(['NOT_ELIGIBLE', 'NO_BID'])
+    await world.snapshots.look()
+    expect((await world.bid({ campaignIds: [campaign.id] })).decision?.reason).toMatch(/^NO_BID/)
+  })
+
+  test('CAMPAIGN_DRAFT with what is missing, CAMPAIGN_PAUSED and CAMPAIGN_ENDED, by what people want', async () => {
+    const { campaign: draft } = await world.run(documents.create, {
+      input: { name: 'Draft', budget: { amount: eur(1) }, biddingStrategy: { type: 'MAXIMIZE_CLICKS' } },
+    })
+    expect([draft.primaryStatus, ...draft.primaryStatusReasons]).toEqual(['DRAFT', 'CAMPAIGN_DRAFT', 'NO_ADS'])
+    const campaign = await world.campaign({}, { product: 'here' })
+    await world.run(documents.pause, { input: { campaignId: campaign.id } })
+    expect(await statusOf(campaign)).toEqual(['PAUSED', 'CAMPAIGN_PAUSED'])
+    await world.run(documents.end, { input: { campaignId: campaign.id } })
+    const { userErrors } = await world.run(documents.adStatus, { input: { adId: campaign.ad.id, status: 'PAUSED' } })
+    expect(userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
+    expect(await statusOf(campaign)).toEqual(['ENDED', 'CAMPAIGN_ENDED'])
   })
 
   test('BUDGET_EXHAUSTED until the account’s next midnight', async () => {
@@ -99,6 +140,29 @@ describe('what limits a campaign', () => {
     expect(await statusOf(campaign)).toEqual(['LIMITED', 'STOCK_LIMITED'])
     world.clock.isModelStale = true
     expect(await statusOf(campaign)).toEqual(['LIMITED', 'STOCK_LIMITED', 'MODEL_STALE'])
+  })
+
+  test('FREQUENCY_CAPPED while half of those it may address have seen it as often as its cap allows', async () => {
+    const frequencyCap = { impressions: 2, hours: 24 }
+    const campaign = await world.campaign({ audienceId: audience('large'), frequencyCap }, { product: 'here' })
+    const { key, ad } = campaign
+    // Of the 400 members 289 consented; the others cannot be shown anything and do not count.
+    const show = (people: number) =>
+      database.sql(
+        `INSERT INTO "BidReservation" (id, "campaignId", period, "adId", "userId", state, "reservedMicros", "bidMicros", "pCtr", "pCvr", "createdAt", "expiresAt")
+         SELECT gen_random_uuid(), $1, 'x', $2, n, 'COMMITTED', 0, 1, 0.1, 0.1, $4, $4 FROM generate_series(1, $3::int) n`,
+        [key, Number(Buffer.from(ad.id, 'base64url').toString().slice('Ad:'.length)), people, new Date('2026-11-24T11:00:00Z')],
+      )
+    await show(289)
+    expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
+    await show(110)
+    expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
+    await database.sql(`UPDATE "BidReservation" SET "userId" = 400 WHERE "campaignId" = $1 AND "userId" > 40`, [key])
+    await show(230)
+    await show(230)
+    expect(await statusOf(campaign)).toEqual(['LIMITED', 'FREQUENCY_CAPPED'])
+    world.clock.now = new Date('2026-11-25T11:00:01Z')
+    expect(await statusOf(campaign)).toEqual(['ELIGIBLE'])
   })
 
   test('BUDGET_CONSTRAINED when next to nothing is left, and when a price that a person set is paced down', async () => {

@@ -171,6 +171,23 @@ describe('products in memory', () => {
     }
   })
 
+  test('are seen changed within five seconds also when the signal of it is lost, and stay in memory while nothing changes', async () => {
+    let milliseconds = 0
+    const patient = new CatalogueService(new CatalogueRepository(database), localSignals(), 'EUR', () => milliseconds)
+    const { key } = await catalogue.upsert({ externalId: 'quiet', title: 'One' })
+    const { key: still } = await catalogue.upsert({ externalId: 'still', title: 'Still' })
+    await database.sql(`UPDATE "Product" SET "updatedAt" = now() - interval '1 day' WHERE id = ANY($1)`, [[key, still]])
+    const title = async () => (await patient.byIds([key, still])).get(key)?.title
+    expect(await title()).toBe('One')
+    milliseconds += 5_001
+    expect(await statementsOf(title)).toEqual([expect.stringContaining('"updatedAt" >')])
+    await catalogue.upsert({ externalId: 'quiet', title: 'Two' })
+    expect(await title()).toBe('One')
+    milliseconds += 5_001
+    expect(await title()).toBe('Two')
+    patient.close()
+  })
+
   test('never keep what was read before a change that came in between', async () => {
     const { key } = await catalogue.upsert({ externalId: 'between', title: 'Old' })
     const reading = catalogue.byIds([key])

@@ -101,6 +101,15 @@ test.each(names)('%s: a product that came after the training is shown to whom it
   expect((await ask({ user, algorithm, first: 30 })).items.map(({ product: { externalId } }) => externalId)).not.toContain(id)
 })
 
+test('a new product that somebody has is not recommended to him again', async () => {
+  await track('early-bird', 'p7')
+  await add({ externalId: 'new-had', title: 'Product of the new season', categories: ['tents'] })
+  const shown = async () => (await ask({ user: 'early-bird', first: 30 })).items.map(({ product: { externalId } }) => externalId)
+  expect(await shown()).toContain('new-had')
+  await track('early-bird', 'new-had')
+  expect(await shown()).not.toContain('new-had')
+})
+
 test('a filter holds for new products too', async () => {
   await track('filterer', 'p7')
   await add({

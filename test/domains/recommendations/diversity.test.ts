@@ -130,9 +130,9 @@ describe('rules', () => {
   })
 
   test('no filter is blamed while something passes', () => {
-    expect(emptiedBy([{ cause: 'filter "a"', passes: () => true, attributes: [] }], [product()])).toBeUndefined()
+    expect(emptiedBy([{ cause: 'filter "a"', where: {}, passes: () => true, attributes: [] }], [product()])).toBeUndefined()
     expect(emptiedBy([], [product()])).toBeUndefined()
-    expect(emptiedBy([{ cause: 'filter "a"', passes: () => false, attributes: [] }], [])).toBeUndefined()
+    expect(emptiedBy([{ cause: 'filter "a"', where: {}, passes: () => false, attributes: [] }], [])).toBeUndefined()
   })
 })
 

@@ -137,6 +137,116 @@ describe('the life of an experiment', () => {
   })
 })
 
+describe('in a placement with rules', () => {
+  const users = Array.from({ length: 40 }, (_, at) => `r${at}`)
+  const ruled = async (name: string, rules: object, arms: object[]) => {
+    await house.app.placements.upsert({ name: 'test' }, { name, rules } as never)
+    const { id } = await made(name, { arms })
+    await write('Start', { experimentId: id })
+  }
+  type Answer = {
+    recommendations: { servedBy: string; decisionId: string; items: { product: { externalId: string; categories: string[] } }[] }
+  }
+  const answers = (placement: string, first: number) =>
+    Promise.all(
+      users.map(async user => {
+        const { recommendations } = await run<Answer>(
+          'query($u: String, $p: String, $n: Int) { recommendations(userExternalId: $u, placement: $p, first: $n) { servedBy decisionId items { product { externalId categories } } } }',
+          { u: user, p: placement, n: first },
+        )
+        const { decision } = await run<{ decision: { experiment: { arm: string; probability: number } } }>(
+          'query($id: ID!) { decision(id: $id) { experiment { arm probability } } }',
+          { id: recommendations.decisionId },
+        )
+        const { items, servedBy } = recommendations
+        return { ...decision.experiment, servedBy, items: items.map(({ product }) => product) }
+      }),
+    )
+  beforeAll(async () => {
+    const looked = users.map((userId, at) => ({ userId, productId: `p${at % 12}`, type: 'VIEW', messageId: `ruled-${at}` }))
+    await run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', { e: looked }, 'ingest')
+  })
+
+  test('an arm without an algorithm is served as the placement says, and what is pinned is not left to chance', async () => {
+    const rules = {
+      algorithm: 'POPULARITY',
+      filters: [{ name: 'tea', where: { category: 'tea' } }],
+      pins: [{ productExternalId: 'p3', position: 2 }],
+    }
+    await ruled('pinned', rules, [
+      { key: 'as-is', share: 0.5 },
+      { key: 'own', share: 0.5, algorithm: 'ITEM_CF', exploration: 0.5 },
+    ])
+    const lists = await answers('pinned', 4)
+    expect(new Set(lists.map(({ arm, servedBy }) => `${arm}: ${servedBy}`))).toEqual(
+      new Set(['as-is: popularity (baseline)', 'own: item-cf v1']),
+    )
+    for (const { items, probability } of lists) {
+      expect(probability).toBe(1)
+      expect(items[1].externalId).toBe('p3')
+      expect(items.map(({ categories }) => categories)).toEqual(Array(4).fill(['tea']))
+    }
+  })
+
+  test('chance draws among what the rules let through, and never what a person demoted', async () => {
+    const product = await house.app.catalogue.byExternalId('p2')
+    await house.app.catalogue.demote(product?.key ?? 0, true, 'a test')
+    await ruled('drawn', { excludeSeen: false, filters: [{ name: 'tea', where: { category: 'tea' } }] }, [
+      { key: 'as-is', share: 0.02 },
+      { key: 'explore', share: 0.98, algorithm: 'POPULARITY', exploration: 1 },
+    ])
+    const drawn = (await answers('drawn', 6)).filter(({ arm }) => arm === 'explore')
+    expect(drawn.length).toBeGreaterThan(20)
+    for (const { items, probability } of drawn) {
+      expect(probability).toBeGreaterThan(0)
+      expect(probability).toBeLessThan(1)
+      expect(items.map(({ externalId }) => externalId).sort()).toEqual(['p0', 'p1', 'p2', 'p3', 'p4', 'p5'])
+      expect(items[5].externalId).toBe('p2')
+    }
+    expect(new Set(drawn.map(({ items }) => items[0].externalId)).size).toBeGreaterThan(1)
+    await house.app.catalogue.demote(product?.key ?? 0, false, 'a test')
+  })
+})
+
+test('a visitor who turns out to be somebody stays in his arm, and is one person until they are taken apart again', async () => {
+  const visitors = Array.from({ length: 12 }, (_, at) => `cookie-${at}`)
+  const known = visitors.map((_, at) => `known-${at}`)
+  const track = (events: object[]) =>
+    run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', { e: events }, 'ingest')
+  const { id } = await made('joined')
+  await write('Start', { experimentId: id })
+  await track(visitors.map((anonymousId, at) => ({ anonymousId, productId: `p${at % 12}`, type: 'VIEW', messageId: `joined-${at}` })))
+  const armsOf = (users: string[]) =>
+    Promise.all(
+      users.map(async user => {
+        const { decision } = await run<{ decision: { experiment: { arm: string } } }>(
+          'query($id: ID!) { decision(id: $id) { experiment { arm } } }',
+          { id: (await list(user, 'joined')).decisionId },
+        )
+        return decision.experiment.arm
+      }),
+    )
+  const arms = await armsOf(visitors.map(visitor => `anonymous:${visitor}`))
+  expect(new Set(arms).size).toBe(2)
+  for (const [at, visitor] of visitors.entries()) await house.app.events.identify({ externalId: known[at] }, visitor)
+  expect(await armsOf(known)).toEqual(arms)
+  expect(await armsOf(visitors.map(visitor => `anonymous:${visitor}`))).toEqual(arms)
+  await track(known.map((userId, at) => ({ userId, productId: `p${at % 12}`, type: 'PURCHASE', price: 1, messageId: `joined-buy-${at}` })))
+  const result = await resultOf(id)
+  expect(result.users).toBe(12)
+  expect(result.arms.map(({ key, users }) => [key, users])).toEqual(
+    ['control', 'explore'].map(key => [key, arms.filter(arm => arm === key).length]),
+  )
+  const conversion = result.metrics.find(({ metric }) => metric === 'CONVERSION')
+  expect(conversion?.arms.map(arm => arm.estimate?.value)).toEqual([1, 1])
+  const [{ merge }] = await house.app.database.sql<{ merge: string }>(
+    `SELECT m.id AS merge FROM "IdentityMerge" m JOIN "User" u ON u.id = m."fromUserId" WHERE u."externalId" = 'anonymous:cookie-0'`,
+  )
+  await run('mutation($id: ID!) { userUnmerge(input: { mergeId: $id }) { userErrors { code } } }', { id: idOf('IdentityMerge', merge) })
+  expect((await resultOf(id)).users).toBe(13)
+  expect(await armsOf([known[0], 'anonymous:cookie-0'])).toEqual([arms[0], arms[0]])
+}, 60_000)
+
 test('who is in which arm stays, follows the shares, and is another for another salt', () => {
   const arms = [{ share: 0.2 }, { share: 0.5 }, { share: 0.3 }]
   const counts = [0, 0, 0]
@@ -236,11 +346,28 @@ describe('a running experiment', () => {
     expect(advice).toMatch(/no result may be trusted/)
   })
 
+  test('who is erased stays a number in the counts', async () => {
+    const before = await resultOf(experiment.id)
+    await house.app.database.sql(
+      `WITH gone AS (DELETE FROM "User" WHERE "externalId" = 'v59' RETURNING id) DELETE FROM "Event" WHERE "userId" = (SELECT id FROM gone)`,
+    )
+    const after = await resultOf(experiment.id)
+    expect([after.users, after.arms]).toEqual([before.users, before.arms])
+  })
+
   test('says what another policy would earn on what chance has shown', async () => {
     const QUERY = `query($a: RecommendationAlgorithm, $m: ID, $x: Float! = 0.5) { estimate: recommendationOffPolicyEstimate(algorithm: $a, modelId: $m, placement: "home", exploration: $x) {
-      policy decisions value low high logged effectiveSize meanWeight caveats } }`
+      policy decisions value low high logged effectiveSize meanWeight caveats
+      list { value low high logged effectiveSize meanWeight places { place decisions value logged } } } }`
     type Estimate = {
-      estimate: { decisions: number; value: number | null; low: number; high: number; effectiveSize: number; caveats: string[] }
+      estimate: { decisions: number; value: number | null; low: number; high: number; effectiveSize: number; caveats: string[]; list: List }
+    }
+    type List = {
+      value: number
+      logged: number
+      effectiveSize: number
+      meanWeight: number
+      places: { place: number; decisions: number; value: number | null }[]
     }
     const { estimate: own } = await run<Estimate>(QUERY, { a: 'ITEM_CF' })
     expect(own.decisions).toBeGreaterThan(20)
@@ -248,6 +375,11 @@ describe('a running experiment', () => {
     expect(own.low).toBeLessThanOrEqual(own.value ?? 0)
     expect(own.effectiveSize).toBeGreaterThan(5)
     expect(own.effectiveSize).toBeLessThanOrEqual(own.decisions)
+    // It is the policy that was logged, so that the log could show all of it.
+    expect(own.list.places.map(({ place, decisions }) => [place, decisions])).toEqual([1, 2, 3].map(place => [place, own.decisions]))
+    expect(own.list.value).toBeGreaterThanOrEqual(own.value ?? 0)
+    expect(own.list.value).toBeCloseTo(own.list.logged, 4)
+    expect(own.list.meanWeight).toBeCloseTo(1, 4)
     const { models } = await house.app.trainer.train({ task: 'RECOMMENDATION', algorithm: 'ease' })
     const { estimate: candidate } = await run<Estimate & { estimate: { policy: string } }>(QUERY, { m: idOf('Model', models[0].id) })
     expect((candidate as never as { policy: string }).policy).toBe('ease v1')

@@ -258,6 +258,34 @@ describe('what rules do', () => {
     await product({ externalId: 'p11', title: 'Product p11', stock: null })
   })
 
+  test('a pin keeps its place also in a list that had to be filled up', async () => {
+    await rule('pinned-deep', { pins: [{ productExternalId: 'p9', position: 4 }] })
+    const list = await ask({ user: 'u0', first: 6, placement: 'pinned-deep' })
+    expect(list.fallbacks.join()).toContain('Filled up')
+    expect(ids(list)[3]).toBe('p9')
+    expect(list.items.map(({ rank }) => rank)).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
+  test('what a person demoted stands last, whatever is capped or mixed', async () => {
+    await rule('wide', { caps: [{ by: 'CATEGORY', most: 6 }] })
+    const requests = [{ placement: 'wide' }, { diversity: 0.3 }, { user: 'u0', placement: 'wide', excludeSeen: false }]
+    const [externalId] = ids(await ask({ placement: 'wide' }))
+    const key = (await house.app.catalogue.byExternalId(externalId))?.key ?? 0
+    await house.app.catalogue.demote(key, true, 'a test')
+    for (const request of requests) {
+      const list = ids(await ask({ ...request, first: 12 }))
+      expect(list.length).toBe(12)
+      expect(list.at(-1)).toBe(externalId)
+    }
+    await house.app.catalogue.demote(key, false, 'a test')
+  })
+
+  test('what a request names is left out, whether seen products are or not', async () => {
+    const list = await ask({ context: ['p7', 'p7'], first: 12, excludeSeen: false })
+    expect(ids(list)).toHaveLength(11)
+    expect(ids(list)).not.toContain('p7')
+  })
+
   test('a cap holds for the whole list, filled up or not, and what it kept out is named', async () => {
     await rule('capped', { excludeSeen: false, caps: [{ by: 'CATEGORY', most: 2 }] })
     const list = await ask({ user: 'u0', first: 10, placement: 'capped' })

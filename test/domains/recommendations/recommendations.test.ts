@@ -76,6 +76,15 @@ describe('an empty shop', () => {
   })
 })
 
+describe('a placement before any model', () => {
+  test('has its rules', async () => {
+    const rules = { filters: [{ name: 'branded', where: { brand: 'none such' } }] }
+    await house.app.placements.upsert({ name: 'test' }, { name: 'early', rules } as never)
+    const { data } = await house.as('marketer').run('{ recommendations(placement: "early") { servedBy items { rank } } }')
+    expect(data).toEqual({ recommendations: { servedBy: 'newest products', items: [] } })
+  })
+})
+
 describe('a shop with two tastes', () => {
   beforeAll(async () => {
     await fillShop(house)

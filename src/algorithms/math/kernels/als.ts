@@ -4,6 +4,7 @@
 // V8 optimises a function when it is called again, never while it runs: the work of a row is a call of its own.
 
 const CHUNK: i32 = 32
+const TILE: i32 = 256
 
 function sum(v: v128): f32 {
   return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3))
@@ -43,37 +44,46 @@ function multiply(g: usize, p: usize, out: usize, f: i32, bytes: usize): void {
   }
 }
 
-/** Partial sums of XᵀX over the rows a thread takes; `out` (f × f, one for each thread) is added to. */
-export function gram(counter: usize, rows: i32, x: usize, f: i32, outs: usize, thread: i32): void {
-  const bytes = (<usize>f) << 2
-  const out = outs + <usize>thread * bytes * <usize>f
+/**
+ * Partial sums of XᵀX over blocks of `size` rows, a block to each f × f of `outs`, which is 0 before. Which rows are added to each other does not depend on who
+ * takes them, so that the sum over the blocks in their order is the same bit by bit with any number of threads.
+ */
+export function gram(counter: usize, rows: i32, x: usize, f: i32, outs: usize, size: i32, _thread: i32): void {
   while (true) {
-    const start = atomic.add<i32>(counter, 256)
+    const block = atomic.add<i32>(counter, 1)
+    const start = block * size
     if (start >= rows) return
-    const end = min(start + 256, rows)
-    for (let k = 0; k < f; k += 4) {
-      const target = out + <usize>k * bytes
-      const column = (<usize>k) << 2
-      // The block of four rows of the result stays in registers' reach while the factors stream by, eight columns at a time.
-      for (let at: usize = 0; at < bytes; at += 16) {
-        if (at + 16 <= column) continue
-        let s0 = v128.load(target + at)
-        let s1 = v128.load(target + bytes + at)
-        let s2 = v128.load(target + 2 * bytes + at)
-        let s3 = v128.load(target + 3 * bytes + at)
-        for (let i = start; i < end; i++) {
-          const row = x + <usize>i * bytes
-          const v = v128.load(row + at)
-          s0 = f32x4.add(s0, f32x4.mul(v128.load32_splat(row + column), v))
-          s1 = f32x4.add(s1, f32x4.mul(v128.load32_splat(row + column, 4), v))
-          s2 = f32x4.add(s2, f32x4.mul(v128.load32_splat(row + column, 8), v))
-          s3 = f32x4.add(s3, f32x4.mul(v128.load32_splat(row + column, 12), v))
-        }
-        v128.store(target + at, s0)
-        v128.store(target + bytes + at, s1)
-        v128.store(target + 2 * bytes + at, s2)
-        v128.store(target + 3 * bytes + at, s3)
+    const end = min(start + size, rows)
+    const out = outs + ((<usize>block * <usize>f * <usize>f) << 2)
+    // So many rows stay in the nearest cache while all of their products are taken.
+    for (let from = start; from < end; from += TILE) gramOf(from, min(from + TILE, end), x, f, out)
+  }
+}
+
+export function gramOf(start: i32, end: i32, x: usize, f: i32, out: usize): void {
+  const bytes = (<usize>f) << 2
+  for (let k = 0; k < f; k += 4) {
+    const target = out + <usize>k * bytes
+    const column = (<usize>k) << 2
+    // The block of four rows of the result stays in registers' reach while the factors stream by, four columns at a time.
+    for (let at: usize = 0; at < bytes; at += 16) {
+      if (at + 16 <= column) continue
+      let s0 = v128.load(target + at)
+      let s1 = v128.load(target + bytes + at)
+      let s2 = v128.load(target + 2 * bytes + at)
+      let s3 = v128.load(target + 3 * bytes + at)
+      for (let i = start; i < end; i++) {
+        const row = x + <usize>i * bytes
+        const v = v128.load(row + at)
+        s0 = f32x4.add(s0, f32x4.mul(v128.load32_splat(row + column), v))
+        s1 = f32x4.add(s1, f32x4.mul(v128.load32_splat(row + column, 4), v))
+        s2 = f32x4.add(s2, f32x4.mul(v128.load32_splat(row + column, 8), v))
+        s3 = f32x4.add(s3, f32x4.mul(v128.load32_splat(row + column, 12), v))
       }
+      v128.store(target + at, s0)
+      v128.store(target + bytes + at, s1)
+      v128.store(target + 2 * bytes + at, s2)
+      v128.store(target + 3 * bytes + at, s3)
     }
   }
 }

@@ -1,0 +1,93 @@
+import type { History, Recommender } from '../algorithms/recommend/recommender.js'
+import type { ProductType } from '../catalogue/catalogue.schema.js'
+import type { ProductFilter } from '../catalogue/product-filter.js'
+import type { LiveModel, LiveModels } from '../registry/live-models.js'
+import { similarity } from './diversity.js'
+import { contentOf, type NewProducts, scoresByLikeness } from './new-products.js'
+import { type Reason, RecommendationAlgorithm } from './recommendations.schema.js'
+import type { Effect } from './rules.js'
+
+export const TASK = 'RECOMMENDATION'
+/** So many products or parts say why. */
+export const REASONS = 3
+
+export type Live = LiveModel<Recommender>
+
+export interface Scored {
+  index: number
+  score: number
+  product: ProductType
+  source: Live
+  /** What rules did to the score. */
+  effects?: readonly Effect[]
+  /** Why, where it is not for the model to say. */
+  reasons?: readonly Reason[]
+  pinnedAt?: number
+}
+
+/** What a model may know of the visitor, in its own item indexes. */
+export type Histories = (model: Live) => History
+
+export interface Wish {
+  first: number
+  excludeSeen: boolean
+  filter?: ProductFilter
+}
+
+export const UNSCORED = 'nothing speaks for it'
+
+/** Shown only where nothing else is left. */
+export const DEMOTED = 'demoted by a person'
+
+/** What a model, and what it is too old to know, offers for a list, before any rule. */
+export class Candidates {
+  constructor(
+    private readonly models: LiveModels,
+    private readonly newProducts: NewProducts,
+  ) {}
+
+  /** Whether nobody is asked after this model. */
+  isLast(model: Live): boolean {
+    const baseline = this.models.baseline<Recommender>(TASK)
+    return !baseline || model === baseline
+  }
+
+  /** Products that the model is too old to know, scored by what they are, for whoever is known by something. */
+  async newcomers(model: Live, history: History, known: readonly Scored[]): Promise<Scored[]> {
+    if (history.items.length === 0) return []
+    const products = await this.newProducts.since(model.keys)
+    if (products.length === 0) return []
+    const scored = (product: ProductType, score: number, text: string, like: ProductType[]): Scored => {
+      const reasons = [{ kind: 'content', text, weight: score, products: like }]
+      return { index: -1, product, score, source: model, reasons }
+    }
+    const own = model.model.scoreNew?.(history, contentOf(products))
+    if (own) {
+      const found = products.map((product, at) => scored(product, own[at], 'New, and like what this user chose', []))
+      return found.filter(({ score }) => score > 0)
+    }
+    return scoresByLikeness(products, known).map(({ product, score, like }) => {
+      const speakers = like.slice(0, REASONS).map(each => each.product)
+      return scored(product, score, `New, and like ${speakers.map(({ title }) => title).join(', ')}`, speakers)
+    })
+  }
+}
+
+/** So deep a ranking is searched for what passes filters, before it is asked of the catalogue what passes. */
+export const SEARCHED = 200
+
+/** Likeness by content where the model knows it; else by categories and brand. */
+export function likenessOf({ model }: Live): (a: Scored, b: Scored) => number {
+  const { alike } = model
+  return (a, b) => (alike && a.index >= 0 && b.index >= 0 ? alike(a.index, b.index) : similarity(a, b))
+}
+
+/** As models are called: "item-cf". */
+export function nameOf(algorithm: RecommendationAlgorithm): string {
+  return algorithm.toLowerCase().replaceAll('_', '-')
+}
+
+/** A baseline may show also what nothing speaks for. */
+export function isUnscored(score: number, { modelId, algorithm }: Live): boolean {
+  return score <= 0 && (modelId !== null || algorithm === nameOf(RecommendationAlgorithm.REPEAT))
+}
