@@ -17,7 +17,11 @@ const DAY_MS = 86_400_000
 const DAYS = 365
 /** The last days: whoever has churned does nothing in them. */
 export const CHURN_DAYS = 30
-const FADING_DAYS = 90
+export const FADING_DAYS = 90
+/** Share of the activity that a whole fading takes away. */
+export const FADED = 0.85
+/** Sessions in 30 days of an activity of 1. */
+export const SESSIONS = 1.35
 const HOURS = [1, 1, 0.5, 0.5, 0.5, 1, 2, 3, 4, 5, 5, 5, 6, 5, 5, 5, 5, 6, 7, 9, 10, 9, 6, 3]
 const WEEKDAYS = [1.25, 0.95, 0.9, 0.9, 0.95, 1.05, 1.3]
 
@@ -36,7 +40,7 @@ export function* behaviourOf(world: DemoWorld, now: Date): Generator<DemoEvent> 
 }
 
 /** Yearly wave with the peaks of 11 November, Black Friday and the days before Christmas, and the week's rhythm. */
-function seasonOf(day: Date): number {
+export function seasonOf(day: Date): number {
   const month = day.getUTCMonth()
   const date = day.getUTCDate()
   const wave = 1 + 0.2 * Math.cos((2 * Math.PI * (month - 11)) / 12)
@@ -70,7 +74,7 @@ function* personOf(
   for (let daysAgo = Math.min(DAYS, user.joinedDaysAgo); daysAgo >= 1; daysAgo--) {
     if (user.hasChurned && daysAgo <= CHURN_DAYS) return
     const isFading = daysAgo <= CHURN_DAYS + FADING_DAYS
-    const rate = (user.activity / 30) * season[daysAgo] * (isFading ? 1 - 0.85 * user.fade : 1) * 1.35
+    const rate = (user.activity / 30) * season[daysAgo] * (isFading ? 1 - FADED * user.fade : 1) * SESSIONS
     for (let sessions = poisson(random, rate); sessions > 0; sessions--) {
       const at = midnight - daysAgo * DAY_MS + draw(random, HOURS) * 3_600_000 + random.below(3_300_000)
       for (const event of sessionOf(index, user, shelves, at, bought, random)) if (event.at < end) yield event

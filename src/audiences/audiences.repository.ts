@@ -2,7 +2,8 @@ import pg from 'pg'
 import { cellText, copyBinary, copyIn } from '../platform/bulk.js'
 import type { Database } from '../platform/database.js'
 import type { Audience, AudienceSource, Purpose } from '../platform/generated/prisma/client.js'
-import { bucketOf, codeOf, ELIGIBLE, linearScorer, NO_SCORE, openShard, REASONS, ShardBuilder } from './shards.js'
+import { type Bar, Selection } from './selection.js'
+import { codeOf, ELIGIBLE, linearScorer, NO_SCORE, openShard, REASONS, ShardBuilder } from './shards.js'
 
 export type Prediction = 'CHURN' | 'PURCHASE' | 'LIFETIME_VALUE'
 
@@ -232,8 +233,8 @@ export class AudiencesRepository {
   }
 
   /**
-   * The best of all ranges become the members, in one transaction: readers see those of before or the new ones. Two passes over the ranges, one for where the
-   * bar lies, one to write whoever is above it; memory is that of one range.
+   * The best of all ranges become the members, in one transaction: readers see those of before or the new ones. The ranges are read for where the bar lies, and
+   * once more to write whoever is above it; memory is that of one range.
    */
   async merge(audience: AudienceRow, now: Date, hold: Hold): Promise<{ size: number; excluded: Exclusion[] } | undefined> {
     const bar = await this.barOf(audience)
@@ -286,40 +287,29 @@ export class AudiencesRepository {
   }
 
   /** How many become members, and the score and id of the last of them (best first, among equals the lower id). */
-  private async barOf(audience: AudienceRow): Promise<{ size: number; score: number; lastId: number }> {
+  private async barOf(audience: AudienceRow): Promise<Bar & { size: number }> {
     const wanted = audience.detail.wanted
-    const histogram = new Uint32Array(65_536)
-    let eligible = 0
-    for await (const { scores, reasons } of this.shards(audience))
-      for (let row = 0; row < scores.length; row++)
-        if (reasons[row] === ELIGIBLE) {
-          histogram[bucketOf(scores[row])]++
-          eligible++
-        }
-    if (wanted === undefined || eligible < wanted || eligible === 0)
-      return { size: eligible, score: Number.NEGATIVE_INFINITY, lastId: Number.POSITIVE_INFINITY }
-    let bucket = 65_535
-    let above = 0
-    while (above + histogram[bucket] < wanted) above += histogram[bucket--]
-    // Only the bucket that the bar lies in is looked at one by one.
-    const order: { score: number; id: number }[] = []
-    for await (const { scores, ids, reasons } of this.shards(audience))
-      for (let row = 0; row < ids.length; row++)
-        if (reasons[row] === ELIGIBLE && bucketOf(scores[row]) === bucket) order.push({ score: scores[row], id: ids[row] })
-    order.sort((a, b) => b.score - a.score || a.id - b.id)
-    const last = order[wanted - above - 1]
-    return { size: wanted, score: last.score, lastId: last.id }
+    const select = new Selection(wanted ?? Number.POSITIVE_INFINITY)
+    do {
+      for await (const { scores, ids, reasons } of this.shards(audience))
+        for (let row = 0; row < ids.length; row++) if (reasons[row] === ELIGIBLE) select.look(scores[row], ids[row])
+    } while (!select.next())
+    return select.bar()
   }
 
   private async *shards({ id, version }: AudienceRow): AsyncGenerator<{ scores: Float64Array; ids: Int32Array; reasons: Uint8Array }> {
+    const next = (after: number) =>
+      `SELECT low, data FROM "AudienceShard" WHERE "audienceId" = ${pg.escapeLiteral(id)} AND version = ${whole(version)} AND low > ${after} ORDER BY low LIMIT 1`
     for (let low = -2_147_483_648; ; ) {
-      const [shard] = await this.database.sql<{ low: number; data: Buffer }>(
-        'SELECT low, data FROM "AudienceShard" WHERE "audienceId" = $1 AND version = $2 AND low > $3 ORDER BY low LIMIT 1',
-        [id, version, low],
+      let shard: ReturnType<typeof openShard> | undefined
+      await this.database.withClient(client =>
+        copyBinary(client, next(low), (bytes, at) => {
+          low = bytes.getInt32(at + 6)
+          shard = openShard(bytes, at + 14, bytes.getInt32(at + 10))
+        }),
       )
       if (!shard) return
-      yield openShard(shard.data)
-      low = shard.low
+      yield shard
     }
   }
 

@@ -49,7 +49,12 @@ export class ExportsRepository {
   }
 
   /** The next members in the order of their ids, those too who must be left out. */
-  members({ audienceId, purpose, lastUserId, pageSize }: ExportRow): Promise<ExportMember[]> {
+  members({
+    audienceId,
+    purpose,
+    lastUserId,
+    pageSize,
+  }: Pick<ExportRow, 'audienceId' | 'purpose' | 'lastUserId' | 'pageSize'>): Promise<ExportMember[]> {
     return this.database.sql(
       `SELECT u.id AS "userId", u."externalId", u.email, u.phone, u.name, u.gender, u."birthYear", u.city, u.country, m.score,
          coalesce(u.traits->>'firstName', u.traits->>'first_name') AS "firstName", coalesce(u.traits->>'lastName', u.traits->>'last_name') AS "lastName",
@@ -58,21 +63,6 @@ export class ExportsRepository {
       [audienceId, purpose, lastUserId, pageSize],
       'audience-export-members',
     )
-  }
-
-  /** What an export would hold. Whether a telephone number can be dialled is only known when it is written. */
-  async tally(audienceId: string, purpose: string, isAnyRow: boolean): Promise<ExportCounts> {
-    const [counts] = await this.database.sql<ExportCounts>(
-      `SELECT count(*) FILTER (WHERE is_row)::int AS rows, count(*) FILTER (WHERE is_row AND NOT has_email)::int AS "withoutEmail",
-         count(*) FILTER (WHERE is_row AND NOT has_phone)::int AS "withoutPhone", count(*) FILTER (WHERE may AND NOT is_row)::int AS "withoutIdentifier",
-         count(*) FILTER (WHERE NOT suppressed AND NOT consented)::int AS "withoutConsent", count(*) FILTER (WHERE suppressed)::int AS suppressed
-       FROM (SELECT *, NOT suppressed AND consented AS may, NOT suppressed AND consented AND ($3 OR has_email OR has_phone) AS is_row FROM (
-         SELECT s."userId" IS NOT NULL AS suppressed, coalesce(c.granted, false) AS consented,
-           coalesce(regexp_replace(u.email, '\\s', '', 'g') ~ '^[^\\s@]+@[^\\s@]+\\.[^\\s@]+$', false) AS has_email,
-           coalesce(trim(u.phone) <> '', false) AS has_phone ${ELIGIBILITY}) facts) judged`,
-      [audienceId, purpose, isAnyRow],
-    )
-    return counts
   }
 
   async total(audienceId: string): Promise<number> {

@@ -40,25 +40,16 @@ export class ShardBuilder {
   }
 }
 
-export function openShard(data: Buffer): { scores: Float64Array; ids: Int32Array; reasons: Uint8Array } {
-  const count = data.length / 13
-  // A copy, because the views have to be aligned.
-  const bytes = new Uint8Array(data).buffer
+/** The shard in `length` bytes from `at` on. */
+export function openShard(view: DataView, at: number, length: number): { scores: Float64Array; ids: Int32Array; reasons: Uint8Array } {
+  const count = length / 13
+  // A copy, because the views have to be aligned and the bytes go away.
+  const bytes = new Uint8Array(view.buffer, at, length).slice().buffer
   return {
     scores: new Float64Array(bytes, 0, count),
     ids: new Int32Array(bytes, 8 * count, count),
     reasons: new Uint8Array(bytes, 12 * count, count),
   }
-}
-
-const float = new Float64Array(1)
-const words = new Uint32Array(float.buffer)
-
-/** The upper 16 bits of a score, so that a higher score never has a lower bucket. */
-export function bucketOf(score: number): number {
-  float[0] = score
-  const high = words[1]
-  return (high & 0x80000000 ? ~high : high | 0x80000000) >>> 16
 }
 
 /** Scores a float8[] in PostgreSQL's binary form, that begins at `at`: the sum over log(1 + x), with a weight of its own for what is unknown. */

@@ -45,8 +45,9 @@ export function App() {
   )
   const [key, setKey] = useState(storedKey)
   const words = dictionaries[language]
+  // Before the pages, which write dates by it.
+  document.documentElement.lang = language
   useEffect(() => {
-    document.documentElement.lang = language
     localStorage.setItem('bellwether.language', language)
   }, [language])
   const sign = (next: string | null) => {

@@ -1,9 +1,22 @@
 import { createContext, type FormEvent, type ReactNode, useCallback, useContext, useEffect, useState } from 'react'
 import { ApiError } from './api.js'
+import { terms } from './terms.js'
 import type { Words } from './words.js'
 
 export const WordsContext = createContext<Words>({} as Words)
 export const useWords = () => useContext(WordsContext)
+
+/** What a person calls something that the API has a word of its own for. */
+export function useTerm(): (name: string) => string {
+  useWords()
+  const known = terms[locale() === 'zh' ? 'zh' : 'en']
+  return (name: string) => known[name] ?? name
+}
+
+/** The language of the page, which dates and sums of money are written in. */
+export function locale(): string | undefined {
+  return document.documentElement.lang || undefined
+}
 
 /** Goes to a page of the console; the address says where one is. */
 export function go(path: string) {
@@ -65,7 +78,7 @@ export function Fault({ said, role = 'alert' }: { said: string; role?: 'alert' |
 }
 
 export function Badge({ state }: { state: string }) {
-  return <span className={`badge ${state.toLowerCase()}`}>{state}</span>
+  return <span className={`badge ${state.toLowerCase()}`}>{useTerm()(state)}</span>
 }
 
 interface Column<Row> {
@@ -190,6 +203,36 @@ export function useAct(reload: () => void) {
   return { said, act }
 }
 
+/** A button for what is not easily taken back: it asks, in its place, and does nothing until the answer is yes. */
+export function AskedTwice({ label, question, onYes }: { label: string; question: string; onYes(): void }) {
+  const words = useWords()
+  const [isAsked, setAsked] = useState(false)
+  if (!isAsked)
+    return (
+      <button type="button" className="plain" onClick={() => setAsked(true)}>
+        {label}
+      </button>
+    )
+  return (
+    <div className="row asked-twice" role="alertdialog" aria-label={question}>
+      <p>{question}</p>
+      <button
+        type="button"
+        onClick={() => {
+          setAsked(false)
+          onYes()
+        }}
+      >
+        {label}
+      </button>
+      {/* biome-ignore lint/a11y/noAutofocus: the question has just been called up, and the safe answer is the near one */}
+      <button type="button" className="plain" autoFocus onClick={() => setAsked(false)}>
+        {words.cancel}
+      </button>
+    </div>
+  )
+}
+
 /** Whether a form was sent by its button of the value "preview": nothing is to be stored. */
 export function isPreview({ nativeEvent }: FormEvent): boolean {
   return (nativeEvent as SubmitEvent).submitter?.getAttribute('value') === 'preview'
@@ -197,13 +240,12 @@ export function isPreview({ nativeEvent }: FormEvent): boolean {
 
 export function moneyOf(price: { amountMicros: number | string; currencyCode: string } | null | undefined): string {
   if (!price) return '–'
-  return new Intl.NumberFormat(undefined, { style: 'currency', currency: price.currencyCode }).format(
-    Number(price.amountMicros) / 1_000_000,
-  )
+  return new Intl.NumberFormat(locale(), { style: 'currency', currency: price.currencyCode }).format(Number(price.amountMicros) / 1_000_000)
 }
 
 export function timeOf(time: string | null | undefined): string {
-  return time ? new Date(time).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' }) : '–'
+  // A date does not break over lines.
+  return time ? new Date(time).toLocaleString(locale(), { dateStyle: 'medium', timeStyle: 'short' }).replaceAll(' ', '\u00A0') : '–'
 }
 
 export function numberOf(value: unknown): string {

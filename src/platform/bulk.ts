@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { finished } from 'node:stream/promises'
-import type pg from 'pg'
+import pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 
 export type Cell = string | number | bigint | boolean | Date | null | undefined
@@ -132,38 +132,40 @@ function parseRow(bytes: Buffer, at: number, numbers: Float64Array): number {
   }
 }
 
+/** What a binary COPY begins with: signature, flags, and the length of an extension of the head. */
 const BINARY_HEAD = 19
+const SIGNATURE = Buffer.from('PGCOPY\n')
+/** In place of the number of fields: no row follows. */
+const TRAILER = -1
 
 /**
  * `COPY (query) TO STDOUT (FORMAT binary)`: calls `tuple` with where each row begins (int16 number of fields, then of each an int32 length, −1 for NULL, and
- * its bytes, big-endian). Nothing is kept or made of a row that the caller does not want.
+ * its bytes, big-endian). The bytes are those of the socket and are only valid during the call; nothing is copied or made of a row that the caller does not
+ * want. A fault of `tuple` ends the calls and is thrown when the server is done.
  */
 export async function copyBinary(client: pg.ClientBase, query: string, tuple: (bytes: DataView, at: number) => void): Promise<void> {
-  const stream = client.query(copyTo(`COPY (${query}) TO STDOUT (FORMAT binary)`))
-  let carry: Buffer = Buffer.alloc(0)
-  let isBegun = false
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    const bytes = carry.length > 0 ? Buffer.concat([carry, chunk]) : chunk
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-    let at = isBegun ? 0 : BINARY_HEAD
-    if (bytes.length >= at) {
-      isBegun = true
-      for (let end = endOfTuple(view, at); end > at; end = endOfTuple(view, at)) {
-        tuple(view, at)
-        at = end
+  let fault: unknown
+  let view = new DataView(new ArrayBuffer(0))
+  await new Promise<void>((resolve, reject) => {
+    const copy = new CopyOut(`COPY (${query}) TO STDOUT (FORMAT binary)`, error => (error ? reject(error) : resolve()))
+    copy.handleCopyData = ({ chunk }) => {
+      if (fault !== undefined) return
+      try {
+        // Many rows lie in one piece of the socket.
+        if (view.buffer !== chunk.buffer) view = new DataView(chunk.buffer)
+        // The head comes before the first row, in the same message.
+        const head = chunk.length >= BINARY_HEAD && SIGNATURE.compare(chunk, 0, SIGNATURE.length) === 0 ? BINARY_HEAD : 0
+        if (chunk.length > head && view.getInt16(chunk.byteOffset + head) !== TRAILER) tuple(view, chunk.byteOffset + head)
+      } catch (error) {
+        fault = error
       }
-    } else at = 0
-    carry = bytes.subarray(at)
-  }
+    }
+    client.query(copy)
+  })
+  if (fault !== undefined) throw fault
 }
 
-/** Where the tuple at `at` ends; `at` itself when it is not whole, or the trailer. */
-function endOfTuple(view: DataView, at: number): number {
-  if (at + 2 > view.byteLength) return at
-  let end = at + 2
-  for (let fields = view.getInt16(at); fields > 0; fields--) {
-    if (end + 4 > view.byteLength) return at
-    end += 4 + Math.max(0, view.getInt32(end))
-  }
-  return end > at + 2 && end <= view.byteLength ? end : at
+/** PostgreSQL sends every row in a message of its own (protocol, "COPY operations"), which pg hands to the query that is under way. */
+class CopyOut extends pg.Query {
+  declare handleCopyData: (message: { chunk: Buffer<ArrayBuffer> }) => void
 }

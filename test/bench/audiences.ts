@@ -1,6 +1,12 @@
-// Users scored by a linear model over stored features, two ranges at a time in one process, with the merge of the best 5 %.
+// Users scored by a linear model over stored features, two ranges at a time in one process, with the merge of the best 5 %; and the whole flow of jobs, from
+// audienceCreate to READY, in a worker process of its own: a look-alike is learned, its ranges are scored, the best 5 % become the members.
+import { type ChildProcess, fork } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { type App, createApp } from '../../src/app.js'
 import { type AudienceRow, AudiencesRepository } from '../../src/audiences/audiences.repository.js'
+import { readConfig } from '../../src/config.js'
+import { encodeId } from '../../src/graphql/node-id.js'
 import { openDatabase } from '../../src/platform/database.js'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.js'
 import { silentLog } from '../../src/platform/log.js'
@@ -22,7 +28,10 @@ export const audienceScoring: Benchmark = {
     await migrate(postgres.url, process.cwd())
     const database = openDatabase(postgres.url, silentLog)
     const repository = new AudiencesRepository(database)
+    const config = readConfig({ BELLWETHER_DEMO: 'off', BELLWETHER_LOG_LEVEL: 'silent' })
+    const app = await createApp({ config, databaseUrl: postgres.url, log: silentLog, role: 'server' })
     try {
+      const flows: { users: number; seconds: number; mebibytes: number }[] = []
       const points: { users: number; seconds: number; mebibytes: number; micros: number }[] = []
       let filled = 0
       for (const users of sizes) {
@@ -34,6 +43,8 @@ export const audienceScoring: Benchmark = {
         results.sort((a, b) => a.seconds - b.seconds)
         points.push({ users, ...results[Math.floor(tries / 2)] })
         console.error(JSON.stringify(points.at(-1)))
+        flows.push({ users, ...(await flow(app, postgres.url, users)) })
+        console.error(JSON.stringify(flows.at(-1)))
       }
       const [first, last] = [points[0], points[points.length - 1]]
       const exponent = Math.log(last.seconds / first.seconds) / Math.log(last.users / first.users)
@@ -47,8 +58,16 @@ export const audienceScoring: Benchmark = {
           ),
         ),
         row('audience scoring, exponent of time', exponent.toFixed(2), '≤ 1.05'),
+        ...flows.map(({ users, seconds, mebibytes }) =>
+          row(
+            `look-alike by the flow of jobs, ${users.toLocaleString('en')} users`,
+            `${seconds.toFixed(1)} s with learning, ${Math.round(users / seconds).toLocaleString('en')} users/s, peak of the worker ${mebibytes.toFixed(0)} MiB`,
+            'memory flat',
+          ),
+        ),
       ]
     } finally {
+      await app.close()
       await database.close()
       await postgres.stop()
       rmSync(home, { recursive: true, force: true })
@@ -66,6 +85,53 @@ export const audienceScoring: Benchmark = {
       await database.sql(
         `INSERT INTO "Consent" ("userId", purpose, granted, at, source) SELECT n, 'ADS', n % 20 <> 0, now(), 'bench' FROM generate_series(${from}, ${to}) n`,
       )
+    }
+
+    /** Wall time of one look-alike, and the most memory that a fresh worker ever held (Linux only). */
+    async function flow(app: App, url: string, users: number) {
+      const seedId = `seed-${users}`
+      const definition = { segmentId: 'bench', consent: null, minimumSize: 0 }
+      await repository.create({ id: seedId, name: seedId, source: 'SEGMENT', definition, createdBy: 'bench' })
+      await database.sql(
+        `INSERT INTO "AudienceMember" ("audienceId", "userId") SELECT $1, "userId" FROM "UserProfile" WHERE "userId" <= 100000 AND features[1] > 500 AND "userId" % 7 = 0 LIMIT 5000`,
+        [seedId],
+      )
+      await database.sql(`UPDATE "Audience" SET status = 'READY', "builtAt" = now() WHERE id = $1`, [seedId])
+      const worker: ChildProcess = fork(join(process.cwd(), 'dist/test/bench/audience-worker.js'), [url], { execArgv: [] })
+      try {
+        await new Promise((ready, failed) => {
+          worker.once('message', ready)
+          worker.once('exit', code => failed(new Error(`The worker ended with ${code}`)))
+        })
+        const startedAt = performance.now()
+        const { key } = await app.audiences.create(
+          { name: 'bench' },
+          {
+            name: 'Alike',
+            seedAudienceId: encodeId('Audience', seedId),
+            share: 0.05,
+            consent: 'ADS',
+            minimumSize: 10,
+            ascending: false,
+            dryRun: false,
+          },
+        )
+        for (;;) {
+          const audience = await app.audiences.find(key)
+          if (audience?.status === 'READY') {
+            if (audience.size !== Math.ceil(0.05 * users)) throw new Error(`${audience.size} members of ${users} users`)
+            break
+          }
+          if (audience?.status === 'FAILED') throw new Error(audience.failure ?? 'not built')
+          await new Promise(done => setTimeout(done, 20))
+        }
+        const seconds = (performance.now() - startedAt) / 1_000
+        const status = `/proc/${worker.pid}/status`
+        const peak = existsSync(status) ? Number(/VmHWM:\s+(\d+)/.exec(readFileSync(status, 'utf8'))?.[1]) / 1_024 : Number.NaN
+        return { seconds, mebibytes: peak }
+      } finally {
+        worker.kill('SIGKILL')
+      }
     }
 
     async function score(users: number, turn: number) {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { type Browser, chromium, type Page } from 'playwright-core'
+import { encodeId } from '../../src/graphql/node-id.js'
 import { documents, eur, type Payload } from '../support/ads.js'
 import { eventually, startTestApp, type TestApp } from '../support/app.js'
 
@@ -154,6 +155,47 @@ browserTest('a preview of a campaign’s edit says what to expect and changes no
   await page.getByRole('button', { name: 'Save' }).click()
   await eventually(async () => JSON.stringify(await stored()) === JSON.stringify({ name: 'Summer', budget: 35_000_000, version: 3 }))
   await page.getByText('The bidding keeps what it has learned').waitFor({ state: 'detached' })
+})
+
+browserTest('a campaign ends for good only after a second yes', async () => {
+  const [{ id }] = await house.app.database.sql<{ id: string }>('SELECT id FROM "Campaign" LIMIT 1')
+  const status = async () =>
+    (await house.app.database.sql<{ status: string }>('SELECT status FROM "Campaign" WHERE id = $1', [id]))[0].status
+  await page.goto(`${house.url}/#/campaigns/${encodeId('Campaign', id)}`)
+  await page.getByRole('button', { name: 'End for good' }).click()
+  const question = page.getByRole('alertdialog')
+  await question.getByRole('button', { name: 'Cancel' }).click()
+  await question.waitFor({ state: 'detached' })
+  expect(await status()).toBe('DRAFT')
+  await page.getByRole('button', { name: 'End for good' }).click()
+  await question.getByRole('button', { name: 'End for good' }).click()
+  await eventually(async () => (await status()) === 'ENDED')
+})
+
+browserTest('the card of a model is read as what it means, and HTML in it stays text', async () => {
+  await house.app.database.sql(`UPDATE "Model" SET card = card || $1`, [
+    '\n\n<img src=x onerror="document.title=1"> [away](https://example.com)\n',
+  ])
+  await page.goto(`${house.url}/#/models`)
+  await page.locator('main a[href^="#/models/"]').first().click()
+  const card = page.locator('.card')
+  await card.getByRole('heading', { name: 'How it was measured' }).waitFor()
+  expect(await card.getByRole('columnheader').allInnerTexts()).toContain('baseline')
+  expect(await card.innerText()).toContain('<img src=x')
+  expect(await card.locator('img, a').count()).toBe(0)
+  expect(await page.title()).not.toBe('1')
+})
+
+browserTest('in Chinese, states and dates are Chinese too', async () => {
+  await page.getByRole('button', { name: '中文' }).click()
+  await page.getByText('上线').first().waitFor()
+  await page.goto(`${house.url}/#/overview`)
+  await page
+    .getByText(/\d{4}年\d+月\d+日/)
+    .first()
+    .waitFor()
+  expect(await page.locator('html').getAttribute('lang')).toBe('zh')
+  await page.getByRole('button', { name: 'English' }).click()
 })
 
 browserTest('an audience is built: who is left out and why is said, a dry run counts, and the file is downloaded', async () => {

@@ -10,7 +10,22 @@ import {
   AudiencesDocument,
   ExportJobDocument,
 } from '../generated/documents.js'
-import { Badge, Fault, go, isPreview, Members, PagedTable, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import {
+  AskedTwice,
+  Badge,
+  Fault,
+  go,
+  isPreview,
+  Members,
+  PagedTable,
+  Panel,
+  Table,
+  timeOf,
+  useLoaded,
+  usePages,
+  useWords,
+  Waiting,
+} from '../parts.js'
 import type { Words } from '../words.js'
 
 const POLL_MS = 1_000
@@ -225,9 +240,11 @@ export function Audience({ id }: { id: string }) {
           <button type="button" className="plain" onClick={() => rebuild().catch(error => setSaid(error.message))}>
             {words.rebuild}
           </button>
-          <button type="button" className="plain" onClick={() => archive().catch(error => setSaid(error.message))}>
-            {words.archive}
-          </button>
+          <AskedTwice
+            label={words.archive}
+            question={words.archiveAudienceQuestion}
+            onYes={() => archive().catch(error => setSaid(error.message))}
+          />
         </div>
       </Panel>
       <div className="columns">

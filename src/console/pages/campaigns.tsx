@@ -14,7 +14,23 @@ import {
   CampaignsDocument,
   JobResultDocument,
 } from '../generated/documents.js'
-import { Badge, go, isPreview, moneyOf, PagedTable, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import {
+  AskedTwice,
+  Badge,
+  go,
+  isPreview,
+  locale,
+  moneyOf,
+  PagedTable,
+  Panel,
+  Table,
+  timeOf,
+  useLoaded,
+  usePages,
+  useTerm,
+  useWords,
+  Waiting,
+} from '../parts.js'
 
 interface Money {
   amountMicros: number | string
@@ -23,6 +39,7 @@ interface Money {
 
 export function Campaigns() {
   const words = useWords()
+  const term = useTerm()
   const campaigns = usePages(async (after, signal) => (await run(CampaignsDocument, { first: 20, after }, signal)).campaigns, [])
   return (
     <Panel title={words.campaigns}>
@@ -37,7 +54,7 @@ export function Campaigns() {
             title: words.happens,
             cell: row => (
               <>
-                <Badge state={row.primaryStatus} /> <small>{row.primaryStatusReasons.join(', ')}</small>
+                <Badge state={row.primaryStatus} /> <small>{row.primaryStatusReasons.map(term).join(', ')}</small>
               </>
             ),
           },
@@ -68,6 +85,7 @@ const MOVES: Record<string, readonly Action[]> = {
 
 export function Campaign({ id }: { id: string }) {
   const words = useWords()
+  const term = useTerm()
   const [said, setSaid] = useState('')
   const [foresight, setForesight] = useState<Preview>()
   const loaded = useLoaded(signal => run(CampaignDocument, { id }, signal), [id])
@@ -115,8 +133,9 @@ export function Campaign({ id }: { id: string }) {
       </p>
       <Panel title={campaign.name} actions={<Badge state={campaign.primaryStatus} />}>
         <p className="quiet">
-          {campaign.status}
-          {campaign.primaryStatusReasons.length > 0 && `: ${campaign.primaryStatusReasons.join(', ')}`} · {campaign.biddingStrategy.type}
+          {term(campaign.status)}
+          {campaign.primaryStatusReasons.length > 0 && `: ${campaign.primaryStatusReasons.map(term).join(', ')}`} ·{' '}
+          {term(campaign.biddingStrategy.type)}
           {campaign.biddingStrategy.targetCpa && ` ${moneyOf(campaign.biddingStrategy.targetCpa)}`}
           {campaign.biddingStrategy.targetRoas && ` ${campaign.biddingStrategy.targetRoas}`} · {timeOf(campaign.startsAt)}{' '}
           {campaign.endsAt && `– ${timeOf(campaign.endsAt)}`}
@@ -128,7 +147,7 @@ export function Campaign({ id }: { id: string }) {
               <input name="name" defaultValue={campaign.name} maxLength={200} required />
             </label>
             <label>
-              {`${words.budget} (${budget.period}, ${budget.amount.currencyCode})`}
+              {`${words.budget} (${term(budget.period)}, ${budget.amount.currencyCode})`}
               <input
                 name="budget"
                 type="number"
@@ -144,11 +163,15 @@ export function Campaign({ id }: { id: string }) {
             <button type="submit" value="preview" className="plain">
               {words.preview}
             </button>
-            {MOVES[campaign.status].map(action => (
-              <button key={action} type="button" className="plain" onClick={() => void attempt(act(action))}>
-                {words[action]}
-              </button>
-            ))}
+            {MOVES[campaign.status].map(action =>
+              action === 'end' ? (
+                <AskedTwice key={action} label={words.end} question={words.endQuestion} onYes={() => void attempt(act('end'))} />
+              ) : (
+                <button key={action} type="button" className="plain" onClick={() => void attempt(act(action))}>
+                  {words[action]}
+                </button>
+              ),
+            )}
           </form>
         )}
         {said && <p role="status">{said}</p>}
@@ -380,7 +403,7 @@ function percentOf(value: number | null | undefined): string {
 
 /** Money of single impressions is small. */
 function microMoney({ amountMicros, currencyCode }: Money): string {
-  return new Intl.NumberFormat(undefined, { style: 'currency', currency: currencyCode, maximumFractionDigits: 6 }).format(
+  return new Intl.NumberFormat(locale(), { style: 'currency', currency: currencyCode, maximumFractionDigits: 6 }).format(
     Number(amountMicros) / 1_000_000,
   )
 }
@@ -390,7 +413,7 @@ type Preview = CampaignForesightFragment
 /** What a change would do; nothing was changed. */
 function Foresight({ preview, currency }: { preview: Preview; currency: string }) {
   const words = useWords()
-  const plain = (count: number) => count.toLocaleString(undefined, { maximumFractionDigits: 1 })
+  const plain = (count: number) => count.toLocaleString(locale(), { maximumFractionDigits: 1 })
   const paid = (amountMicros: number) => moneyOf({ amountMicros: Math.round(amountMicros), currencyCode: currency })
   const range = (estimate: Preview['expectedClicks'], shown: (value: number) => string) => {
     if (!estimate) return '–'

@@ -1,4 +1,6 @@
 import { useState } from 'react'
+import Markdown from 'react-markdown'
+import remarkGfm from 'remark-gfm'
 import { run } from '../api.js'
 import {
   ModelApproveDocument,
@@ -9,12 +11,13 @@ import {
   ModelsDocument,
   ModelTrainDocument,
 } from '../generated/documents.js'
-import { Badge, go, numberOf, PagedTable, Panel, Table, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, go, numberOf, PagedTable, Panel, Table, timeOf, useLoaded, usePages, useTerm, useWords, Waiting } from '../parts.js'
 
 type Metrics = Record<string, number>
 
 export function Models() {
   const words = useWords()
+  const term = useTerm()
   const [said, setSaid] = useState('')
   const models = usePages(async (after, signal) => (await run(ModelsDocument, { first: 20, after }, signal)).models, [])
   const train = async () => {
@@ -36,7 +39,7 @@ export function Models() {
         keyOf={row => row.id}
         onRow={row => go(`/models/${row.id}`)}
         columns={[
-          { title: words.task, cell: row => row.task },
+          { title: words.task, cell: row => term(row.task) },
           { title: words.algorithm, cell: row => <a href={`#/models/${row.id}`}>{`${row.algorithm} v${row.version}`}</a> },
           { title: words.status, cell: row => <Badge state={row.status} /> },
           { title: words.metricOfTask, cell: row => row.primaryMetric ?? '' },
@@ -71,6 +74,7 @@ const MOVES: Record<string, readonly Action[]> = {
 
 export function Model({ id }: { id: string }) {
   const words = useWords()
+  const term = useTerm()
   const [note, setNote] = useState('')
   const [said, setSaid] = useState('')
   const loaded = useLoaded(signal => run(ModelDocument, { id }, signal), [id])
@@ -87,7 +91,7 @@ export function Model({ id }: { id: string }) {
       <p>
         <a href="#/models">← {words.back}</a>
       </p>
-      <Panel title={`${model.task}: ${model.algorithm} v${model.version}`} actions={<Badge state={model.status} />}>
+      <Panel title={`${term(model.task)}: ${model.algorithm} v${model.version}`} actions={<Badge state={model.status} />}>
         {model.reviewedBy && (
           <p className="quiet">
             {words.reviewedBy} {model.reviewedBy}, {timeOf(model.reviewedAt)}
@@ -139,8 +143,33 @@ export function Model({ id }: { id: string }) {
         </Panel>
       </div>
       <Panel title={words.card}>
-        <pre className="card">{model.card}</pre>
+        <Card text={model.card} />
       </Panel>
     </>
+  )
+}
+
+/** Markdown without HTML: what a card of a model from outside says stays text, and its links and pictures lead nowhere. Headings go below those of the page. */
+function Card({ text }: { text: string }) {
+  return (
+    <div className="card">
+      <Markdown
+        remarkPlugins={[remarkGfm]}
+        disallowedElements={['a', 'img']}
+        unwrapDisallowed
+        components={{
+          h1: 'h3',
+          h2: 'h4',
+          h3: 'h5',
+          table: ({ children }) => (
+            <div className="scroll">
+              <table>{children}</table>
+            </div>
+          ),
+        }}
+      >
+        {text}
+      </Markdown>
+    </div>
   )
 }

@@ -8,7 +8,7 @@ import {
   TextAnalyseDocument,
   TextCorrectDocument,
 } from '../generated/documents.js'
-import { Badge, PagedTable, Panel, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { Badge, locale, PagedTable, Panel, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 
 const LABELS = ['POSITIVE', 'NEUTRAL', 'NEGATIVE'] as const
 
@@ -71,7 +71,7 @@ export function Reviews() {
               title: words.at,
               cell: row => (
                 <span className="date" title={timeOf(row.createdAt)}>
-                  {new Date(row.createdAt).toLocaleDateString(undefined, { dateStyle: 'medium' })}
+                  {new Date(row.createdAt).toLocaleDateString(locale(), { dateStyle: 'medium' })}
                 </span>
               ),
             },

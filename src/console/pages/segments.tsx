@@ -10,7 +10,7 @@ import {
   SegmentUpdateDocument,
   UserIdDocument,
 } from '../generated/documents.js'
-import { Badge, go, Members, PagedTable, Panel, timeOf, useLoaded, usePages, useWords, Waiting } from '../parts.js'
+import { AskedTwice, Badge, go, Members, PagedTable, Panel, timeOf, useLoaded, usePages, useTerm, useWords, Waiting } from '../parts.js'
 
 type Clause = Record<string, unknown>
 
@@ -67,9 +67,11 @@ export function Segment({ id }: { id: string }) {
         </p>
         {segment.failure && <p className="fault">{segment.failure}</p>}
         {said && <p role="status">{said}</p>}
-        <button type="button" className="plain" onClick={() => archive().catch(error => setSaid(error.message))}>
-          {words.archive}
-        </button>
+        <AskedTwice
+          label={words.archive}
+          question={words.archiveSegmentQuestion}
+          onYes={() => archive().catch(error => setSaid(error.message))}
+        />
       </Panel>
       <Panel title={words.rule}>
         <Builder
@@ -148,7 +150,8 @@ function Explain({ segmentId }: { segmentId: string }) {
 function Explanation({ of }: { of: Explained }) {
   const words = useWords()
   const parts = of.all ?? of.any ?? (of.not ? [of.not] : [])
-  const title = of.all ? words.matchAll : of.any ? words.matchAny : of.not ? words.not : clauseText(of.clause ?? {})
+  const term = useTerm()
+  const title = of.all ? words.matchAll : of.any ? words.matchAny : of.not ? words.not : clauseText(of.clause ?? {}, term)
   return (
     <li className={of.holds ? 'ok' : 'failed'}>
       <strong>{title}</strong>
@@ -169,9 +172,13 @@ function Explanation({ of }: { of: Explained }) {
   )
 }
 
-function clauseText(clause: Clause): string {
+function clauseText(clause: Clause, term: (name: string) => string): string {
+  const say = (value: unknown) => term(String(value))
   return Object.entries(clause)
-    .map(([name, value]) => `${name} ${typeof value === 'object' && value !== null ? Object.values(value).join(' ') : String(value)}`)
+    .map(
+      ([name, value]) =>
+        `${term(name)} ${typeof value === 'object' && value !== null ? Object.values(value).map(say).join(' ') : say(value)}`,
+    )
     .join(', ')
 }
 
@@ -201,6 +208,7 @@ interface BuilderProps {
 /** Clauses one below the other, and the same rule as data; what the one cannot show, the other can. */
 function Builder({ segment, onSaved }: BuilderProps) {
   const words = useWords()
+  const term = useTerm()
   const choices = useLoaded(signal => run(RuleWordsDocument, {}, signal), [])
   const [name, setName] = useState(segment?.name ?? '')
   const [text, setText] = useState(JSON.stringify(segment?.rule ?? { all: [FRESH.did] }, null, 2))
@@ -253,7 +261,9 @@ function Builder({ segment, onSaved }: BuilderProps) {
         <select aria-label={words.addClause} value="" onChange={event => keep([...(clauses ?? []), FRESH[event.target.value]])}>
           <option value="">+ {words.addClause}</option>
           {Object.keys(FRESH).map(kind => (
-            <option key={kind}>{kind}</option>
+            <option key={kind} value={kind}>
+              {term(kind)}
+            </option>
           ))}
         </select>
       </div>
@@ -292,6 +302,7 @@ interface Lists {
 
 function ClauseEditor({ clause, lists, onChange }: { clause: Clause; lists: Lists; onChange(next: Clause): void }) {
   const words = useWords()
+  const term = useTerm()
   const isNot = 'not' in clause
   const inner = (isNot ? clause.not : clause) as Clause
   const [[kind, value] = ['', null]] = Object.entries(inner)
@@ -307,7 +318,7 @@ function ClauseEditor({ clause, lists, onChange }: { clause: Clause; lists: List
     return (
       <>
         {turn}
-        <code>{kind}</code>
+        <strong>{term(kind)}</strong>
         <Choice name={kind} of={[...new Set([...plain, chosen])]} value={chosen} onChange={next => put(kind === 'rfm' ? [next] : next)} />
       </>
     )
@@ -316,7 +327,7 @@ function ClauseEditor({ clause, lists, onChange }: { clause: Clause; lists: List
     return (
       <>
         {turn}
-        <code>{kind}</code>
+        <strong>{term(kind)}</strong>
         <select aria-label={kind} value={String(value)} onChange={event => put(event.target.value)}>
           <option value="">–</option>
           {lists.segments.map(({ id, name }) => (
@@ -339,10 +350,10 @@ function ClauseEditor({ clause, lists, onChange }: { clause: Clause; lists: List
   return (
     <>
       {turn}
-      <code>{kind}</code>
+      <strong>{term(kind)}</strong>
       {Object.entries(parts).map(([name, part]) => (
         <span key={name} className="part">
-          {name}{' '}
+          {term(name)}{' '}
           {(options[name] ?? []).length > 0 ? (
             <Choice
               name={name}
@@ -365,10 +376,13 @@ function ClauseEditor({ clause, lists, onChange }: { clause: Clause; lists: List
 }
 
 function Choice({ name, of, value, onChange }: { name: string; of: readonly string[]; value: string; onChange(next: string): void }) {
+  const term = useTerm()
   return (
     <select aria-label={name} value={value} onChange={event => onChange(event.target.value)}>
       {of.map(each => (
-        <option key={each}>{each}</option>
+        <option key={each} value={each}>
+          {term(each)}
+        </option>
       ))}
     </select>
   )
