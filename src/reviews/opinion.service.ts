@@ -322,6 +322,7 @@ export class OpinionService {
         to: spike.until.getTime(),
         severity: spike.severity,
         excess: spike.excess,
+        expected: spike.expected,
         count: posts[at].count,
         posts: new Set(posts[at].ids),
         isTold: isTold(spike) || spike.known?.subject === spike.title,
