@@ -62,15 +62,12 @@ export function areaUnderRiskCoverage(answers: readonly Answered[]): number {
   return area / sorted.length
 }
 
-/** The chance to take a bound that does not hold for one that does. */
-const DOUBT = 0.1
-
 /**
- * The lowest threshold at which the share of wrong answers is at most `maximumError` with a confidence of 90 %: selective classification with a guaranteed risk (Geifman and El-Yaniv 2017),
+ * The lowest threshold at which the share of wrong answers is at most `maximumError` but for a chance of `doubt`: selective classification with a guaranteed risk (Geifman and El-Yaniv 2017),
  * by the exact binomial bound (Clopper and Pearson 1934) at the effective number of questions: that of their weights (Kish), or fewer where the questions of a group fail together (Korn and
- * Graubard 1998, by the variance between groups). The confidence is that of each threshold, not of all that are looked at. Infinity where none will do: then nothing is answered.
+ * Graubard 1998, by the variance between groups). The chance is that of each threshold, not of all that are looked at. Infinity where none will do: then nothing is answered.
  */
-export function chooseThreshold(answers: readonly Answered[], maximumError: number): number {
+export function chooseThreshold(answers: readonly Answered[], maximumError: number, doubt = 0.1): number {
   const sorted = [...answers].sort((a, b) => b.confidence - a.confidence)
   const groups = new Map<number | Answered, { given: number; wrong: number }>()
   let chosen = Number.POSITIVE_INFINITY
@@ -99,7 +96,7 @@ export function chooseThreshold(answers: readonly Answered[], maximumError: numb
     const counted = given ** 2 / squaredWeights
     const effective = variance > 0 ? Math.min(counted, (risk * (1 - risk)) / variance) : counted
     const failed = risk * effective
-    if (failed < effective && betaRegularised(failed + 1, effective - failed, maximumError) >= 1 - DOUBT) chosen = confidence
+    if (failed < effective && betaRegularised(failed + 1, effective - failed, maximumError) >= 1 - doubt) chosen = confidence
   })
   return chosen
 }

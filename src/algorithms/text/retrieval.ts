@@ -449,8 +449,7 @@ export class PhrasingIndex {
       withOutOfScopeShare(answered, at => asked[at].isOutside),
       maximumError,
     )
-    // Probabilities reach 1 at most; an infinite threshold is no JSON.
-    this.threshold = Number.isFinite(threshold) ? threshold : Math.min(1, this.slipConfidence(data))
+    this.threshold = Number.isFinite(threshold) ? threshold : this.slipConfidence(data)
   }
 
   /** The confidence that nine of ten mistyped phrasings reach. */
