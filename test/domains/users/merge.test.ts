@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { ReferenceCache } from '../../../src/events/import-references.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { startTestApp, type TestApp } from '../../support/app.js'
 
@@ -167,4 +168,21 @@ test('events that were on their way to a merged record follow it', async () => {
   expect(await eventsOf('sam')).toEqual(['s1', 's2', 's3'])
   await mutate(UNMERGE, { userId: encodeId('User', visitor) })
   expect(await eventsOf('anonymous:stray')).toEqual(['s1', 's3'])
+})
+
+test('an import under way finds a person again after a merge and after its undoing', async () => {
+  await track({ messageId: 'i1', userId: 'ines', type: 'VIEW' }, { messageId: 'i2', userId: 'ines-old', type: 'VIEW' })
+  const [ines, old] = [await idOf('ines'), await idOf('ines-old')]
+  const cache = new ReferenceCache()
+  const found = () =>
+    house.app.database.withClient(async client => {
+      const [{ userId }] = await cache.resolve(client, [{ owner: 'ines-old', anonymousId: null, product: null }], 'reject')
+      return userId
+    })
+  expect(await found()).toBe(old)
+  const ids = { fromUserId: encodeId('User', old), intoUserId: encodeId('User', ines), evidence: 'call center' }
+  expect((await mutate(MERGE, ids)).userErrors).toEqual([])
+  expect(await found()).toBe(ines)
+  expect((await mutate(UNMERGE, { userId: encodeId('User', old) })).userErrors).toEqual([])
+  expect(await found()).toBe(old)
 })
