@@ -171,18 +171,21 @@ test('events that were on their way to a merged record follow it', async () => {
 })
 
 test('an import under way finds a person again after a merge and after its undoing', async () => {
-  await track({ messageId: 'i1', userId: 'ines', type: 'VIEW' }, { messageId: 'i2', userId: 'ines-old', type: 'VIEW' })
-  const [ines, old] = [await idOf('ines'), await idOf('ines-old')]
+  await track({ messageId: 'i1', userId: 'ines', type: 'VIEW' }, { messageId: 'i2', anonymousId: 'ines-phone', type: 'VIEW' })
+  const [ines, visitor] = [await idOf('ines'), await idOf('anonymous:ines-phone')]
   const cache = new ReferenceCache()
   const found = () =>
     house.app.database.withClient(async client => {
-      const [{ userId }] = await cache.resolve(client, [{ owner: 'ines-old', anonymousId: null, product: null }], 'reject')
+      const [{ userId }] = await cache.resolve(
+        client,
+        [{ owner: 'anonymous:ines-phone', anonymousId: 'ines-phone', product: null }],
+        'stub',
+      )
       return userId
     })
-  expect(await found()).toBe(old)
-  const ids = { fromUserId: encodeId('User', old), intoUserId: encodeId('User', ines), evidence: 'call center' }
-  expect((await mutate(MERGE, ids)).userErrors).toEqual([])
+  expect(await found()).toBe(visitor)
+  await house.app.events.identify({ externalId: 'ines' }, 'ines-phone')
   expect(await found()).toBe(ines)
-  expect((await mutate(UNMERGE, { userId: encodeId('User', old) })).userErrors).toEqual([])
-  expect(await found()).toBe(old)
+  expect((await mutate(UNMERGE, { userId: encodeId('User', visitor) })).userErrors).toEqual([])
+  expect(await found()).toBe(visitor)
 })
