@@ -9,7 +9,7 @@ import { paceCampaigns } from './pace-campaigns.js'
 import { ageProfiles, refreshProfiles, scoreProfileRange, scoreProfiles } from './profiles.js'
 import { refreshWinCurves } from './refresh-win-curves.js'
 import { retrainWhenChanged } from './retrain-when-changed.js'
-import { mineAspects, readReviews, readReviewsAgain, watchOpinion } from './reviews.js'
+import { finishActions, mineAspects, readReviews, readReviewsAgain, watchOpinion } from './reviews.js'
 import { evaluateSegmentShard, evaluateSegments } from './segments.js'
 import { simulateBids } from './simulate-bids.js'
 import { trainModels } from './train.js'
@@ -40,4 +40,5 @@ export const jobDefinitions = [
   mineAspects,
   draftFaq,
   watchOpinion,
+  finishActions,
 ] as unknown as readonly JobDefinition<never>[]

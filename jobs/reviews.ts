@@ -49,3 +49,12 @@ export const watchOpinion = defineJob<App, Record<string, never>>({
     return `Watched ${subjects} subjects; ${alerts} new alerts`
   },
 })
+
+/** What a person confirmed about an alert, and a crash interrupted, is done to its end. */
+export const finishActions = defineJob<App, Record<string, never>>({
+  name: 'finish-actions',
+  lane: 'quick',
+  payload: z.object({}) as never,
+  trigger: [{ cron: '*/5 * * * *' }],
+  run: async ({ opinion }, _, { signal }) => `Finished ${await opinion.finishInterrupted(signal)} interrupted actions`,
+})

@@ -333,19 +333,19 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     catalogue,
     pool,
     ports: {
-      pauseAds: async productId => `${await campaigns.pauseAdsOf(productId)} ads were paused`,
-      demote: async (productId, by) => {
-        const { title } = await catalogue.demote(productId, true, by)
+      pauseAds: async (productId, key) => `${await campaigns.pauseAdsOf(productId, key)} ads were paused`,
+      demote: async (productId, by, key) => {
+        const { title } = await catalogue.demote(productId, true, by, key)
         return `${title} is recommended only where nothing else is left`
       },
-      draftFaqEntry: async question => {
-        await faq.create({ question, answer: '', dryRun: false }, 'opinion')
+      draftFaqEntry: async (question, key) => {
+        await faq.propose(question, `opinion:${key}`)
         return 'A draft waits in the FAQ'
       },
       notify:
         alertWebhook && webhookSecret
-          ? async alert => {
-              await sendWebhook({ url: alertWebhook, secret: webhookSecret }, { type: 'opinion.alert', alert })
+          ? async (alert, key) => {
+              await sendWebhook({ url: alertWebhook, secret: webhookSecret }, { type: 'opinion.alert', alert }, key)
               return 'The webhook was delivered'
             }
           : undefined,

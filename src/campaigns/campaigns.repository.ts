@@ -360,12 +360,16 @@ export class CampaignsRepository {
   }
 
   /** The campaign of each ad of the product that was running and is paused now. */
-  async pauseAdsOf(productId: number): Promise<string[]> {
-    const rows = await this.database.sql<{ campaignId: string }>(
-      `UPDATE "Ad" a SET status = 'PAUSED' FROM "AdGroup" g WHERE g.id = a."adGroupId" AND a."productId" = $1 AND a.status = 'ENABLED' RETURNING g."campaignId"`,
-      [productId],
+  async pauseAdsOf(productId: number, receipt: string): Promise<{ ads: number; campaignIds: string[] }> {
+    const [{ note, campaignIds }] = await this.database.sql<{ note: string | null; campaignIds: string[] }>(
+      `WITH before AS (SELECT note FROM "ActionReceipt" WHERE key = $2),
+       paused AS (UPDATE "Ad" a SET status = 'PAUSED' FROM "AdGroup" g WHERE g.id = a."adGroupId" AND a."productId" = $1 AND a.status = 'ENABLED'
+         AND NOT EXISTS (SELECT 1 FROM before) RETURNING g."campaignId"),
+       kept AS (INSERT INTO "ActionReceipt" (key, note) SELECT $2, count(*)::text FROM paused ON CONFLICT DO NOTHING)
+       SELECT (SELECT note FROM before) AS note, ARRAY(SELECT "campaignId" FROM paused) AS "campaignIds"`,
+      [productId, receipt],
     )
-    return rows.map(({ campaignId }) => campaignId)
+    return { ads: note === null ? campaignIds.length : Number(note), campaignIds }
   }
 
   /** Of these audiences the ones that exist. */

@@ -360,10 +360,10 @@ export class CampaignsService {
   }
 
   /** Pauses every ad of a product; returns how many were running. */
-  async pauseAdsOf(productId: number): Promise<number> {
-    const campaignIds = await this.parts.campaigns.pauseAdsOf(productId)
+  async pauseAdsOf(productId: number, receipt: string): Promise<number> {
+    const { ads, campaignIds } = await this.parts.campaigns.pauseAdsOf(productId, receipt)
     for (const campaignId of new Set(campaignIds)) await this.parts.signals.announce('campaign.changed', { campaignId })
-    return campaignIds.length
+    return ads
   }
 
   primaryStatus(context: Context, { row }: CampaignType): Promise<PrimaryStatus> {

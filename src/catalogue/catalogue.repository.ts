@@ -67,12 +67,13 @@ export class CatalogueRepository {
     return (await this.database.sql<ProductRow>(text, values))[0]
   }
 
-  /** Who demoted first stays named; a repetition changes nothing. */
-  async demote(id: number, demoted: boolean, by: string): Promise<ProductRow | undefined> {
+  /** Who demoted first stays named; a repetition changes nothing, nor does one `receipt` twice. */
+  async demote(id: number, demoted: boolean, by: string, receipt: string | null = null): Promise<ProductRow | undefined> {
     const [row] = await this.database.sql<ProductRow>(
-      `UPDATE "Product" SET "demotedAt" = CASE WHEN $2 THEN now() END, "demotedBy" = CASE WHEN $2 THEN $3 END, version = version + 1, "updatedAt" = now()
-       WHERE id = $1 AND ("demotedAt" IS NOT NULL) <> $2 RETURNING *`,
-      [id, demoted, by],
+      `WITH kept AS (INSERT INTO "ActionReceipt" (key, note) SELECT $4, '' WHERE $4::text IS NOT NULL ON CONFLICT DO NOTHING RETURNING 1)
+       UPDATE "Product" SET "demotedAt" = CASE WHEN $2 THEN now() END, "demotedBy" = CASE WHEN $2 THEN $3 END, version = version + 1, "updatedAt" = now()
+       WHERE id = $1 AND ("demotedAt" IS NOT NULL) <> $2 AND ($4::text IS NULL OR EXISTS (SELECT 1 FROM kept)) RETURNING *`,
+      [id, demoted, by, receipt],
     )
     return row ?? (await this.byIds([id]))[0]
   }

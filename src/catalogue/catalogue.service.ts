@@ -183,8 +183,8 @@ export class CatalogueService {
   }
 
   /** Demotes a product, or ends that: recommendations show it only where nothing else is left. Safe to repeat. */
-  async demote(key: number, demoted: boolean, by: string): Promise<ProductType> {
-    const row = await this.products.demote(key, demoted, by)
+  async demote(key: number, demoted: boolean, by: string, receipt?: string): Promise<ProductType> {
+    const row = await this.products.demote(key, demoted, by, receipt)
     if (!row) throw new NotFound('No product has this id', {}, ['productId'])
     this.forget([row.id])
     await this.signals.announce('catalogue.changed', { productIds: [row.id] })

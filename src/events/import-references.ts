@@ -15,6 +15,8 @@ export interface Resolved {
 
 /** More would be memory that the next files want. */
 const MOST_KEPT = 200_000
+/** After a longer pause a merge may have come and gone out of sight. */
+const TRUSTED_MS = 30 * 60_000
 
 /**
  * Database ids of the users and products that the rows of an import name, asked for once and kept, so that a merge of event rows joins nothing. Names that nobody
@@ -24,6 +26,7 @@ export class ReferenceCache {
   private readonly users = new Map<string, number>()
   private readonly products = new Map<string, number>()
   private merges = ''
+  private lookedAt = 0
 
   async resolve(client: pg.ClientBase, rows: readonly References[], unknown: 'stub' | 'reject'): Promise<Resolved[]> {
     await this.forgetAfterMerges(client)
@@ -37,11 +40,20 @@ export class ReferenceCache {
     }))
   }
 
-  /** People who were merged or taken apart since have other ids. */
+  /**
+   * People who were merged or taken apart since have other ids. Only the changes of the last hour are looked at, which no transaction outlasts: all that there ever were would be read again for
+   * every batch.
+   */
   private async forgetAfterMerges(client: pg.ClientBase) {
-    const { rows } = await client.query<{ merges: string }>(`SELECT count(*) || ' ' || count("undoneAt") AS merges FROM "IdentityMerge"`)
-    if (rows[0].merges !== this.merges) this.users.clear()
+    const { rows } = await client.query<{ merges: string }>(
+      `SELECT count(*) || ' ' || COALESCE(bit_xor(hashtextextended(id, seed)), 0) AS merges FROM (
+         SELECT id, 0 AS seed FROM "IdentityMerge" WHERE "mergedAt" > now() - interval '1 hour'
+         UNION ALL SELECT id, 1 FROM "IdentityMerge" WHERE "undoneAt" > now() - interval '1 hour') changes`,
+    )
+    const time = performance.now()
+    if (rows[0].merges !== this.merges || time - this.lookedAt > TRUSTED_MS) this.users.clear()
     this.merges = rows[0].merges
+    this.lookedAt = time
   }
 
   private async findUsers(client: pg.ClientBase, rows: readonly References[], unknown: 'stub' | 'reject') {

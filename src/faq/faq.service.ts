@@ -73,6 +73,11 @@ export class FaqService {
     return { entry: FaqEntryType.of(row) }
   }
 
+  /** A draft without an answer that an opinion alert proposes; the same one twice is one. */
+  async propose(question: string, externalId: string): Promise<void> {
+    await this.parts.repository.create({ ...this.cleaned({ question, answer: '', externalId, dryRun: false }), origin: 'opinion' })
+  }
+
   preview(input: FaqEntryCreateInput): { preview: FaqEntryType } {
     return { preview: FaqEntryType.of({ ...this.cleaned(input), status: 'DRAFT', version: 1 }) }
   }

@@ -6,7 +6,7 @@ export type Lane = 'quick' | 'heavy'
 /** What the system announces to itself. A signal is a hint; state is the truth. */
 export interface SignalMap {
   'events.ingested': { count: number }
-  'review.posted': { reviewId: string }
+  'review.posted': { reviewId?: string }
   'model.trained': { modelId: string; task: string }
   /** A model went live, was retired, approved, rejected or rolled back. */
   'model.changed': { task: string }

@@ -12,10 +12,14 @@ export interface Webhook {
   secret: string
 }
 
-/** Posts a signed JSON body once; follows no redirect. Throws `Unavailable` when the other side does not say 2xx in five seconds. */
-export async function sendWebhook({ url, secret }: Webhook, value: unknown, now: Date = new Date()): Promise<void> {
+/** Posts a signed JSON body once; `delivery` is the same whenever it has to be sent again. Follows no redirect. Throws `Unavailable` when the other side does not say 2xx in five seconds. */
+export async function sendWebhook({ url, secret }: Webhook, value: unknown, delivery: string, now: Date = new Date()): Promise<void> {
   const body = JSON.stringify(value)
-  const headers = { 'content-type': 'application/json', 'bellwether-signature': signatureOf(secret, body, now) }
+  const headers = {
+    'content-type': 'application/json',
+    'bellwether-delivery': delivery,
+    'bellwether-signature': signatureOf(secret, body, now),
+  }
   try {
     const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) })
     await response.body?.cancel()

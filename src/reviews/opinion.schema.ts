@@ -20,11 +20,16 @@ registerEnumType(OpinionAction, {
 
 export enum ProposalState {
   PROPOSED = 'PROPOSED',
+  RUNNING = 'RUNNING',
   DONE = 'DONE',
   FAILED = 'FAILED',
   DISMISSED = 'DISMISSED',
 }
-registerEnumType(ProposalState, { name: 'ProposalState' })
+registerEnumType(ProposalState, {
+  name: 'ProposalState',
+  description:
+    'RUNNING: a person confirmed it and it is being done; what a crash interrupts is done to its end within minutes. FAILED may be confirmed again',
+})
 
 @ObjectType({ description: 'One step of a time-line with what it should have been' })
 export class OpinionPoint {
@@ -58,6 +63,9 @@ export class OpinionProposal {
   @Field(() => String, { nullable: true })
   by?: string | null
 
+  @Field(() => DateTime, { nullable: true, description: 'Since when it is in its state' })
+  at?: Date | null
+
   @Field(() => String, { nullable: true, description: 'What came of it' })
   note?: string | null
 }
@@ -75,6 +83,12 @@ export class OpinionAlertType extends NodeType {
 
   @Field(() => String, { description: 'shop, or the kind and the name: "category: Tea"' })
   subject!: string
+
+  @Field(() => [String], {
+    description:
+      'Every subject that the same posts made stand out, its own first: a category in two languages, or a product and what it belongs to',
+  })
+  subjects!: string[]
 
   @Field(() => String, { description: 'volume, negative or both' })
   kind!: string
@@ -106,6 +120,7 @@ export class OpinionAlertType extends NodeType {
     startedAt,
     endedAt,
     subject,
+    subjects,
     kind,
     severity,
     observed,
@@ -121,12 +136,13 @@ export class OpinionAlertType extends NodeType {
       startedAt,
       endedAt,
       subject,
+      subjects,
       kind,
       severity,
       observed,
       expected,
       terms,
-      proposals: proposals as OpinionProposal[],
+      proposals: proposals.map(each => ({ ...each, at: each.at ? new Date(each.at) : null })) as OpinionProposal[],
       acknowledgedBy,
       isFalseAlarm,
     })

@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import { isUserFault } from '../graphql/payload.js'
-import { InvalidInput, messageOf, NotFound, Unauthenticated } from '../platform/errors.js'
+import { InvalidInput, NotFound, Unauthenticated } from '../platform/errors.js'
 import { parseJson } from '../platform/json-text.js'
 import { isSignedBy } from '../platform/signature.js'
 import type { ReviewSource } from './reviews.schema.js'
@@ -31,7 +30,7 @@ const body = z.object({
  * POST /v1/posts: what monitoring services send of posts and news, signed as `Bellwether-Signature: t=<seconds>,v1=<hex>` by the shared secret. Each post is stored
  * once by its id; a faulty one stops no other. Without a secret the door is not there.
  */
-export function postsDoor(reviews: Pick<ReviewsService, 'submit'>, secret: string | undefined, now: () => Date = () => new Date()) {
+export function postsDoor(reviews: Pick<ReviewsService, 'submitAll'>, secret: string | undefined, now: () => Date = () => new Date()) {
   return (server: FastifyInstance) => {
     server.removeAllContentTypeParsers()
     server.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (_request, payload, done) =>
@@ -48,22 +47,17 @@ export function postsDoor(reviews: Pick<ReviewsService, 'submit'>, secret: strin
         const [{ message, path }] = parsed.error.issues
         throw new InvalidInput(`${path.join('.') || 'body'}: ${message}`, {}, path.map(String))
       }
-      const rejected: { id: string; error: string }[] = []
-      for (const { id, text, source, createdAt, ...rest } of parsed.data.posts) {
-        try {
-          await reviews.submit({
-            ...rest,
-            text,
-            externalId: `post:${id}`,
-            source: source.toUpperCase() as ReviewSource,
-            createdAt: createdAt ? new Date(createdAt) : null,
-          })
-        } catch (error) {
-          if (!isUserFault(error) || error.retryable) throw error
-          rejected.push({ id, error: messageOf(error) })
-        }
-      }
-      return reply.code(200).send({ accepted: parsed.data.posts.length - rejected.length, rejected })
+      const { posts } = parsed.data
+      const faults = await reviews.submitAll(
+        posts.map(({ id, source, createdAt, ...rest }) => ({
+          ...rest,
+          externalId: `post:${id}`,
+          source: source.toUpperCase() as ReviewSource,
+          createdAt: createdAt ? new Date(createdAt) : null,
+        })),
+      )
+      const rejected = posts.flatMap(({ id }, at) => (faults[at] ? { id, error: faults[at].message } : []))
+      return reply.code(200).send({ accepted: posts.length - rejected.length, rejected })
     })
   }
 }

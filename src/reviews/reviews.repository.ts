@@ -149,6 +149,20 @@ export class ReviewsRepository {
     return { row: known, isNew: false }
   }
 
+  /** Stores texts; those whose external ids are known stay as they are, and of equal ones the first counts. Returns how many are new. */
+  async addAll(reviews: readonly NewReview[]): Promise<number> {
+    if (reviews.length === 0) return 0
+    const rows = await this.database.sql(
+      `INSERT INTO "Review" (id, "externalId", "productId", "userId", text, rating, locale, source, "createdAt")
+       SELECT id, "externalId", "productId", "userId", text, rating, locale, source, "createdAt" FROM ROWS FROM (json_to_recordset($1)
+         AS (id text, "externalId" text, "productId" int, "userId" int, text text, rating int, locale text, source text, "createdAt" timestamptz)) WITH ORDINALITY
+         AS n(id, "externalId", "productId", "userId", text, rating, locale, source, "createdAt", place)
+       ORDER BY "externalId", place ON CONFLICT ("externalId") DO NOTHING RETURNING 1`,
+      [JSON.stringify(reviews)],
+    )
+    return rows.length
+  }
+
   async byId(id: string): Promise<ReviewRow | undefined> {
     return (await this.database.sql<ReviewRow>('SELECT * FROM "Review" WHERE id = $1', [id]))[0]
   }

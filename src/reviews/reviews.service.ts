@@ -8,8 +8,9 @@ import { type Connection, pageOf } from '../graphql/connection.js'
 import type { Context } from '../graphql/context.js'
 import { timeOf } from '../graphql/cursor.js'
 import { decodeId, decodeIntId, encodeId } from '../graphql/node-id.js'
+import { isUserFault } from '../graphql/payload.js'
 import type { Score } from '../graphql/score.js'
-import { InvalidInput, NotFound } from '../platform/errors.js'
+import { type DomainError, InvalidInput, NotFound } from '../platform/errors.js'
 import type { Pool } from '../platform/pool.js'
 import type { Signals } from '../platform/signals.js'
 import { cleanOptionalText, cleanText, escapeLike } from '../platform/text-input.js'
@@ -84,6 +85,41 @@ export class ReviewsService {
     const { row, isNew } = await this.parts.repository.add({ id: v7(), productId, userId, ...clean })
     if (isNew) await this.parts.signals.announce('review.posted', { reviewId: row.id })
     return { review: ReviewType.of(row) }
+  }
+
+  /** Many at once, by a few statements however many there are: what is at fault with each, if anything; a faulty one stops no other. */
+  async submitAll(inputs: readonly Omit<ReviewSubmitInput, 'dryRun' | 'productId' | 'userId'>[]): Promise<(DomainError | undefined)[]> {
+    const faults: (DomainError | undefined)[] = inputs.map(() => undefined)
+    const clean = inputs.flatMap((input, at) => {
+      try {
+        const { productExternalId, userExternalId } = input
+        const names = { field: ['productExternalId'], max: 200, trim: false }
+        return {
+          ...this.checked(input),
+          product: cleanOptionalText(productExternalId, names) ?? null,
+          user: cleanOptionalText(userExternalId, { ...names, field: ['userExternalId'] }) ?? null,
+        }
+      } catch (error) {
+        if (!isUserFault(error) || error.retryable) throw error
+        faults[at] = error
+        return []
+      }
+    })
+    const namesOf = (name: 'product' | 'user') => [...new Set(clean.flatMap(each => each[name] ?? []))]
+    const [products, users] = [
+      await this.parts.catalogue.ensureStubs(namesOf('product')),
+      await this.parts.users.ensureStubs(namesOf('user')),
+    ]
+    const added = await this.parts.repository.addAll(
+      clean.map(({ product, user, ...review }) => ({
+        id: v7(),
+        productId: product === null ? null : (products.get(product) ?? null),
+        userId: user === null ? null : (users.get(user) ?? null),
+        ...review,
+      })),
+    )
+    if (added > 0) await this.parts.signals.announce('review.posted', {})
+    return faults
   }
 
   /** All checks of `submit`, and what the text would be read as. */

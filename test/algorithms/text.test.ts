@@ -334,6 +334,35 @@ describe('abstention', () => {
     expect(heavy).toBeGreaterThan(low)
     expect(chooseThreshold([{ confidence: 1, isRight: false }], 0.05)).toBeGreaterThan(1)
   })
+  test('few right answers prove little: 45 do for five per cent with a confidence of nine tenths, 44 do not', () => {
+    const right = (count: number) => Array.from({ length: count }, () => ({ confidence: 0.9, isRight: true }))
+    expect(chooseThreshold(right(45), 0.05)).toBe(0.9)
+    expect(chooseThreshold(right(44), 0.05)).toBeGreaterThan(1)
+  })
+  test('errors that come together prove less than as many that come alone', () => {
+    const answers = Array.from({ length: 1_000 }, (_, at) => ({ confidence: 0.9, isRight: at >= 35 }))
+    expect(chooseThreshold(answers, 0.05)).toBe(0.9)
+    const together = answers.map((answer, at) => ({ ...answer, group: Math.floor(at / 20) }))
+    expect(chooseThreshold(together, 0.05)).toBeGreaterThan(1)
+    const scattered = answers.map((answer, at) => ({ ...answer, group: at % 50 }))
+    expect(chooseThreshold(scattered, 0.05)).toBe(0.9)
+  })
+  test('of a hundred samples in which entries fail together at most a sixth keep a threshold that does not hold', () => {
+    const random = createRandom(7)
+    let broken = 0
+    for (let sample = 0; sample < 100; sample++) {
+      // The truth: entries of ten questions; of the less confident half of the entries 12 % fail as a whole, of the others 2 %.
+      const asked = Array.from({ length: 200 }, (_, group) => {
+        const isHard = group % 2 === 0
+        const fails = random.next() < (isHard ? 0.12 : 0.02)
+        return Array.from({ length: 10 }, () => ({ confidence: isHard ? 0.5 : 0.9, isRight: !fails, group }))
+      }).flat()
+      const threshold = chooseThreshold(asked, 0.05)
+      // From 0.5 on the true error is 7 %.
+      broken += Number(threshold <= 0.5)
+    }
+    expect(broken).toBeLessThanOrEqual(16)
+  })
 })
 
 describe('opinion', () => {

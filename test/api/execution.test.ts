@@ -10,7 +10,7 @@ const schema = buildSchema(`
   type Item implements Node { id: ID! name: String kind: Kind price(currency: String = "EUR"): Float! tags: [String!] parent: Item }
   type Other implements Node { id: ID! count: Int }
   union Any = Item | Other
-  input Filter { kinds: [Kind!], least: Int! = 3, nested: Filter }
+  input Filter { kinds: [Kind!], least: Int! = 3, nested: Filter, at: [Int!] = [1, 2] }
   type Query { items(first: Int!, filter: Filter): [Item!]! any: [Any] node(id: ID!): Node broken: Item! forbidden: Item odd: Int }
   type Mutation { add(by: Int!): Int! fail: Int }
 `)

@@ -1,9 +1,13 @@
+import { betaRegularised } from '../math/special.js'
+
 /** One question that a judge answered, right or wrong; an answer to an out-of-scope question is wrong. */
 export interface Answered {
   confidence: number
   isRight: boolean
   /** How many questions it stands for; 1 unless given. */
   weight?: number
+  /** Questions of one group (an entry's phrasings) succeed and fail together; each stands alone unless given. */
+  group?: number
 }
 
 export interface RiskPoint {
@@ -59,31 +63,40 @@ export function areaUnderRiskCoverage(answers: readonly Answered[]): number {
 }
 
 /**
- * The lowest threshold at which the expected share of wrong answers is at most `maximumError`: the most that can be answered within it. The estimate
- * is the share plus `assurance` standard errors, so that chance in few questions does not loosen it. Infinity where none will do: then nothing is answered.
+ * The lowest threshold at which the share of wrong answers is at most `maximumError` but for a chance of `doubt`: selective classification with a guaranteed risk (Geifman and El-Yaniv 2017),
+ * by the exact binomial bound (Clopper and Pearson 1934) at the effective number of questions: that of their weights (Kish), or fewer where the questions of a group fail together (Korn and
+ * Graubard 1998, by the variance between groups). The chance is that of each threshold, not of all that are looked at. Infinity where none will do: then nothing is answered.
  */
-export function chooseThreshold(answers: readonly Answered[], maximumError: number, assurance = 1): number {
+export function chooseThreshold(answers: readonly Answered[], maximumError: number, doubt = 0.1): number {
+  const sorted = [...answers].sort((a, b) => b.confidence - a.confidence)
+  const groups = new Map<number | Answered, { given: number; wrong: number }>()
   let chosen = Number.POSITIVE_INFINITY
-  for (const { threshold, coverage, risk } of riskCoverage(answers)) {
-    const count = Math.round(coverage * answers.length)
-    const smoothed = (risk * count + 0.5) / (count + 1)
-    const slack = assurance * Math.sqrt((smoothed * (1 - smoothed)) / count)
-    if (risk + slack <= maximumError) chosen = threshold
-  }
-  return chosen
-}
-
-/**
- * The same from calibrated confidences alone: the lowest threshold at which the mean of 1 − confidence over what is answered is at most `maximumError`.
- * For collections so small that one odd question would decide the measured curve. Infinity where none will do.
- */
-export function expectedThreshold(answers: readonly Answered[], maximumError: number): number {
-  let chosen = Number.POSITIVE_INFINITY
-  let [wrong, given] = [0, 0]
-  for (const { confidence, weight = 1 } of [...answers].sort((a, b) => b.confidence - a.confidence)) {
+  let [given, wrong, squaredWeights] = [0, 0, 0]
+  // Sums over the groups, so that the variance between them costs no walk.
+  let [givenGiven, givenWrong, wrongWrong] = [0, 0, 0]
+  sorted.forEach((answer, at) => {
+    const { confidence, isRight, weight = 1 } = answer
+    const group = groups.get(answer.group ?? answer) ?? { given: 0, wrong: 0 }
+    groups.set(answer.group ?? answer, group)
+    givenGiven -= group.given ** 2
+    givenWrong -= group.given * group.wrong
+    wrongWrong -= group.wrong ** 2
+    group.given += weight
+    group.wrong += isRight ? 0 : weight
+    givenGiven += group.given ** 2
+    givenWrong += group.given * group.wrong
+    wrongWrong += group.wrong ** 2
     given += weight
-    wrong += weight * (1 - confidence)
-    if (wrong <= maximumError * given) chosen = confidence
-  }
+    wrong += isRight ? 0 : weight
+    squaredWeights += weight ** 2
+    if (at + 1 < sorted.length && sorted[at + 1].confidence === confidence) return
+    const risk = wrong / given
+    const between = wrongWrong - 2 * risk * givenWrong + risk ** 2 * givenGiven
+    const variance = groups.size > 1 ? (between / given ** 2) * (groups.size / (groups.size - 1)) : 0
+    const counted = given ** 2 / squaredWeights
+    const effective = variance > 0 ? Math.min(counted, (risk * (1 - risk)) / variance) : counted
+    const failed = risk * effective
+    if (failed < effective && betaRegularised(failed + 1, effective - failed, maximumError) >= 1 - doubt) chosen = confidence
+  })
   return chosen
 }

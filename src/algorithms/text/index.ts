@@ -5,6 +5,7 @@ import { best, type LabelledTexts, type TextAlgorithm, type TextClassifier } fro
 import { intentRules } from './intents.js'
 import { lexicon } from './lexicon.js'
 import { linearBlend, linearSvm, nbLogistic, textBlend, tfidfLogistic } from './linear-classifiers.js'
+import { detectSpikes, type MentionCounts, type OpinionOptions, type OpinionSpike } from './opinion.js'
 import { ownModel, unpackFiles } from './own-model.js'
 import { PhrasingIndex, type Phrasings, shopRetrieval } from './retrieval.js'
 
@@ -125,6 +126,11 @@ export function readTexts({ sentiment, intent, texts, hints }: ReadRequest): { r
 /** An index of phrasings; for worker threads. */
 export function buildPhrasings({ data, maximumError }: { data: Phrasings; maximumError: number }): { artifact: Uint8Array } {
   return { artifact: PhrasingIndex.build(data, shopRetrieval, maximumError).save() }
+}
+
+/** The spikes of many series, in their order; for worker threads. */
+export function findSpikes({ series, options }: { series: readonly MentionCounts[]; options: OpinionOptions }): OpinionSpike[][] {
+  return series.map(each => detectSpikes(each, options))
 }
 
 /** Probabilities of many texts, label by label within a text; for worker threads. */

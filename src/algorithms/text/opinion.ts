@@ -33,6 +33,8 @@ export interface Expected {
   volume: number
   share: number
   negativeShare: number
+  /** Negative mentions of as many ordinary ones. */
+  expectedNegative: number
 }
 
 export interface OpinionSpike {
@@ -44,6 +46,8 @@ export interface OpinionSpike {
   kind: 'volume' | 'negative' | 'both'
   observed: number
   expected: number
+  /** What is too much of its kind: negative mentions, or mentions where only their number was beyond. */
+  excess: number
 }
 
 export const opinionDefaults = { volumeLimit: 4, shareLimit: 4, mergeWithin: 6, quiet: 12, fewest: 5 }
@@ -115,6 +119,7 @@ export function expectations({ total, negative, period }: MentionCounts, options
       volume: hasEnough ? volume : 0,
       share: isKnown && Number.isFinite(share) ? share : 0,
       negativeShare: total[step] > 0 ? negative[step] / total[step] : 0,
+      expectedNegative: total[step] * usual.value,
     })
     isOdd[step] = Number(isKnown && (volume > volumeLimit || share > shareLimit))
     usual.add(isOdd[step] ? 0 : negative[step], isOdd[step] ? 0 : total[step])
@@ -171,28 +176,31 @@ class RollingShare {
 /** Alerts: steps beyond a limit, near ones merged, with a quiet period after each. */
 export function detectSpikes(counts: MentionCounts, options: OpinionOptions = {}): OpinionSpike[] {
   const { volumeLimit, shareLimit, mergeWithin, quiet, rareLimit = Number.POSITIVE_INFINITY } = { ...opinionDefaults, ...options }
-  const spikes: OpinionSpike[] = []
+  const spikes: (OpinionSpike & { beyond: { mentions: number; negative: number } })[] = []
   const warmUp = options.warmUp ?? 2 * counts.period
   const rare = Number.isFinite(rareLimit) ? rareSurges(counts.negative, { limit: rareLimit, warmUp }) : undefined
-  expectations(counts, options).forEach(({ volume, share, expected }, step) => {
+  expectations(counts, options).forEach(({ volume, share, expected, expectedNegative }, step) => {
     const surge = rare?.[step] ?? 0
     const [isLoud, isBad] = [volume > volumeLimit, share > shareLimit || surge > rareLimit]
     if (!isLoud && !isBad) return
     const severity = Math.max(isLoud ? volume : 0, share > shareLimit ? share : 0, surge > rareLimit ? surge : 0)
     const kind = isLoud && isBad ? 'both' : isLoud ? 'volume' : 'negative'
+    const beyond = { mentions: counts.total[step] - expected, negative: counts.negative[step] - expectedNegative }
     const last = spikes.at(-1)
     if (last && step - last.end <= mergeWithin) {
       last.end = step
       last.severity = Math.max(last.severity, severity)
       last.observed += counts.total[step]
       last.expected += expected
+      last.beyond.mentions += beyond.mentions
+      last.beyond.negative += beyond.negative
       if (last.kind !== kind) last.kind = 'both'
       return
     }
     if (last && step - last.end <= quiet && severity < 1.5 * last.severity) return
-    spikes.push({ start: step, end: step, severity, kind, observed: counts.total[step], expected })
+    spikes.push({ start: step, end: step, severity, kind, observed: counts.total[step], expected, excess: 0, beyond })
   })
-  return spikes
+  return spikes.map(({ beyond, ...spike }) => ({ ...spike, excess: spike.kind === 'volume' ? beyond.mentions : beyond.negative }))
 }
 
 function median(values: number[]): number {

@@ -3,7 +3,7 @@ import { fitPlatt, sigmoid } from '../math/calibration.js'
 import { denseRows, fitLinear } from '../math/linear.js'
 import { fnv1a } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
-import { type Answered, chooseThreshold, expectedThreshold, withOutOfScopeShare } from './abstention.js'
+import { type Answered, chooseThreshold, withOutOfScopeShare } from './abstention.js'
 import { fitLinearText, type LinearTextModel, loadLinearText } from './linear-model.js'
 import { CHANNELS, HashTable, Ngrams } from './ngrams.js'
 import { normalise } from './normalise.js'
@@ -75,8 +75,6 @@ const FEWEST_PHRASINGS = 4
 const FEWEST_JUDGED = 200
 /** … where phrasings times entries, what its fits cost, are at most so many: some seconds. */
 const MOST_JUDGED = 100_000
-/** Foreign questions that people ask lie nearer than entries that are left out: trials of a judged index show about half of the error (measured, docs). */
-const TRIALS_SHOW = 0.5
 /** Weight of the classifier's score beside the logarithm of BM25's. */
 const JUDGE_WEIGHT = 1
 /** How many retrieved entries the classifier puts in order. */
@@ -84,13 +82,12 @@ const REORDERED = 8
 /** How many fits a phrasing's trials, and an entry's, are shared out to: a judge that lacks many entries takes what is foreign for easier than it is. */
 const TEXT_FOLDS = 3
 const ENTRY_FOLDS = 3
-/** Fewer trials cannot carry the threshold alone. */
-const FEWEST_TRIALS = 250
 /** For collections too small to be asked about themselves: what comes as near as a slip of the pen. */
 const DEFAULT_THRESHOLD = 0.9
 const FEWEST_CALIBRATED = 40
-/** With fewer questions asked, the threshold is taken from the calibrated confidences, not from counts. */
-const FEWEST_MEASURED = 1_000
+/** Where the trials are too few or too hard to carry a threshold: nine of ten phrasings with a slip of the pen are still answered, and nothing farther off. */
+const SLIPS_REFUSED = 0.1
+const MOST_SLIPS = 400
 const MOST_CALIBRATED = 2_000
 /** Postings that are read before the best phrasings so far are scored in full, and how many those are. */
 const POSTINGS = 4_000
@@ -437,15 +434,43 @@ export class PhrasingIndex {
   }
 
   /**
-   * Each phrasing is asked without itself (is its entry found by the others?) and without its whole entry (then nothing is right: the out-of-scope
-   * case), half as often; questions that were really asked count as they are. Where no threshold keeps the error, because entries have few
-   * phrasings that are alike, each phrasing is asked with a slip of the pen too: what comes that near may be answered.
+   * Each phrasing is asked without itself (is its entry found by the others?) and without its whole entry (then nothing is right: the out-of-scope case); questions that were really asked
+   * count as they are. The threshold is the lowest that keeps the error by a confidence bound, in which the phrasings of an entry count as what they are, not independent. Where none
+   * does, only what comes as near as a slip of the pen is answered.
    */
-  private calibrate(data: Phrasings, maximumError: number, isJudged = this.options.judge && isJudgeable(data)): void {
+  private calibrate(data: Phrasings, maximumError: number): void {
+    const asked = this.trialsOf(data, this.options.judge && isJudgeable(data))
+    if (asked.length < FEWEST_CALIBRATED || !asked.some(({ isRight }) => isRight === 1)) return
+    this.fitTo(asked)
+    const answered = asked.map(
+      ({ evidence, isRight, group }): Answered => ({ confidence: this.confidenceOf(evidence), isRight: isRight === 1, group }),
+    )
+    const threshold = chooseThreshold(
+      withOutOfScopeShare(answered, at => asked[at].isOutside),
+      maximumError,
+    )
+    this.threshold = Number.isFinite(threshold) ? threshold : this.slipConfidence(data)
+  }
+
+  /** The confidence that nine of ten mistyped phrasings reach. */
+  private slipConfidence({ texts }: Phrasings): number {
+    const step = Math.max(1, Math.ceil(texts.length / MOST_SLIPS))
+    const confidences = texts.filter((_, at) => at % step === 0).map(text => this.search(misspelt(text), 2).confidence)
+    return confidences.sort((a, b) => a - b)[Math.floor(SLIPS_REFUSED * confidences.length)]
+  }
+
+  /** Learns the classifier, too, if one is wanted. */
+  private trialsOf(data: Phrasings, isJudged: boolean): Trial[] {
     const asked: Trial[] = []
-    const ask = (text: string, right: number, judge?: LinearTextModel, skip?: (phrasing: number, entry: number) => boolean) => {
+    const ask = (
+      text: string,
+      right: number,
+      group: number,
+      judge?: LinearTextModel,
+      skip?: (phrasing: number, entry: number) => boolean,
+    ) => {
       const { entries, evidence } = this.weighed(text, 2, judge, skip)
-      asked.push({ evidence, isRight: Number(entries.length > 0 && entries[0] === right), isOutside: right < 0 })
+      asked.push({ evidence, isRight: Number(entries.length > 0 && entries[0] === right), isOutside: right < 0, group })
     }
     const counts = new Int32Array(this.entryCount)
     for (const entry of data.entries) counts[entry]++
@@ -458,30 +483,19 @@ export class PhrasingIndex {
     for (let at = 0; at < data.texts.length; at += step) {
       const own = data.entries[at]
       const text = data.texts[at]
-      if (counts[own] > 1) ask(text, own, ofTexts[folds[at]], phrasing => phrasing === at)
+      if (counts[own] > 1) ask(text, own, own, ofTexts[folds[at]], phrasing => phrasing === at)
       const fold = own % ENTRY_FOLDS
-      if ((at / step) % 2 === 0) ask(text, -1, ofEntries[fold], (_, entry) => (isJudged ? entry % ENTRY_FOLDS === fold : entry === own))
+      ask(text, -1, own, ofEntries[fold], (_, entry) => (isJudged ? entry % ENTRY_FOLDS === fold : entry === own))
     }
-    const final = isJudged ? judgeOf(data, () => true) : undefined
-    this.judge = final
+    this.judge = isJudged ? judgeOf(data, () => true) : undefined
     data.asked?.texts.forEach((text, at) => {
-      ask(text, data.asked?.entries[at] ?? -1, final)
+      ask(text, data.asked?.entries[at] ?? -1, this.entryCount + at, this.judge)
     })
-    const choose = asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold
-    if (asked.length >= (isJudged ? FEWEST_TRIALS : FEWEST_MEASURED) && this.fitTo(asked, maximumError, choose)) return
-    if (isJudged) {
-      // A classifier that is never sure enough would silence what retrieval can answer.
-      this.judge = undefined
-      this.calibrate(data, maximumError, false)
-      return
-    }
-    for (let at = 0; at < data.texts.length; at += step) ask(misspelt(data.texts[at]), data.entries[at], final)
-    this.fitTo(asked, maximumError, asked.length < FEWEST_MEASURED ? expectedThreshold : chooseThreshold)
+    return asked
   }
 
-  /** Whether there were enough questions, and a threshold that keeps the error. */
-  private fitTo(asked: readonly Trial[], maximumError: number, choose: typeof expectedThreshold): boolean {
-    if (asked.length < FEWEST_CALIBRATED || !asked.some(({ isRight }) => isRight === 1)) return false
+  /** Learns from the trials how likely the first entry is right. */
+  private fitTo(asked: readonly Trial[]): void {
     const rights = Int32Array.from(asked, ({ isRight }) => isRight)
     if (this.judge) {
       const values = Float64Array.from(asked.flatMap(({ evidence }) => Array.from({ length: EVIDENCE }, (_, at) => evidence[at] ?? 0)))
@@ -492,26 +506,13 @@ export class PhrasingIndex {
         regulariseBias: false,
       })
       this.calibration = { weights: [...fitted.weights], intercept: fitted.intercepts[0] }
-    } else {
-      const fitted = fitPlatt(
-        asked.map(({ evidence }) => evidence[0] ?? 0),
-        rights,
-      )
-      if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = { weights: [fitted.slope], intercept: fitted.intercept }
+      return
     }
-    const answered = asked.map(
-      ({ evidence, isRight }): Answered => ({
-        confidence: this.confidenceOf(evidence),
-        isRight: isRight === 1,
-      }),
+    const fitted = fitPlatt(
+      asked.map(({ evidence }) => evidence[0] ?? 0),
+      rights,
     )
-    const threshold = choose(
-      withOutOfScopeShare(answered, at => asked[at].isOutside),
-      maximumError * (this.judge ? TRIALS_SHOW : 1),
-    )
-    // Probabilities reach 1 at most; an infinite threshold is no JSON.
-    this.threshold = Math.min(1.01, threshold)
-    return Number.isFinite(threshold)
+    if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = { weights: [fitted.slope], intercept: fitted.intercept }
   }
 }
 
@@ -522,6 +523,8 @@ interface Trial {
   evidence: readonly number[]
   isRight: number
   isOutside: boolean
+  /** Trials of one entry are alike. */
+  group: number
 }
 
 const JUDGE_FEATURES = {

@@ -105,8 +105,13 @@ function AlertCard({ alert, onChange }: { alert: Alert; onChange(): void }) {
   return (
     <article className="alert">
       <header>
-        <strong>{alert.subject}</strong> <span className="quiet">{timeOf(alert.startedAt)}</span>{' '}
-        <span className="badge failed">{alert.severity.toFixed(1)} σ</span>{' '}
+        <strong>{alert.subject}</strong>{' '}
+        {alert.subjects.length > 1 && (
+          <span className="quiet">
+            {words.also} {alert.subjects.slice(1).join(' · ')}
+          </span>
+        )}{' '}
+        <span className="quiet">{timeOf(alert.startedAt)}</span> <span className="badge failed">{alert.severity.toFixed(1)} σ</span>{' '}
         <span className="quiet">{words[KINDS[alert.kind] ?? 'mentions']}</span>
       </header>
       <p>
@@ -120,16 +125,20 @@ function AlertCard({ alert, onChange }: { alert: Alert; onChange(): void }) {
         ))}
       </ul>
       <div className="row proposals">
-        {alert.proposals.map(({ action, state, note }) =>
+        {alert.proposals.map(({ action, state, by, at, note }) =>
           state === 'PROPOSED' || state === 'FAILED' ? (
             <span key={action}>
               <button type="button" onClick={() => told(decide(action, true))}>
                 {words[ACTIONS[action]]}
+              </button>{' '}
+              <button type="button" className="plain" onClick={() => told(decide(action, false))}>
+                {words.dismiss}
               </button>
+              {state === 'FAILED' && <Badge state={state} />}
               {note ? <small className="fault"> {note}</small> : null}
             </span>
           ) : (
-            <span key={action} className="quiet">
+            <span key={action} className="quiet" title={at ? `${by ?? ''} ${timeOf(at)}` : undefined}>
               {words[ACTIONS[action]]} <Badge state={state} /> {note}
             </span>
           ),

@@ -44,30 +44,29 @@ afterAll(() => {
 measurable(
   'unseen questions of StackFAQ, a fifth of whose entries are left out, are answered with few errors and not by silence',
   async () => {
-    const { phrasings, questions } = stackTask(FOLDER)
-    const texts: string[][] = []
-    phrasings.texts.forEach((text, at) => {
-      texts[phrasings.entries[at]] = [...(texts[phrasings.entries[at]] ?? []), text]
-    })
-    const index = await served(texts)
-    const asked = (question: string) => index.search(question, { now, language: null, channel: null })
-    expect(asked(questions[0].text).isJudged).toBe(true)
-    const { error, coverage, precisionAt1 } = answering(
-      {
-        threshold: asked(questions[0].text).threshold,
-        search: question => {
-          const { found, confidence } = asked(question)
-          return { entries: Int32Array.from(found, ({ entry }) => Number(entry.id)), confidence }
-        },
-      },
-      questions,
-    )
-    // Measured .078, .43 and .94; the configured error is .05: what is left out here lies nearer than most that customers ask.
-    expect(error).toBeLessThanOrEqual(0.1)
-    expect(coverage).toBeGreaterThan(0.35)
+    const rounds = []
+    for (let round = 0; round < 5; round++) {
+      const { phrasings, questions } = stackTask(FOLDER, round)
+      const texts: string[][] = []
+      phrasings.texts.forEach((text, at) => {
+        texts[phrasings.entries[at]] = [...(texts[phrasings.entries[at]] ?? []), text]
+      })
+      const index = await served(texts)
+      const asked = (question: string) => index.search(question, { now, language: null, channel: null })
+      expect(asked(questions[0].text).isJudged).toBe(true)
+      const search = (question: string) => {
+        const { found, confidence } = asked(question)
+        return { entries: Int32Array.from(found, ({ entry }) => Number(entry.id)), confidence }
+      }
+      rounds.push({ index: { threshold: asked(questions[0].text).threshold, search }, questions })
+    }
+    const { error, coverage, precisionAt1 } = answering(rounds)
+    // Measured .042, .35 and .93; the configured error is .05. One round alone has up to .097: two of the entries left out in it have a twin among the others.
+    expect(error).toBeLessThanOrEqual(0.06)
+    expect(coverage).toBeGreaterThan(0.25)
     expect(precisionAt1).toBeGreaterThan(0.92)
   },
-  120_000,
+  240_000,
 )
 
 test('few phrasings are served by retrieval alone', async () => {

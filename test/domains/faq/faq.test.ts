@@ -211,7 +211,7 @@ describe('two that are close', () => {
   })
 
   test('and one that is likely, but not certain enough to be given, is asked about', async () => {
-    const offer = await ask('return of a present', { conversationId: 'c-5' })
+    const offer = await ask('how can I return a present', { conversationId: 'c-5' })
     expect(offer).toMatchObject({ __typename: 'FaqClarification', candidates: [{ question: 'How do I return an article?' }] })
     expect(offer.question).toContain('Is this what you mean?')
     expect(await ask('yes', { conversationId: 'c-5' })).toMatchObject({

@@ -5,6 +5,7 @@ import { reviewsOf } from '../../../prisma/seed/words.js'
 import { CATEGORIES, createWorld } from '../../../prisma/seed/world.js'
 import { isSignedBy, signatureOf } from '../../../src/platform/signature.js'
 import { startTestApp, type TestApp } from '../../support/app.js'
+import { countQueries } from '../../support/count-queries.js'
 
 const DAY_MS = 86_400_000
 const SECRET = 'a secret of the shop and its monitor'
@@ -252,7 +253,10 @@ describe('posts come in by a signed door', () => {
       headers: { 'content-type': 'application/json', 'bellwether-signature': signature },
       body,
     })
-    return { status: response.status, body: (await response.json()) as { accepted: number; rejected: { id: string }[]; error: string } }
+    return {
+      status: response.status,
+      body: (await response.json()) as { accepted: number; rejected: { id: string; error: string }[]; error: string },
+    }
   }
 
   test('once each; a faulty one stops no other', async () => {
@@ -269,6 +273,45 @@ describe('posts come in by a signed door', () => {
     expect(await house.app.database.sql(`SELECT source, "productId", sentiment FROM "Review" WHERE "externalId" = 'post:1'`)).toEqual([
       { source: 'news', productId: 3, sentiment: 'NEGATIVE' },
     ])
+  })
+
+  test('five hundred by as many statements as two', async () => {
+    const bodyOf = (from: number, count: number) =>
+      JSON.stringify({
+        posts: Array.from({ length: count }, (_, at) => ({
+          id: at % 50 === 7 ? `${'x'.repeat(199)}` : `many-${from + at}`,
+          text: at % 10 === 3 ? ' \u0000 ' : `Post ${from + at} speaks of it`,
+          productExternalId: at % 10 === 5 ? 'a\u0000b' : `posted-${(from + at) % 7}`,
+          userExternalId: `writer-${from + at}`,
+          createdAt: at % 10 === 9 ? '2099-01-01T00:00:00Z' : undefined,
+        })),
+      })
+    const [two, many] = [bodyOf(0, 2), bodyOf(1_000, 500)]
+    await house.app.database.sql(`SELECT setval(pg_get_serial_sequence('"Product"', 'id'), 100000)`)
+    const few = await countQueries(() => send(two, signatureOf(SECRET, two, new Date())))
+    const answers: Awaited<ReturnType<typeof send>>[] = []
+    expect(
+      await countQueries(async () => {
+        answers.push(await send(many, signatureOf(SECRET, many, new Date())))
+      }),
+    ).toBeLessThanOrEqual(few)
+    expect(answers[0].status).toBe(200)
+    const { accepted, rejected } = answers[0].body
+    expect(rejected).toHaveLength(160)
+    expect(accepted).toBe(340)
+    expect(new Set(rejected.map(({ error }) => error))).toEqual(
+      new Set([
+        'text must not contain the NUL character',
+        'externalId must have at most 200 characters, not 204',
+        'productExternalId must not contain the NUL character',
+        'createdAt must not lie in the future',
+      ]),
+    )
+    const [{ count, products, users }] = await house.app.database.sql<{ count: number; products: number; users: number }>(
+      `SELECT count(*)::int AS count, count(DISTINCT "productId")::int AS products, count("userId")::int AS users FROM "Review" WHERE "externalId" LIKE 'post:many-1___'`,
+    )
+    expect({ count, products, users }).toEqual({ count: 340, products: 7, users: 340 })
+    await house.app.database.sql(`DELETE FROM "Review" WHERE "externalId" LIKE 'post:many-%'`)
   })
 
   test('and by no other', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { ReferenceCache } from '../../../src/events/import-references.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { startTestApp, type TestApp } from '../../support/app.js'
 
@@ -167,4 +168,24 @@ test('events that were on their way to a merged record follow it', async () => {
   expect(await eventsOf('sam')).toEqual(['s1', 's2', 's3'])
   await mutate(UNMERGE, { userId: encodeId('User', visitor) })
   expect(await eventsOf('anonymous:stray')).toEqual(['s1', 's3'])
+})
+
+test('an import under way finds a person again after a merge and after its undoing', async () => {
+  await track({ messageId: 'i1', userId: 'ines', type: 'VIEW' }, { messageId: 'i2', anonymousId: 'ines-phone', type: 'VIEW' })
+  const [ines, visitor] = [await idOf('ines'), await idOf('anonymous:ines-phone')]
+  const cache = new ReferenceCache()
+  const found = () =>
+    house.app.database.withClient(async client => {
+      const [{ userId }] = await cache.resolve(
+        client,
+        [{ owner: 'anonymous:ines-phone', anonymousId: 'ines-phone', product: null }],
+        'stub',
+      )
+      return userId
+    })
+  expect(await found()).toBe(visitor)
+  await house.app.events.identify({ externalId: 'ines' }, 'ines-phone')
+  expect(await found()).toBe(ines)
+  expect((await mutate(UNMERGE, { userId: encodeId('User', visitor) })).userErrors).toEqual([])
+  expect(await found()).toBe(visitor)
 })
