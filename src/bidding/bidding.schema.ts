@@ -1,5 +1,6 @@
 import { createUnionType, Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql'
 import { CampaignType } from '../campaigns/campaigns.schema.js'
+import { typeNameOf } from '../graphql/abstract.js'
 import { Money, MoneyInput } from '../graphql/money.js'
 import { Payload } from '../graphql/payload.js'
 import { DateTime } from '../graphql/scalars.js'
@@ -79,7 +80,7 @@ export class NoBid {
 export const BidDecision = createUnionType({
   name: 'BidDecision',
   types: () => [Bid, NoBid] as const,
-  resolveType: value => ('reason' in value ? NoBid : Bid),
+  resolveType: typeNameOf('BidDecision', (value: Bid | NoBid) => ('reason' in value ? 'NoBid' : 'Bid')),
 })
 
 @InputType({ description: 'What is known of the impression without the person' })

@@ -1,4 +1,5 @@
 import { ArgsType, createUnionType, Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql'
+import { typeNameOf } from '../graphql/abstract.js'
 import { connectionType, PageArgs } from '../graphql/connection.js'
 import { NodeType } from '../graphql/node.js'
 import { encodeId } from '../graphql/node-id.js'
@@ -151,7 +152,7 @@ export class FaqHandOff {
 export const FaqResult = createUnionType({
   name: 'FaqResult',
   types: () => [FaqAnswer, FaqClarification, FaqHandOff] as const,
-  resolveType: value => value.constructor as never,
+  resolveType: typeNameOf('FaqResult', (value: object) => value.constructor.name),
 })
 
 @ArgsType()

@@ -31,13 +31,13 @@ type Request = Pick<ExecutionArgs, 'document' | 'contextValue' | 'variableValues
  * every field; all others, and whatever has a fault before it starts, by graphql-js. Both answer alike. What is compiled lives as long as its parsed
  * document does.
  */
-export function createExecutor(schema: GraphQLSchema): (request: Request) => Promise<ExecutionResult> {
+export function createExecutor(schema: GraphQLSchema, compiledAfter = COMPILED_AFTER): (request: Request) => Promise<ExecutionResult> {
   const operations = new WeakMap<OperationDefinitionNode, Known>()
   const compilable = withCoerced(schema)
   const compiledOf = (operation: OperationDefinitionNode, { document, operationName }: Request) => {
     const known = operations.get(operation) ?? { times: 0 }
     operations.set(operation, known)
-    if (++known.times < COMPILED_AFTER) return null
+    if (++known.times < compiledAfter) return null
     if (known.compiled === undefined) {
       const result = compileQuery(compilable, takingCoerced(document, operation), operationName ?? undefined)
       known.compiled = isCompiledQuery(result) ? (result as CompiledQuery<unknown, unknown>) : null

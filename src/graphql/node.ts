@@ -1,10 +1,11 @@
 import { Arg, Authorized, Ctx, Field, ID, InterfaceType, Query, Resolver } from 'type-graphql'
+import { typeNameOf } from './abstract.js'
 import type { Context } from './context.js'
 import { tryDecodeId } from './node-id.js'
 
 @InterfaceType('Node', {
   description: 'Whatever has an opaque id',
-  resolveType: (value: object) => value.constructor as never,
+  resolveType: typeNameOf('Node', ({ id }: { id: string }) => tryDecodeId(id)?.type ?? ''),
 })
 export abstract class NodeType {
   @Field(() => ID)

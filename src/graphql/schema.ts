@@ -1,6 +1,7 @@
 import 'reflect-metadata'
 import { GraphQLError, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql'
 import { type AuthCheckerFn, buildSchemaSync, type ClassType } from 'type-graphql'
+import { answerAtOnce } from './abstract.js'
 import { requireScope, type Scope } from './auth.js'
 import type { Context } from './context.js'
 import { DateTime } from './scalars.js'
@@ -23,6 +24,7 @@ export function createSchema(resolverClasses: readonly ClassType[]): GraphQLSche
     // Every subscription brings its own source; type-graphql only wants to know that there is one.
     pubSub: { publish: () => {}, subscribe: unused },
   })
+  answerAtOnce(schema)
   built.set(key, schema)
   return schema
 }

@@ -37,6 +37,7 @@ describe('two server processes on one port', () => {
     platform = startPlatform(home, env, 'server')
     await platform.says(/GraphQL\s+http/)
     url = await urlOf(platform)
+    await eventually(async () => pidsOf(platform).length === 3, 10_000)
     members = pidsOf(platform).filter(pid => pid !== platform.process.pid)
   }, 120_000)
   afterAll(async () => {

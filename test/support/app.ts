@@ -26,7 +26,7 @@ export interface TestApp {
 /** The whole platform on a database of its own, listening on a free port. */
 export async function startTestApp(overrides: Partial<Config> = {}, log: Log = silentLog): Promise<TestApp> {
   const databaseUrl = await createTestDatabaseUrl()
-  const config = { ...readConfig({ PORT: '0', BELLWETHER_DEMO: 'off', BELLWETHER_LOG_LEVEL: 'silent' }), ...overrides }
+  const config = { ...readConfig({ NODE_ENV: 'test', PORT: '0', BELLWETHER_DEMO: 'off', BELLWETHER_LOG_LEVEL: 'silent' }), ...overrides }
   const app = await createApp({ config, databaseUrl, log, role: 'server' })
   const kinds: ClientKind[] = ['admin', 'marketer', 'campaign', 'chatbot', 'ingest']
   const keys = {} as Record<ClientKind, string>
