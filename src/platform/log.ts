@@ -27,8 +27,10 @@ export function createLog(level: string, role: string): Log {
   )
   const write =
     (at: Level) =>
-    (fact: string, fields: Fields = {}) =>
-      logger[at]({ ...scope.getStore(), ...fields }, fact)
+    (fact: string, fields: Fields = {}) => {
+      // Asking for the scope costs more than many a request does else.
+      if (logger.isLevelEnabled(at)) logger[at]({ ...scope.getStore(), ...fields }, fact)
+    }
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
 

@@ -10,7 +10,7 @@ import { silentLog } from '../../src/platform/log.js'
 import { migrate } from '../../src/platform/migrate.js'
 import { temporaryHome } from '../support/home.js'
 import { torture } from '../support/torture.js'
-import { type Benchmark, median, type Row } from './bench.js'
+import { type Benchmark, median, NODE_OPTIONS_OF_SERVERS, type Row } from './bench.js'
 
 const CAMPAIGNS = 100
 const USERS = 2_000
@@ -261,7 +261,7 @@ interface Server {
 
 async function startServer({ app, url, home }: { app: App; url: string; home: string }): Promise<Server> {
   const { secret } = await app.apiKeys.create(undefined, { name: 'bench', kind: 'campaign' })
-  const child = spawn(process.execPath, ['dist/src/main.js', 'server'], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, 'dist/src/main.js', 'server'], {
     env: {
       ...process.env,
       NODE_ENV: 'production',

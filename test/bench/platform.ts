@@ -6,6 +6,7 @@ import type { ClientKind } from '../../src/graphql/auth.js'
 import { startEmbeddedPostgres } from '../../src/platform/embedded-postgres.js'
 import { silentLog } from '../../src/platform/log.js'
 import { temporaryHome } from '../support/home.js'
+import { NODE_OPTIONS_OF_SERVERS } from './bench.js'
 
 export interface Platform {
   url: string
@@ -21,7 +22,7 @@ export interface Platform {
 export async function startPlatform(): Promise<Platform> {
   const home = temporaryHome('bench')
   const postgres = await startEmbeddedPostgres({ home: join(home, 'database'), log: silentLog })
-  const child = spawn(process.execPath, ['dist/src/main.js'], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, 'dist/src/main.js'], {
     env: {
       ...process.env,
       NODE_ENV: 'development',

@@ -16,7 +16,7 @@ import { RecommendationsRepository } from '../../src/recommendations/recommendat
 import { packBundle } from '../../src/registry/bundle.js'
 import { ModelRepository } from '../../src/registry/model.repository.js'
 import { temporaryHome } from '../support/home.js'
-import { type Benchmark, median, type Row } from './bench.js'
+import { type Benchmark, median, NODE_OPTIONS_OF_SERVERS, type Row } from './bench.js'
 import { fillShop, type ShopSize, userId } from './big-shop.js'
 import { bodiesOf, CONNECTIONS, checkAnswers, type Door, HELLO, load, RECOMMENDATIONS, type Round } from './serving.js'
 
@@ -161,7 +161,7 @@ function occupied(): number {
 }
 
 export async function startServer(home: string, databaseUrl: string, nodeOptions: string[]) {
-  const child = spawn(process.execPath, [...nodeOptions, 'dist/src/main.js', 'server'], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, ...nodeOptions, 'dist/src/main.js', 'server'], {
     env: {
       ...process.env,
       NODE_ENV: 'development',

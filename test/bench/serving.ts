@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import autocannon from 'autocannon'
 import { temporaryHome } from '../support/home.js'
-import { type Benchmark, median, type Row } from './bench.js'
+import { type Benchmark, median, NODE_OPTIONS_OF_SERVERS, type Row } from './bench.js'
 
 export const CONNECTIONS = 32
 const ROUNDS = 5
@@ -33,6 +33,7 @@ export const serving: Benchmark = {
       const users = Array.from({ length: USERS }, (_, index) => ({ user: `u-${String(index + 1).padStart(6, '0')}` }))
       const recommend = bodiesOf(RECOMMENDATIONS, users)
       await checkAnswers(server, recommend)
+      await atRest(server)
       for (const bodies of [hello, recommend]) await load(server, bodies, smoke ? 1 : SECONDS)
       if (smoke) return []
       const rounds: { hello: Round; ours: Round }[] = []
@@ -80,7 +81,7 @@ interface Demo extends Door {
 /** The compiled platform as its users start it, in a home of its own, when its first models are live. */
 async function startDemo(): Promise<Demo> {
   const home = temporaryHome('bench')
-  const child = spawn(process.execPath, ['dist/src/main.js'], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, 'dist/src/main.js'], {
     env: {
       ...process.env,
       NODE_ENV: 'development',
@@ -119,6 +120,17 @@ async function startDemo(): Promise<Demo> {
 
 export function bodiesOf(query: string, variables: object[]): string[] {
   return variables.map(each => JSON.stringify({ query, variables: each }))
+}
+
+/** Waits until the demo has taught its other models, which it does in the background. */
+async function atRest({ url, key }: Door) {
+  const query = '{ waiting: jobs(state: WAITING) { nodes { name } } active: jobs(state: ACTIVE) { nodes { name } } }'
+  for (let quiet = 0; quiet < 3; ) {
+    const response = await fetch(url, { method: 'POST', body: JSON.stringify({ query }), headers: headersOf(key) })
+    const { data } = (await response.json()) as { data: Record<string, { nodes: { name: string }[] }> }
+    quiet = Object.values(data).every(({ nodes }) => nodes.length === 0) ? quiet + 1 : 0
+    await new Promise(done => setTimeout(done, 1_000))
+  }
 }
 
 /** A benchmark of refusals would be fast. */
