@@ -84,7 +84,7 @@ const variables = {
     key: 'servers',
     parse: count(1, 256),
     default: '1',
-    about: 'server processes of this machine that share PORT; as many as it has cores serve the most',
+    about: 'server processes of this machine that share PORT, one for each core that nothing else needs',
   },
   BELLWETHER_RATE_LIMIT: {
     key: 'rateLimitPerMinute',
