@@ -132,8 +132,7 @@ test('before they leave, they are foretold from their fading as well as nearly a
   )
   // What a person's own planted probability knows (0.86) cannot be seen in the past; what can be seen is worth this much, and no score can be worth more.
   expect(bestAuc).toBeGreaterThan(0.7)
-  // The bar is 0.02 and 0.018 was measured; the demo shop depends on the day, which moves the difference by chance.
-  expect(auc(left, scores)).toBeGreaterThanOrEqual(bestAuc - 0.03)
+  expect(auc(left, scores)).toBeGreaterThanOrEqual(bestAuc - 0.02)
 })
 
 test('values and next orders are foretold, with intervals', async () => {
