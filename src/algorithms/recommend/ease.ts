@@ -4,9 +4,9 @@ import { dense, inverseSpd } from '../math/dense.js'
 import { Arena, loadKernels } from '../math/kernels.js'
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
-import { positives, strongest, voteReader } from './preference.js'
+import { positives, sumOfParts, voteReader } from './preference.js'
 import { gramOf } from './products.js'
-import type { Evidence, RecommendAlgorithm, Recommender } from './recommender.js'
+import type { RecommendAlgorithm, Recommender } from './recommender.js'
 
 const FORMAT = 'ease/1'
 
@@ -123,15 +123,7 @@ function recommenderOf({ itemCount, votes, known, weights: learned }: State): Re
       out.fill(0)
       for (let column = 0; column < n; column++) out[known[column]] = sums[column]
     },
-    predict: (given, item) => parts(row(given), item).reduce((sum, weight) => sum + weight, 0),
-    explain: (given, item, limit = Number.POSITIVE_INFINITY) => {
-      const history = row(given)
-      const added = parts(history, item)
-      return Array.from(
-        strongest(added, limit),
-        (at): Evidence => ({ kind: 'neighbour-item', items: [history.items[at]], weight: added[at] }),
-      )
-    },
+    ...sumOfParts(row, parts),
     similar: (item, count) => {
       const column = place[item] ?? -1
       if (column < 0) return { items: new Int32Array(0), scores: new Float32Array(0) }

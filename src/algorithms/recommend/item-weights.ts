@@ -1,7 +1,7 @@
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
-import { strongest, voteReader } from './preference.js'
-import type { Evidence, Recommender } from './recommender.js'
+import { sumOfParts, voteReader } from './preference.js'
+import type { Recommender } from './recommender.js'
 import { createTally, type Tally } from './tally.js'
 
 const NOTHING = new Int32Array(0)
@@ -53,15 +53,7 @@ export function itemWeightsRecommender({ votes, matrix }: ItemWeights, save: () 
       }
       return tally.best(count, withoutHistory ? given.items : NOTHING)
     },
-    predict: (given, item) => parts(row(given), item).reduce((sum, weight) => sum + weight, 0),
-    explain: (given, item, limit = Number.POSITIVE_INFINITY) => {
-      const history = row(given)
-      const added = parts(history, item)
-      return Array.from(
-        strongest(added, limit),
-        (at): Evidence => ({ kind: 'neighbour-item', items: [history.items[at]], weight: added[at] }),
-      )
-    },
+    ...sumOfParts(row, parts),
     similar: (item, count) => {
       if (item < 0 || item >= itemCount) return { items: new Int32Array(0), scores: new Float32Array(0) }
       const [from, to] = [matrix.offsets[item], matrix.offsets[item + 1]]

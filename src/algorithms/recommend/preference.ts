@@ -1,6 +1,6 @@
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, sparseFrom } from '../math/sparse.js'
-import type { History, Interactions } from './recommender.js'
+import type { History, Interactions, Recommender } from './recommender.js'
 
 /** Users × items: ratings as they are (the last one of a pair counts), implicit weights summed and damped, pairs that sum to nothing left out. */
 export function preferences({ userCount, itemCount, users, items, values, kind }: Interactions): SparseMatrix {
@@ -62,6 +62,21 @@ export function voteReader(itemCount: number, votes: boolean) {
 /** Places of the `limit` weights that are largest without their sign, strongest first; those that are 0 say nothing. */
 export function strongest(weights: Float64Array, limit: number): Int32Array {
   return topIndexes(weights.map(Math.abs), Math.min(limit, weights.length)).filter(place => weights[place] !== 0)
+}
+
+/** Prediction and explanation of a score that is the sum of what each item of the history adds to it; `parts` tells that, in the order of the history. */
+export function sumOfParts(
+  row: ReturnType<typeof voteReader>,
+  parts: (history: ReturnType<ReturnType<typeof voteReader>>, item: number) => Float64Array,
+): Pick<Recommender, 'predict' | 'explain'> {
+  return {
+    predict: (given, item) => parts(row(given), item).reduce((sum, weight) => sum + weight, 0),
+    explain: (given, item, limit = Number.POSITIVE_INFINITY) => {
+      const history = row(given)
+      const added = parts(history, item)
+      return Array.from(strongest(added, limit), at => ({ kind: 'neighbour-item', items: [history.items[at]], weight: added[at] }))
+    },
+  }
 }
 
 /** log₂(1 + w): a second purchase says less than the first; a weight of 1 stays 1. */
