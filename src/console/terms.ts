@@ -161,7 +161,6 @@ const chinese: Record<string, string> = {
   NO_ADS: '没有广告',
   ADS_PAUSED: '广告已暂停',
   STOCK_LIMITED: '库存不足',
-  NO_BIDDING_STRATEGY: '没有出价策略',
   NO_BID: '没有出价',
   NO_CONVERSION_VALUE: '没有转化价值',
   AUDIENCE_BUILDING: '受众构建中',
