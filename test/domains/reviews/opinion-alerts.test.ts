@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { eventually, startTestApp, type TestApp } from '../../support/app.js'
-import { countQueries } from '../../support/count-queries.js'
+import { statementsOf } from '../../support/count-queries.js'
 
 const SECRET = 'a secret of the shop and its monitor'
 const DAY_MS = 86_400_000
@@ -127,7 +127,10 @@ describe('one alert a cause', () => {
 })
 
 test('a watch asks as many statements for a hundred subjects as for ten', async () => {
-  const few = await countQueries(() => house.app.opinion.watch())
+  // What the app looks up by the clock meanwhile does not read these tables.
+  const asked = async () => (await statementsOf(() => house.app.opinion.watch())).filter(text => /"(Review|OpinionAlert)"/.test(text))
+  const few = await asked()
+  expect(few.length).toBeGreaterThan(0)
   const { subjects } = await house.app.opinion.watch()
   for (let category = 0; category < 20; category++)
     await quietCategory(
@@ -136,9 +139,9 @@ test('a watch asks as many statements for a hundred subjects as for ten', async 
     )
   const many = await house.app.opinion.watch()
   expect(many.subjects - subjects).toBe(100)
-  const statements = await countQueries(() => house.app.opinion.watch())
-  expect(statements).toBe(few)
-  expect(statements).toBeLessThan(15)
+  const statements = await asked()
+  expect(statements).toHaveLength(few.length)
+  expect(statements.length).toBeLessThan(15)
 })
 
 test('an hour is watched where there are enough mentions', async () => {
