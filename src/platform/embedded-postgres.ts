@@ -164,6 +164,8 @@ function dropForeignPidFile(dataDir: string) {
 }
 
 const MOST_RESTARTS = 5
+const RESTART_TRIES = 5
+const RESTART_PAUSE_MS = 1_000
 const RESTARTS_COUNT_FOR_MS = 60_000
 
 interface Keeping {
@@ -186,14 +188,20 @@ function keepRunning(first: RunningServer, { relaunch, onLost, log }: Keeping): 
     restarts.push(Date.now())
     const recent = restarts.filter(at => at > Date.now() - RESTARTS_COUNT_FOR_MS).length
     log.error('the database server ended by itself and is started again', { recent })
-    try {
-      if (recent > MOST_RESTARTS)
-        throw new Unavailable(`The embedded PostgreSQL ended ${recent} times within a minute; postgres.log says why`)
-      current = await relaunch()
-      log.warn('the database server runs again', { pid: current.pid })
-      watch()
-    } catch (error) {
-      if (!isStopping) onLost(error as Error)
+    if (recent > MOST_RESTARTS)
+      return onLost(new Unavailable(`The embedded PostgreSQL ended ${recent} times within a minute; postgres.log says why`))
+    for (let tries = 1; !isStopping; tries++) {
+      try {
+        current = await relaunch()
+        log.warn('the database server runs again', { pid: current.pid })
+        return watch()
+      } catch (error) {
+        if (isStopping) return
+        if (tries === RESTART_TRIES) return onLost(error as Error)
+        // What the one that died held, its port or its memory, may be free in a moment.
+        log.warn('the database server did not start again and is tried once more', { error: (error as Error).message })
+        await sleep(RESTART_PAUSE_MS)
+      }
     }
   }
   watch()

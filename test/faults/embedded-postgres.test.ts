@@ -89,6 +89,22 @@ test('a server that is killed while it serves is started again on its port, and 
   expect(existsSync(pidFile())).toBe(false)
 }, 60_000)
 
+test('a server that could not be started again at once is tried until it can be', async () => {
+  const warnings: string[] = []
+  const log = { ...silentLog, warn: (fact: string) => void warnings.push(fact) }
+  const lost: Error[] = []
+  const server = await startEmbeddedPostgres({ home, log, settings: { shared_buffers: '16MB' }, onLost: error => lost.push(error) })
+  stop = server.stop
+  const pid = pidOf()
+  renameSync(join(home, 'postgres'), join(home, 'elsewhere'))
+  process.kill(pid, 'SIGKILL')
+  await untilTrue(async () => warnings.some(fact => fact.includes('tried once more')))
+  renameSync(join(home, 'elsewhere'), join(home, 'postgres'))
+  await untilTrue(async () => pidOf() !== pid && (await query(server.url, 'SELECT n FROM kept'))[0].n === 42)
+  expect(lost).toEqual([])
+  await server.stop()
+}, 60_000)
+
 test('a server that cannot be started again says so once', async () => {
   let tell: (error: Error) => void
   const lost = new Promise<Error>(done => (tell = done))
