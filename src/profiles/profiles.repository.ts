@@ -89,6 +89,12 @@ export type StoredFacts = Pick<
   'userId' | 'features' | 'eventCount' | 'orderDays' | 'lastOrderAt' | 'monetaryMicros' | 'categories'
 >
 
+/** How far the events were looked through: by a look at the newest, and by one that reaches back beyond every statement that stores events. */
+export interface Watermark {
+  at: Date
+  allAt: Date
+}
+
 /** A profile whose segments wait to be looked at. */
 export interface Waiting {
   userId: number
@@ -261,14 +267,14 @@ export class ProfilesRepository {
     )
   }
 
-  /** The moment up to which events were seen, of this definition of the features. */
-  async watermark(): Promise<Date | undefined> {
-    const value = await this.setting<{ at: string; version: number }>(WATERMARK)
-    return value?.version === FEATURE_VERSION ? new Date(value.at) : undefined
+  /** The moments up to which events were seen, of this definition of the features. */
+  async watermark(): Promise<Watermark | undefined> {
+    const value = await this.setting<{ at: string; allAt?: string; version: number }>(WATERMARK)
+    return value?.version === FEATURE_VERSION ? { at: new Date(value.at), allAt: new Date(value.allAt ?? value.at) } : undefined
   }
 
-  keepWatermark(at: Date): Promise<void> {
-    return this.keepSetting(WATERMARK, { at: at.toISOString(), version: FEATURE_VERSION })
+  keepWatermark({ at, allAt }: Watermark): Promise<void> {
+    return this.keepSetting(WATERMARK, { at: at.toISOString(), allAt: allAt.toISOString(), version: FEATURE_VERSION })
   }
 
   async keepScores(scores: readonly ProfileScores[], now: Date): Promise<void> {

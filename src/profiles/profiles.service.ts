@@ -24,8 +24,13 @@ import { cutsOf, rfmOf } from './rfm.js'
 
 const BATCH = 1_000
 const SCORED_AT_ONCE = 10_000
-/** Events received longer ago than the last refresh, less this, are known to have been seen: no statement that stores events takes longer. */
+/** Looking for users whom events have overtaken costs as much as reading the newest events, so that many are found by one look. */
+const FOUND_AT_ONCE = 50_000
+/** Events received longer ago than the last look at all, less this, are known to have been seen: no statement that stores events takes longer. */
 const OVERLAP_MS = 5 * 60_000
+/** The looks between see what was stored within this time, which is nearly all; the rest waits for the next look at all. */
+const SHORT_OVERLAP_MS = 10_000
+const LOOK_AT_ALL_EVERY_MS = 50_000
 const AGED_HOURS = 20
 const MEASURES_TTL_MS = 30_000
 
@@ -97,10 +102,13 @@ export class ProfilesService {
     const startedAt = this.now()
     const isFirst = (await this.profiles.measures()) === undefined
     if (isFirst) await this.learnMeasures()
-    const since = await this.profiles.watermark()
-    const from = since ? new Date(since.getTime() - OVERLAP_MS) : new Date(0)
-    const done = await this.inBatches(after => this.profiles.overtaken(from, after, BATCH), options)
-    await this.profiles.keepWatermark(startedAt)
+    const seen = await this.profiles.watermark()
+    const sinceAll = seen ? startedAt.getTime() - seen.allAt.getTime() : 0
+    // A clock that was set back makes the marks worthless until time has passed them.
+    const isAll = !seen || sinceAll < 0 || sinceAll >= LOOK_AT_ALL_EVERY_MS
+    const from = !seen ? 0 : isAll ? Math.min(startedAt.getTime(), seen.allAt.getTime()) - OVERLAP_MS : seen.at.getTime() - SHORT_OVERLAP_MS
+    const done = await this.inBatches(after => this.profiles.overtaken(new Date(from), after, FOUND_AT_ONCE), options)
+    await this.profiles.keepWatermark({ at: startedAt, allAt: isAll ? startedAt : seen.allAt })
     // What is usual of people is known only now that there are profiles.
     if (isFirst && done > 0) await this.learnMeasures()
     return done
@@ -109,7 +117,7 @@ export class ProfilesService {
   /** Refreshes profiles that only time has changed. */
   async refreshAged(options: RefreshOptions = {}): Promise<number> {
     const before = new Date(this.now().getTime() - AGED_HOURS * 3_600_000)
-    return this.inBatches(after => this.profiles.aged(before, after, BATCH), options)
+    return this.inBatches(after => this.profiles.aged(before, after, FOUND_AT_ONCE), options)
   }
 
   /** Profiles whose segments wait to be looked at, at most `limit`. */
@@ -175,12 +183,15 @@ export class ProfilesService {
 
   private async inBatches(next: (afterId: number) => Promise<number[]>, { signal, progress, gone }: RefreshOptions): Promise<number> {
     let done = 0
-    for (let ids = await next(0); ids.length > 0; ids = await next(ids[ids.length - 1])) {
-      signal?.throwIfAborted()
-      const kept = new Set((await this.refresh(ids)).map(row => row.userId))
-      if (kept.size < ids.length) await gone?.(ids.filter(id => !kept.has(id)))
-      done += ids.length
-      await progress?.(0.5, `Refreshed ${done} profiles`)
+    for (let found = await next(0); found.length > 0; found = found.length < FOUND_AT_ONCE ? [] : await next(found[found.length - 1])) {
+      for (let from = 0; from < found.length; from += BATCH) {
+        signal?.throwIfAborted()
+        const ids = found.slice(from, from + BATCH)
+        const kept = new Set((await this.refresh(ids)).map(row => row.userId))
+        if (kept.size < ids.length) await gone?.(ids.filter(id => !kept.has(id)))
+        done += ids.length
+        await progress?.(0.5, `Refreshed ${done} profiles`)
+      }
     }
     return done
   }

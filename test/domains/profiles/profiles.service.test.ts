@@ -201,6 +201,20 @@ test('a run refreshes whom events or facts have overtaken since the last one, an
   now = NOW
 })
 
+test('events of a statement that took minutes are found by the next look at all', async () => {
+  const id = await shop.user('patient')
+  await shop.happen(['patient', 'VIEW', 2])
+  await profiles.refreshOvertaken()
+  await shop.happen(['patient', 'VIEW', 1])
+  await database.sql(`UPDATE "User" SET "updatedAt" = $2::timestamptz - interval '2 minutes' WHERE id = $1`, [id, NOW])
+  await database.sql(`UPDATE "Event" SET "receivedAt" = $2::timestamptz - interval '2 minutes' WHERE "userId" = $1`, [id, NOW])
+  now = new Date(NOW.getTime() + 20_000)
+  expect(await profiles.refreshOvertaken()).toBe(0)
+  now = new Date(NOW.getTime() + 60_000)
+  expect(await profiles.refreshOvertaken()).toBe(1)
+  now = NOW
+})
+
 test('a clock that runs backwards loses nothing', async () => {
   await profiles.refreshOvertaken()
   now = new Date(NOW.getTime() - 60 * DAY)
