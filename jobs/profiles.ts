@@ -7,6 +7,7 @@ import { reportStage } from '../src/platform/stages.js'
 export const refreshProfiles = defineJob<App, Record<string, never>>({
   name: 'refresh-profiles',
   lane: 'quick',
+  alone: true,
   payload: z.object({}) as never,
   trigger: [{ on: 'events.ingested' }, { cron: '* * * * *' }],
   run: async ({ profiles, segments, database }, _, context) => {

@@ -5,6 +5,7 @@ import { type Log, withLogFields } from './log.js'
 import type { Metrics } from './metrics.js'
 import { LANES, type Parcel, type Queues } from './queue.js'
 import type { Signals } from './signals.js'
+import { v7 as uuid } from './uuid.js'
 
 type Definition = Pick<JobDefinition<never>, 'name' | 'lane' | 'payload' | 'trigger' | 'tries' | 'partsMayFail'>
 
@@ -17,6 +18,9 @@ const SWEEP_MS = 20_000
 const MAX_CRASHES = 5
 const LARGEST_BULK = 500
 const CONCURRENCY = { quick: 4, heavy: 2 }
+/** How long a job that runs alone rests, in times of how long it ran; longer than the limit, and the sweep would take what waits for forgotten. */
+const REST = 2
+const LONGEST_REST_MS = 15_000
 
 /** The list of jobs, checked: a fault stops the start with a sentence that names the culprit and the cure. */
 export function checkDefinitions<Services>(definitions: readonly JobDefinition<Services>[]): Map<string, JobDefinition<Services>> {
@@ -158,6 +162,14 @@ export class Jobs {
     await this.signals.announce('job.updated', { jobId: id })
   }
 
+  /** Sends what waits of a job that runs alone: the parcels that came while it ran were turned away. */
+  async sendWaiting(name: string, delayMs: number): Promise<void> {
+    for (const { lane, id } of await this.store.waiting(name)) {
+      // Its own name: a parcel that is still being turned away must not swallow this one.
+      await this.queues.add(lane, name, `${id}_${uuid()}`, { jobId: id }, delayMs)
+    }
+  }
+
   /** Like `send`, for parts and for the sweep, whose rows may be many. */
   async sendAll(rows: readonly Sendable[]): Promise<void> {
     for (const lane of LANES) {
@@ -187,10 +199,11 @@ export async function startRunner<Services>(parts: RunnerParts<Services>): Promi
   const draining = new AbortController()
   const running = new Set<Promise<void>>()
 
+  const alone = [...definitions.values()].flatMap(({ name, alone }) => (alone ? [name] : []))
   const take = async (parcel: Parcel) => {
     if ('due' in parcel) return void (await jobs.enqueueOnce(parcel.due, {}, 'schedule'))
     if (draining.signal.aborted) return
-    const row = await store.claim(parcel.jobId)
+    const row = await store.claim(parcel.jobId, alone)
     if (!row) return
     const work = withLogFields({ jobId: row.id, job: row.name }, () => attempt(parts, row, draining.signal))
     running.add(work)
@@ -247,7 +260,12 @@ async function attempt<Services>(
   const outcome = await work().catch(fail)
   clearInterval(heart)
   draining.removeEventListener('abort', onDrain)
-  metrics?.job(name, outcome, (performance.now() - startedAt) / 1000)
+  const milliseconds = performance.now() - startedAt
+  metrics?.job(name, outcome, milliseconds / 1000)
+  if (definitions.get(name)?.alone)
+    await jobs
+      .sendWaiting(name, Math.ceil(Math.min(REST * milliseconds, LONGEST_REST_MS)))
+      .catch(error => log.warn('a job waits for the sweep', { error: messageOf(error) }))
   await signals.announce('job.updated', { jobId: id })
   if (parentId && ENDS.has(outcome))
     await jobs.partEnded(parentId).catch(error => log.warn('a job waits for the sweep', { error: messageOf(error) }))

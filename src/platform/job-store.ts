@@ -122,15 +122,24 @@ export class JobStore {
     return row.n
   }
 
-  /** Takes the job for one attempt; undefined when it is taken, done or cancelled. A dead worker's job may be taken. */
-  async claim(id: string): Promise<JobRow | undefined> {
+  /**
+   * Takes the job for one attempt; undefined when it is taken, done or cancelled, or when its name is among `alone` and another of that name runs. A dead
+   * worker's job may be taken.
+   */
+  async claim(id: string, alone: readonly string[] = []): Promise<JobRow | undefined> {
     const [row] = await this.database.sql<JobRow>(
-      `UPDATE "Job" SET state = 'ACTIVE', fence = fence + 1, attempts = attempts + (state <> 'ACTIVE')::int, crashes = crashes + (state = 'ACTIVE')::int, "startedAt" = COALESCE("startedAt", now()), "heartbeatAt" = now(), error = NULL
+      `UPDATE "Job" AS job SET state = 'ACTIVE', fence = fence + 1, attempts = attempts + (state <> 'ACTIVE')::int, crashes = crashes + (state = 'ACTIVE')::int, "startedAt" = COALESCE("startedAt", now()), "heartbeatAt" = now(), error = NULL
        WHERE id = $1 AND (state IN ('WAITING', 'DELAYED') OR (state = 'ACTIVE' AND "heartbeatAt" < now() - interval '${DEAD_AFTER}'))
+         AND (name <> ALL($2) OR NOT EXISTS (SELECT 1 FROM "Job" AS other WHERE other.name = job.name AND other.state = 'ACTIVE' AND other.id <> job.id AND other."heartbeatAt" >= now() - interval '${DEAD_AFTER}'))
        RETURNING *`,
-      [id],
+      [id, alone],
     )
     return row
+  }
+
+  /** Those of this name that have not begun. */
+  waiting(name: string): Promise<Sendable[]> {
+    return this.database.sql(`SELECT id, name, lane, fence FROM "Job" WHERE name = $1 AND state IN ('WAITING', 'DELAYED')`, [name])
   }
 
   /** A sign of life. 'lost': a later attempt holds the job, so this one must stop. */

@@ -94,6 +94,11 @@ export interface JobDefinition<Services, Payload = unknown> {
   lane: Lane
   payload: z.ZodType<Payload>
   trigger?: Trigger[]
+  /**
+   * Never runs beside itself. What waits meanwhile begins when the run has ended and has rested twice as long as it took, 15 s at most: a flood of
+   * signals leaves two thirds of the time to others.
+   */
+  alone?: boolean
   /** Tries in all; 3 unless said. Only `Unavailable` and unknown errors are tried again. */
   tries?: number
   /** Returns the sentence the console shows, the sentence with a result, or `cut(…)`. */

@@ -32,6 +32,7 @@ const definitions = [
   job('stumble'),
   job('refuse'),
   job('wait'),
+  job('solo', { alone: true }),
   job('heard', { trigger: [{ on: 'review.posted' }] }),
   job('nightly', { trigger: [{ cron: '0 3 * * *' }], lane: 'heavy' }),
 ]
@@ -147,6 +148,26 @@ describe.each(backends)('jobs on $name', ({ isRedis }) => {
     const claims = await Promise.all(Array.from({ length: 20 }, () => store.claim(row.id)))
     expect(claims.filter(Boolean)).toHaveLength(1)
   })
+
+  test('a job that runs alone lets the next one wait, which begins when it has ended and rested', async () => {
+    let release = () => {}
+    const gate = new Promise<void>(done => (release = done))
+    world.act = async name => {
+      if (name === 'solo') await gate
+      return 'done'
+    }
+    const first = await jobs.enqueue('solo', { n: 1 })
+    await eventually(async () => (await store.get(first.id))?.state === 'ACTIVE')
+    const second = await jobs.enqueue('solo', { n: 2 })
+    // The lane has room: one of another name that came later has ended, so the second of this name was turned away.
+    await ended((await jobs.enqueue('count', {})).id)
+    expect((await store.get(second.id))?.state).toBe('WAITING')
+    release()
+    const [one, two] = [await ended(first.id), await ended(second.id)]
+    expect([one.state, two.state]).toEqual(['COMPLETED', 'COMPLETED'])
+    const took = Number(one.finishedAt) - Number(one.startedAt)
+    expect(Number(two.startedAt) - Number(one.finishedAt)).toBeGreaterThan(took)
+  }, 60_000)
 
   test('a job that the queue has lost is found again by the sweep', async () => {
     world.act = async () => 'found'
