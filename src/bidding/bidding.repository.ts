@@ -71,6 +71,7 @@ export interface SnapshotAd {
   headline: string
   externalId: string | null
   productId: number | null
+  iabCategories: string[]
   productExternalId: string | null
   categories: string[] | null
   brand: string | null
@@ -323,7 +324,7 @@ export class BiddingRepository {
         'snapshot-groups',
       ),
       this.database.sql<SnapshotAd>(
-        `SELECT a.id, a."adGroupId", a.headline, a."externalId", a."productId", p."externalId" AS "productExternalId", p.categories, p.brand, p."priceMicros", p."currencyCode", p.stock, p.attributes->>'url' AS url
+        `SELECT a.id, a."adGroupId", a.headline, a."externalId", a."productId", a."iabCategories", p."externalId" AS "productExternalId", p.categories, p.brand, p."priceMicros", p."currencyCode", p.stock, p.attributes->>'url' AS url
          FROM "Ad" a JOIN "AdGroup" g ON g.id = a."adGroupId" LEFT JOIN "Product" p ON p.id = a."productId" WHERE g."campaignId" = ANY($1) AND a.status = 'ENABLED' ORDER BY a.id`,
         [ids],
         'snapshot-ads',

@@ -6,7 +6,7 @@ import type { Metrics } from '../platform/metrics.js'
 import { v7 } from '../platform/uuid.js'
 import { type Contribution, type Decisions, type Dropped, decisionRow, type NewDecision } from '../registry/decisions.js'
 import type { BiddingRepository, BidVisitor, Notice, Reserved, Settled } from './bidding.repository.js'
-import { isListed } from './domains.js'
+import { type Blocklist, blockedBecause } from './blocklist.js'
 import { ageOf, type ContextFacts } from './features.js'
 import type { Predictions, Predictor } from './predictor.js'
 import type { AdLine, CampaignLine, Snapshot, Snapshots } from './snapshot.js'
@@ -34,8 +34,8 @@ export interface BidRequest {
   /** A bid that may not be placed although all is well with the campaigns, with the reason. */
   refusal?: string
   rules?: readonly string[]
-  /** Advertisers' domains that the seller does not take. */
-  blockedDomains?: ReadonlySet<string>
+  /** What the seller does not take. */
+  blocklist?: Blocklist
 }
 
 export interface BidMade {
@@ -177,7 +177,8 @@ export class BiddingService {
         continue
       }
       for (const ad of line.ads) {
-        if (request.blockedDomains && isListed(ad.domain, request.blockedDomains)) drop(trail, 'BLOCKED_ADVERTISER', ad.headline)
+        const blocked = request.blocklist && blockedBecause(ad, request.blocklist)
+        if (blocked) drop(trail, blocked, ad.headline)
         else ads.push(ad)
       }
     }
@@ -470,6 +471,6 @@ function loggedOf(context: ContextFacts): Record<string, unknown> {
   return Object.fromEntries(Object.entries(context).filter(([, value]) => value !== null && value !== undefined))
 }
 
-function inputOf({ campaignKeys, deadline, rules, blockedDomains, ...request }: BidRequest) {
+function inputOf({ campaignKeys, deadline, rules, blocklist, ...request }: BidRequest) {
   return { ...request, campaignKeys: campaignKeys && [...campaignKeys], ceilingMicros: String(request.ceilingMicros) }
 }

@@ -8,7 +8,7 @@ import type { Metrics } from '../platform/metrics.js'
 import { jsonFault } from '../platform/text-input.js'
 import type { BiddingRepository, OutcomeType } from './bidding.repository.js'
 import type { BiddingService, BidMade, BidRequest } from './bidding.service.js'
-import { domainsOf } from './domains.js'
+import { blocklistOf } from './blocklist.js'
 import { type BidRequestBody, bidRequestBody, countryOf, deviceOf, faultsOf, type Impression } from './openrtb-request.js'
 import { privacyRefusal } from './privacy-signals.js'
 
@@ -28,6 +28,9 @@ const DEEPEST = 32
 const SEAT = 'bellwether'
 /** `at` of a second-price auction, which is also what an absent one means. */
 const SECOND_PRICE = 2
+/** What our creatives are: `btype` XHTML Text Ad, and of AdCOM's creative attributes Text Only. */
+const TEXT_AD = 1
+const TEXT_ONLY = 12
 /** What the way back may take of the seller's time. */
 const MARGIN_MS = 15
 /** The seller may show the ad so much later; then the money is released. */
@@ -60,12 +63,8 @@ export function openrtbDoor(parts: Parts) {
         body.tmax === undefined ? undefined : (startedAt.get(request) ?? performance.now()) + Math.max(0, body.tmax - MARGIN_MS)
       void reply.header('x-openrtb-version', '2.6')
       const base = parts.publicUrl ?? `${request.protocol}://${request.host}`
-      const known = {
-        currency: parts.currency,
-        deadline,
-        privacy: privacyRefusal(body),
-        blockedDomains: body.badv ? domainsOf(body.badv) : undefined,
-      }
+      const { list, rule } = blocklistOf(body)
+      const known = { currency: parts.currency, deadline, privacy: privacyRefusal(body), blocklist: list, rules: rule ? [rule] : [] }
       const answers = await Promise.all(body.imp.map(imp => bidding.decide(requestOf(body, imp, known))))
       const bids = answers.flatMap((made, index) => (made.kind === 'bid' ? [{ made, imp: body.imp[index] }] : []))
       if (bids.length === 0) {
@@ -127,7 +126,7 @@ function parsed(body: unknown): BidRequestBody {
 function requestOf(
   body: BidRequestBody,
   imp: Impression,
-  { currency, ...known }: Pick<BidRequest, 'deadline' | 'privacy' | 'blockedDomains'> & { currency: string },
+  { currency, rules, ...known }: Pick<BidRequest, 'deadline' | 'privacy' | 'blocklist'> & { currency: string; rules: readonly string[] },
 ): BidRequest {
   const { site, app, dooh, device, user } = body
   const place = site ?? app ?? dooh
@@ -157,7 +156,7 @@ function requestOf(
     // A test is answered like any other request, and costs nothing.
     isDry: body.test === 1,
     refusal: refusalOf(body, imp, currency),
-    rules: deals > 0 ? [`${deals} deals were ignored: bids are for the open auction only`] : [],
+    rules: deals > 0 ? [...rules, `${deals} deals were ignored: bids are for the open auction only`] : rules,
   }
 }
 
@@ -167,7 +166,7 @@ function refusalOf({ cur, wseat, bseat, tmax }: BidRequestBody, imp: Impression,
   if (imp.bidfloor && (imp.bidfloorcur ?? 'USD').toUpperCase() !== currency) return 'FLOOR_IN_OTHER_CURRENCY'
   if (imp.pmp?.private_auction === 1) return 'DEALS_NOT_SUPPORTED'
   if (!imp.banner) return 'NO_BANNER'
-  if (imp.banner.btype?.includes(1)) return 'TEXT_ADS_BLOCKED'
+  if (imp.banner.btype?.includes(TEXT_AD) || imp.banner.battr?.includes(TEXT_ONLY)) return 'TEXT_ADS_BLOCKED'
   if (wseat?.length && !wseat.includes(SEAT)) return 'SEAT_NOT_ALLOWED'
   if (bseat?.includes(SEAT)) return 'SEAT_BLOCKED'
   if (tmax !== undefined && tmax <= MARGIN_MS) return 'TIMEOUT'
@@ -189,6 +188,9 @@ function bidOf({ decisionKey, campaignKey, ad, priceMicros }: BidMade, imp: Impr
     lurl: notice('loss', `&m=${macro('AUCTION_MIN_TO_WIN')}&r=${macro('AUCTION_LOSS')}`),
     adm: `<a href="${escapeHtml(click)}" target="_blank" rel="noopener">${escapeHtml(ad.headline)}</a>`,
     ...(ad.domain ? { adomain: [ad.domain] } : {}),
+    ...(ad.app ? { bundle: ad.app } : {}),
+    ...(ad.iabCategories.length > 0 ? { cat: ad.iabCategories, cattax: 1 } : {}),
+    attr: [TEXT_ONLY],
     cid: encodeId('Campaign', campaignKey),
     crid: encodeId('Ad', ad.id),
     adid: encodeId('Ad', ad.id),

@@ -9,19 +9,18 @@ import { messageOf } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
 import type { Signals } from '../platform/signals.js'
 import type { BiddingRepository, HistoryRow, SnapshotAd, SnapshotGroup } from './bidding.repository.js'
+import { type Advertised, appOf, codesOf } from './blocklist.js'
 import { domainOf } from './domains.js'
 import { adWords } from './features.js'
 import type { Predictable } from './predictor.js'
 import { ProductSentiments } from './product-sentiment.js'
 
 /** An ad that may be shown: what is predicted from, and what its conversion is worth. */
-export interface AdLine extends Predictable {
+export interface AdLine extends Predictable, Advertised {
   id: number
   headline: string
   productKey: number | null
   url: string | null
-  /** Where a click leads; '' where nowhere. */
-  domain: string
   categories: readonly string[]
   valueMicros: number
   campaign: CampaignLine
@@ -254,6 +253,8 @@ export class Snapshots {
       productKey: ad.productId,
       url: ad.url,
       domain: ad.url ? domainOf(ad.url) : '',
+      app: ad.url ? appOf(ad.url) : '',
+      iabCategories: codesOf([...ad.iabCategories, ...facts.categories]),
       categories: facts.categories,
       facts,
       words: adWords(facts),

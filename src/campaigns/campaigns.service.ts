@@ -22,6 +22,7 @@ import {
   checkStrategyChoice,
   cleanAmount,
   cleanCampaignFields,
+  cleanIabCategories,
   cleanName,
   cleanOverdelivery,
   cleanStrategyFields,
@@ -337,6 +338,7 @@ export class CampaignsService {
       headline: { value: cleanText(input.headline, { field: 'headline', max: 200 }), type: 'text' },
       productId: { value: await this.productKey(input), type: 'int' },
       status: { value: input.status, type: 'text' },
+      iabCategories: { value: cleanIabCategories(input.iabCategories ?? []), type: 'text[]' },
     }
     if (input.dryRun) return { preview: { changes: changesOf(undefined, columns), resetsLearning: false, campaigns: [campaign.name] } }
     const row = await this.parts.campaigns.createAd(columns)

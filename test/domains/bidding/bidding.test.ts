@@ -348,11 +348,30 @@ describe('what came of it', () => {
       cost: { amountMicros: 4_000 },
       conversionValue: { amountMicros: 15_000_000 },
       ctr: { value: 0.75, sampleSize: 4, state: 'INSUFFICIENT_DATA' },
+      // Both orders followed one click.
+      cvr: { value: 1 / 3, sampleSize: 3, state: 'INSUFFICIENT_DATA' },
       cpa: { amountMicros: 2_000 },
       roas: 3_750,
     })
     await world.run(documents.update, { input: { campaignId: campaign.id, attributionDays: 8 } })
-    expect((await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance).toMatchObject({ conversions: 3 })
+    expect((await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance).toMatchObject({
+      conversions: 3,
+      cvr: { value: 2 / 3 },
+    })
+  })
+
+  test('several orders after one click are one click that converted: no share is above 1', async () => {
+    const campaign = await world.campaign()
+    const { decisionId } = await ask({ campaignIds: [campaign.id] })
+    await world.report(decisionId, 'BILLABLE')
+    await world.report(decisionId, 'CLICK')
+    for (const reference of ['a', 'b', 'c']) await world.report(decisionId, 'CONVERSION', { reference, value: eur(10) })
+    expect((await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance).toMatchObject({
+      clicks: 1,
+      conversions: 3,
+      conversionValue: { amountMicros: 30_000_000 },
+      cvr: { value: 1, sampleSize: 1 },
+    })
   })
 
   test('nothing shown is no rate, not a zero', async () => {
