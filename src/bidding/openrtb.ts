@@ -1,8 +1,11 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { pipeline } from 'node:stream'
+import { createGunzip, createInflate } from 'node:zlib'
+import type { FastifyInstance, FastifyRequest, RequestPayload } from 'fastify'
 import { type Authenticator, requireScope, Scope } from '../graphql/auth.js'
 import { encodeId } from '../graphql/node-id.js'
 import { DomainError, Forbidden, InvalidInput, messageOf } from '../platform/errors.js'
+import { parseJson } from '../platform/json-text.js'
 import type { Log } from '../platform/log.js'
 import type { Metrics } from '../platform/metrics.js'
 import { jsonFault } from '../platform/text-input.js'
@@ -50,6 +53,10 @@ export function openrtbDoor(parts: Parts) {
       secret ??= await repository.firstSetting(SECRET, randomBytes(32).toString('base64url'))
       return secret
     }
+    // Whatever a seller calls its body, it is JSON; and OpenRTB lets it be compressed.
+    server.removeAllContentTypeParsers()
+    server.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => parseJson(body))
+    server.addHook('preParsing', async (request, _reply, payload) => unpacked(payload, request.headers['content-encoding']))
     const startedAt = new WeakMap<object, number>()
     server.addHook('onRequest', async request => void startedAt.set(request, performance.now()))
     server.addHook('onResponse', async (request, reply) => {
@@ -107,6 +114,22 @@ export function openrtbDoor(parts: Parts) {
   }
 }
 
+/** The body as it was before it was compressed; what it may hold at most is counted after. */
+function unpacked(payload: RequestPayload, encoding: string | undefined): RequestPayload {
+  if (encoding === undefined || encoding === 'identity') return payload
+  if (encoding !== 'gzip' && encoding !== 'deflate')
+    throw new InvalidInput(`content-encoding must be gzip or deflate, not ${encoding.slice(0, 40)}`, {}, ['content-encoding'])
+  const plain = encoding === 'gzip' ? createGunzip() : createInflate()
+  const whole: RequestPayload = Object.assign(
+    pipeline(payload, plain, () => {}),
+    { receivedEncodedLength: 0 },
+  )
+  payload.on('data', (chunk: Buffer) => {
+    whole.receivedEncodedLength = (whole.receivedEncodedLength ?? 0) + chunk.length
+  })
+  return whole
+}
+
 function parsed(body: unknown): BidRequestBody {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw new InvalidInput('The body must be an OpenRTB bid request', {}, ['body'])
@@ -114,12 +137,21 @@ function parsed(body: unknown): BidRequestBody {
   if (fault) throw new InvalidInput(`The body ${fault}`, {}, ['body'])
   const result = bidRequestBody.safeParse(body)
   if (result.success) return result.data
-  const faults = faultsOf(result.error)
+  // Some sellers write null where there is nothing.
+  const again = bidRequestBody.safeParse(withoutNulls(body))
+  if (again.success) return again.data
+  const faults = faultsOf(again.error)
   throw new InvalidInput(
     `No OpenRTB 2.6 bid request: ${faults.map(({ path, message }) => `${path}: ${message}`).join('; ')}`,
     { faults },
     faults[0].path.split('.'),
   )
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.filter(each => each !== null).map(withoutNulls)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).flatMap(([name, each]) => (each === null ? [] : [[name, withoutNulls(each)]])))
 }
 
 /** One impression of a request; what is the same for all of them is known already. */

@@ -1,3 +1,4 @@
+import { deflateSync, gzipSync } from 'node:zlib'
 import { GppModel } from '@iabgpp/cmpapi'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { gppRefusal, purposesOf } from '../../src/bidding/privacy-signals.js'
@@ -152,6 +153,28 @@ describe('a bid', () => {
     const { body } = await bid({ at })
     const rows = await api.app.database.sql('SELECT auction FROM "BidReservation" WHERE id = $1', [body.seatbid[0].bid[0].id])
     expect(rows).toEqual([{ auction }])
+  })
+
+  test('is made whatever the body is called, also compressed, and null is nothing', async () => {
+    const text = JSON.stringify({
+      ...REQUEST,
+      device: { geo: null, os: null },
+      site: null,
+      tmax: null,
+      bcat: null,
+      imp: [{ ...REQUEST.imp[0], pmp: null }],
+    })
+    const send = (body: BodyInit, headers: Record<string, string>) =>
+      fetch(`${api.url}/openrtb2/bid`, { method: 'POST', headers: { authorization: `Bearer ${api.keys.campaign}`, ...headers }, body })
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/json; charset=utf-8'])
+      expect((await send(text, { 'content-type': type })).status).toBe(200)
+    const json = { 'content-type': 'application/json' }
+    expect((await send(gzipSync(text), { ...json, 'content-encoding': 'gzip' })).status).toBe(200)
+    expect((await send(deflateSync(text), { ...json, 'content-encoding': 'deflate' })).status).toBe(200)
+    expect((await send(text, { ...json, 'content-encoding': 'br' })).status).toBe(400)
+    expect((await send(text, { ...json, 'content-encoding': 'gzip' })).status).toBe(400)
+    // A small body that is a large one: what it may hold at most is counted after.
+    expect((await send(gzipSync('x'.repeat(50_000_000)), { ...json, 'content-encoding': 'gzip' })).status).toBe(413)
   })
 
   test('a test costs nothing', async () => {
