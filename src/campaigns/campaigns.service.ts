@@ -74,6 +74,8 @@ export interface Expectations {
   clicks: Estimate
   costMicros: Estimate
   valueMicros: Estimate
+  /** From impressions of imported logs: too few auctions of our own are known. */
+  isImported: boolean
 }
 
 interface Parts {
@@ -687,6 +689,9 @@ export class CampaignsService {
         ? ['Without endsAt a total budget is not spread over time']
         : []),
       ...(expected ? [] : ['Nothing is known of the market yet, so nothing can be expected']),
+      ...(expected?.isImported
+        ? ['What is expected comes from imported impressions at what they cost: too few auctions of our own are known']
+        : []),
       ...(after.audienceId && reach.reach === 0 ? ['Nobody of the audience may be addressed personally'] : []),
     ]
     return {

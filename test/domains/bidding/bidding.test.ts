@@ -360,6 +360,37 @@ describe('what came of it', () => {
     })
   })
 
+  test('what an ad has earned is known within a minute, also where an old log is brought later', async () => {
+    // One that has not looked yet: others have seen days that this one does not know.
+    const server = biddingWorld(database)
+    const campaign = await server.campaign()
+    const shown = (count: number, hoursAgo: number) =>
+      database.sql(
+        `INSERT INTO "AdLogEntry" ("messageId", "adId", "occurredAt", "costMicros") SELECT gen_random_uuid(), $1::int, $2::timestamptz, 10 FROM generate_series(1, $3::int)`,
+        [
+          Number(Buffer.from(campaign.ad.id, 'base64url').toString().slice('Ad:'.length)),
+          new Date(server.clock.now.getTime() - hoursAgo * 3_600_000),
+          count,
+        ],
+      )
+    const impressions = async (minutes: number) => {
+      server.clock.now = new Date(server.clock.now.getTime() + minutes * 60_000)
+      await server.snapshots.look()
+      return (await server.snapshots.current()).campaigns.find(({ row }) => row.id === campaign.key)?.ads[0].impressions
+    }
+    await shown(2, 1)
+    expect(await impressions(1.1)).toBe(2)
+    await shown(30, 240)
+    expect(await impressions(1.1)).toBe(32)
+    await shown(1, 1)
+    expect(await impressions(1.1)).toBe(33)
+    expect(await impressions(61)).toBe(33)
+    // Older than what is looked at.
+    await shown(5, 24 * 40)
+    expect(await impressions(1.1)).toBe(33)
+    server.stop()
+  })
+
   test('several orders after one click are one click that converted: no share is above 1', async () => {
     const campaign = await world.campaign()
     const { decisionId } = await ask({ campaignIds: [campaign.id] })
