@@ -375,7 +375,8 @@ export function settingsOf(
     clickValueMicros,
   }
   const budget = Number(row.budgetMicros)
-  if (strategy.type === 'MAXIMIZE_CLICKS') settings.cpcBidMicros ??= settings.cpcBidCeilingMicros ?? budget / START_CLICKS
+  if (strategy.type === 'MAXIMIZE_CLICKS' || strategy.type === 'ORTB')
+    settings.cpcBidMicros ??= settings.cpcBidCeilingMicros ?? budget / START_CLICKS
   if (strategy.type === 'MAXIMIZE_CONVERSIONS') settings.targetCpaMicros ??= number(row.conversionValueMicros) ?? budget / START_CONVERSIONS
   if (strategy.type === 'ORTB' && !knowsPrices) settings.c ??= (settings.clickValueMicros ?? budget / START_CLICKS) / START_CLICKS
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))

@@ -51,7 +51,7 @@ export interface StrategySettings {
   /** Limits of the bid for a click: the bid for an impression is kept between pCtr × floor and pCtr × ceiling. */
   cpcBidCeilingMicros?: number
   cpcBidFloorMicros?: number
-  /** Worth of a click to ORTB; without it pCvr × value is taken, and without a value the history's cost of a click. */
+  /** Worth of a click to ORTB; without it pCvr × value is taken, without a value the history's cost of a click, and without a history cpcBidMicros. */
   clickValueMicros?: number
   /** Which of ORTB's two forms of the win curve: 1 is b/(c+b), 2 is b²/(c²+b²). */
   form?: number

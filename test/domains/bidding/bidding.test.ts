@@ -93,6 +93,12 @@ describe('a bid', () => {
     expect(price.amountMicros).toBe(Math.floor(Math.sqrt(5_000 * 10_000 + 5_000 ** 2) - 5_000))
   })
 
+  test('ORTB without a worth of conversions begins as if its budget were for a hundred clicks', async () => {
+    await world.campaign({ biddingStrategy: { type: 'ORTB', settings: { form: 1, cMicros: 5_000 } }, budget: { amount: eur(100) } })
+    const { price } = await ask()
+    expect(price.amountMicros).toBe(Math.floor(Math.sqrt(5_000 * 10_000 + 5_000 ** 2) - 5_000))
+  })
+
   test('is never nothing: a campaign whose money others took while another one was tried does not bid', async () => {
     const [first, second] = [
       await world.campaign({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(3) } }),
