@@ -7,7 +7,7 @@ import type { Context } from '../graphql/context.js'
 import { timeOf } from '../graphql/cursor.js'
 import { money } from '../graphql/money.js'
 import { decodeId, decodeIntId, encodeId, intKeyOf } from '../graphql/node-id.js'
-import { changesOf } from '../graphql/upsert-preview.js'
+import { changesOf, type FieldChange } from '../graphql/upsert-preview.js'
 import { codeOf } from '../platform/database.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import type { CampaignStatus } from '../platform/generated/prisma/enums.js'
@@ -695,7 +695,9 @@ export class CampaignsService {
       ...(after.audienceId && reach.reach === 0 ? ['Nobody of the audience may be addressed personally'] : []),
     ]
     return {
-      changes: changesOf(row, changes).filter(({ field }) => field !== 'id'),
+      changes: changesOf(row, changes)
+        .filter(({ field }) => field !== 'id')
+        .map(change => shownChange(change, own)),
       reach: reach.reach,
       exclusions: exclusions.filter(([, count]) => count > 0).map(([reason, count]) => ({ reason, count })),
       expectedClicks: expected?.clicks ?? null,
@@ -844,6 +846,18 @@ function valuesOf(changes: Changes): Record<string, unknown> {
       return [name, type === 'timestamptz' && typeof value === 'string' ? new Date(value) : value]
     }),
   )
+}
+
+const NAMED_BY: Record<string, string> = { biddingStrategyId: 'BiddingStrategy', audienceId: 'Audience', excludedAudienceIds: 'Audience' }
+
+/** A change with ids as clients know them; a strategy that is only to be made has none yet, and is told by its type. */
+function shownChange({ field, before, after }: FieldChange, own: Changes | undefined): FieldChange {
+  const type = NAMED_BY[field]
+  if (!type) return { field, before, after }
+  const shown = (value: unknown): unknown =>
+    Array.isArray(value) ? value.map(shown) : typeof value === 'string' ? encodeId(type, value) : value
+  const isNew = field === 'biddingStrategyId' && own !== undefined
+  return { field: isNew ? 'biddingStrategy' : field, before: shown(before), after: isNew ? own.type.value : shown(after) }
 }
 
 function timesOf(row: Record<string, unknown>): { startsAt: Date | null; endsAt: Date | null } {
