@@ -1,7 +1,6 @@
 import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaigns/campaign-rows.js'
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
-import { DECISION_COLUMNS, DECISION_TYPES } from '../registry/decisions.js'
 import { CONVERTED_IN_TIME, LAST_CONVERSION } from './ad-log.repository.js'
 import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
@@ -20,8 +19,11 @@ export interface NewReservation {
   context: unknown
   createdAt: Date
   expiresAt: Date
-  /** The decision's row: it is stored with the money, or not at all. */
-  decision: object
+  /** What is the decision's own, beside what it has in common with the bid: it is stored with the money, or not at all. */
+  servedBy: string
+  detail: object
+  consentBasis: string | null
+  inputHash: string
 }
 
 /** `missing`: the period has no ledger yet, or the campaign does not run any more. `room` is what is left now. */
@@ -71,6 +73,7 @@ export interface SnapshotAd {
   headline: string
   externalId: string | null
   productId: number | null
+  iabCategories: string[]
   productExternalId: string | null
   categories: string[] | null
   brand: string | null
@@ -147,7 +150,7 @@ export interface WinLogRow {
 
 const WON_TTL = '24 hours'
 const RESERVE_TYPES =
-  'place int, id text, "campaignId" text, period text, "adId" int, "userId" int, micros bigint, "pCtr" float8, "pCvr" float8, "modelId" text, auction text, context jsonb, "createdAt" timestamptz, "expiresAt" timestamptz, decision json'
+  'place int, id text, "campaignId" text, period text, "adId" int, "userId" int, micros bigint, "pCtr" float8, "pCvr" float8, "modelId" text, auction text, context jsonb, "createdAt" timestamptz, "expiresAt" timestamptz, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text'
 
 /**
  * Holds money for the bids of many requests in one statement. Ledgers are locked in one order for all servers; of the bids of this batch as many are
@@ -170,7 +173,8 @@ const RESERVE = `
     SELECT f.id, f."campaignId", f.period, f."adId", f."userId", f.micros, f.micros, f."pCtr", f."pCvr", f."modelId", f.auction, f.context, f."createdAt", f."expiresAt"
     FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room RETURNING id),
   decided AS (
-    INSERT INTO "Decision" (${DECISION_COLUMNS}) SELECT d.* FROM fitted f JOIN taken USING ("campaignId", period), json_to_record(f.decision) AS d(${DECISION_TYPES}) WHERE f.running <= f.room)
+    INSERT INTO "Decision" (id, kind, at, "userId", "modelId", "servedBy", detail, "consentBasis", "inputHash")
+    SELECT f.id, 'bid', f."createdAt", f."userId", f."modelId", f."servedBy", f.detail, f."consentBasis", f."inputHash" FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room)
   SELECT CASE WHEN k.id IS NOT NULL THEN 'reserved' WHEN h.room IS NOT NULL THEN 'no room' ELSE 'missing' END AS outcome, COALESCE(t.rest, h.room, 0)::float8 AS "roomMicros"
   FROM asked a LEFT JOIN held h USING ("campaignId", period) LEFT JOIN taken t USING ("campaignId", period) LEFT JOIN kept k ON k.id = a.id ORDER BY a.place`
 
@@ -262,8 +266,7 @@ const VISITORS = (column: string, type: string) => `
   LEFT JOIN LATERAL (SELECT array_agg("audienceId") AS ids FROM "AudienceMember" WHERE "userId" = u.id AND "audienceId" = ANY($2)) m ON cardinality($2::text[]) > 0
   LEFT JOIN LATERAL (
     SELECT array_agg("campaignId") AS campaigns, array_agg(extract(epoch FROM "createdAt")::float8) AS times
-    FROM (SELECT "campaignId", "createdAt" FROM "BidReservation" WHERE "userId" = u.id AND "createdAt" > $4 AND "campaignId" = ANY($3) AND state IN ('RESERVED', 'WON', 'COMMITTED', 'UNFUNDED')
-      ORDER BY "createdAt" DESC LIMIT 1000) r) f ON cardinality($3::text[]) > 0`
+    FROM "BidReservation" WHERE "userId" = u.id AND "createdAt" > $4 AND "campaignId" = ANY($3) AND state IN ('RESERVED', 'WON', 'COMMITTED', 'UNFUNDED')) f ON cardinality($3::text[]) > 0`
 
 interface VisitorRow extends Omit<BidVisitor, 'ads' | 'isSuppressed' | 'audiences' | 'shown'> {
   granted: boolean | null
@@ -323,7 +326,7 @@ export class BiddingRepository {
         'snapshot-groups',
       ),
       this.database.sql<SnapshotAd>(
-        `SELECT a.id, a."adGroupId", a.headline, a."externalId", a."productId", p."externalId" AS "productExternalId", p.categories, p.brand, p."priceMicros", p."currencyCode", p.stock, p.attributes->>'url' AS url
+        `SELECT a.id, a."adGroupId", a.headline, a."externalId", a."productId", a."iabCategories", p."externalId" AS "productExternalId", p.categories, p.brand, p."priceMicros", p."currencyCode", p.stock, p.attributes->>'url' AS url
          FROM "Ad" a JOIN "AdGroup" g ON g.id = a."adGroupId" LEFT JOIN "Product" p ON p.id = a."productId" WHERE g."campaignId" = ANY($1) AND a.status = 'ENABLED' ORDER BY a.id`,
         [ids],
         'snapshot-ads',
@@ -349,15 +352,26 @@ export class BiddingRepository {
     return sentimentsOf(this.database, { from: now, until: now, productIds })
   }
 
-  history(campaignIds: readonly string[], since: Date): Promise<HistoryRow[]> {
+  /** The id of the newest row of the log, and whether one that came after the row `since` was shown before `cut`. */
+  async logSince(since: bigint, cut: Date): Promise<{ newest: bigint; hasOlder: boolean }> {
+    const [row] = await this.database.sql<{ newest: bigint | null; hasOlder: boolean | null }>(
+      'SELECT max(id) AS newest, bool_or("occurredAt" < $2) AS "hasOlder" FROM "AdLogEntry" WHERE id > $1',
+      [since, cut],
+      'ad-log-since',
+    )
+    return { newest: row.newest ?? since, hasOlder: row.hasOlder ?? false }
+  }
+
+  /** Of the impressions shown from `from` up to `until`. */
+  history(campaignIds: readonly string[], { from, until }: { from: Date; until: Date }): Promise<HistoryRow[]> {
     return this.database.sql(
       `SELECT g."campaignId", a.id AS "adId", count(*)::int AS impressions, count(*) FILTER (WHERE e.clicked)::int AS clicks,
          sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.conversions WHEN ${CONVERTED_IN_TIME} THEN 1 ELSE 0 END)::int AS conversions, sum(e."costMicros")::float8 AS "costMicros",
          sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.value WHEN ${CONVERTED_IN_TIME} THEN e."conversionValueMicros" ELSE 0 END)::float8 AS "valueMicros"
        FROM "AdGroup" g JOIN "Campaign" c ON c.id = g."campaignId" JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id
        LEFT JOIN LATERAL (SELECT count(*)::int AS conversions, COALESCE(sum("amountMicros"), 0) AS value FROM "AuctionOutcome" WHERE e."decisionId" IS NOT NULL AND "decisionId" = e."decisionId" AND type = 'CONVERSION' AND "occurredAt" <= ${LAST_CONVERSION}) o ON true
-       WHERE g."campaignId" = ANY($1) AND e."occurredAt" >= $2 GROUP BY 1, 2`,
-      [campaignIds, since],
+       WHERE g."campaignId" = ANY($1) AND e."occurredAt" >= $2 AND e."occurredAt" < $3 GROUP BY 1, 2`,
+      [campaignIds, from, until],
       'bidding-history',
     )
   }
@@ -381,6 +395,28 @@ export class BiddingRepository {
        LEFT JOIN LATERAL (SELECT sum("amountMicros") AS value FROM "AuctionOutcome" WHERE "decisionId" = r.id AND type = 'CONVERSION') o ON true
        ORDER BY r."createdAt"`,
       [since, limit],
+    )
+  }
+
+  /**
+   * Impressions of imported logs as auctions, those of the `days` up to the newest: at what each cost, or, where only clicks were paid, at what an impression of
+   * its ad cost on average; chances are the ad's own smoothed rates.
+   */
+  importedMarket(days: number, limit: number): Promise<MarketRow[]> {
+    return this.database.sql(
+      `WITH newest AS (
+         SELECT max(l.at) AS at FROM "Ad" a, LATERAL (SELECT max("occurredAt") AS at FROM "AdLogEntry" WHERE "adId" = a.id AND "decisionId" IS NULL) l),
+       shown AS (
+         SELECT e.* FROM newest, "Ad" a JOIN "AdLogEntry" e ON e."adId" = a.id
+         WHERE e."decisionId" IS NULL AND e."occurredAt" >= newest.at - make_interval(days => $1) ORDER BY e."occurredAt" DESC LIMIT $2),
+       rates AS (
+         SELECT "adId", avg("costMicros")::float8 AS cost, bool_or(NOT clicked AND "costMicros" > 0) AS "isPriced",
+           (count(*) FILTER (WHERE clicked) + 1) / (count(*) + 100)::float8 AS "pCtr", (count(*) FILTER (WHERE converted) + 1) / (count(*) FILTER (WHERE clicked) + 50)::float8 AS "pCvr"
+         FROM shown GROUP BY 1 HAVING sum("costMicros") > 0)
+       SELECT (extract(epoch FROM s."occurredAt") * 1000)::float8 AS at, CASE WHEN r."isPriced" THEN s."costMicros" ELSE r.cost END::float8 AS "priceMicros",
+         r."pCtr", LEAST(1, r."pCvr") AS "pCvr", s.clicked, s.converted, COALESCE(NULLIF(s."conversionValueMicros", 0), p."priceMicros", 0)::float8 AS "valueMicros"
+       FROM shown s JOIN rates r USING ("adId") JOIN "Ad" a ON a.id = s."adId" LEFT JOIN "Product" p ON p.id = a."productId" ORDER BY s."occurredAt", s.id`,
+      [days, limit],
     )
   }
 

@@ -1,12 +1,12 @@
-import { type BidAnswer, bidOf, createOpportunity, decide, type Opportunity } from '../algorithms/bidding/strategy.js'
-import { isInHours, mismatch } from '../campaigns/targeting.js'
+import { type BidAnswer, bidAndWorth, createOpportunity, decide, type Opportunity } from '../algorithms/bidding/strategy.js'
+import { isInHours, mismatch, type ReadyContext, readyContext } from '../campaigns/targeting.js'
 import type { AccountCalendar, LocalMoment } from '../campaigns/time-zone.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
 import type { Metrics } from '../platform/metrics.js'
 import { v7 } from '../platform/uuid.js'
-import { type Contribution, type Decisions, type Dropped, decisionRow, type NewDecision } from '../registry/decisions.js'
+import { type Contribution, type Decisions, type Dropped, decisionRow } from '../registry/decisions.js'
 import type { BiddingRepository, BidVisitor, Notice, Reserved, Settled } from './bidding.repository.js'
-import { isListed } from './domains.js'
+import { type Blocklist, blockedBecause } from './blocklist.js'
 import { ageOf, type ContextFacts } from './features.js'
 import type { Predictions, Predictor } from './predictor.js'
 import type { AdLine, CampaignLine, Snapshot, Snapshots } from './snapshot.js'
@@ -34,8 +34,8 @@ export interface BidRequest {
   /** A bid that may not be placed although all is well with the campaigns, with the reason. */
   refusal?: string
   rules?: readonly string[]
-  /** Advertisers' domains that the seller does not take. */
-  blockedDomains?: ReadonlySet<string>
+  /** What the seller does not take. */
+  blocklist?: Blocklist
 }
 
 export interface BidMade {
@@ -62,7 +62,6 @@ interface Candidate {
   ad: AdLine
   /** Place among the ads that were predicted. */
   at: number
-  bidMicros: number
   worthMicros: number
 }
 
@@ -86,7 +85,6 @@ interface Parts {
 const MOST_ADS = 400
 const TRIES = 4
 const EXAMPLES = 20
-const CAP_WINDOW_MS = 720 * 3_600_000
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 
@@ -95,6 +93,7 @@ export class BiddingService {
   /** Bids of this process whose reservation is under way, by person and campaign: a cap counts them too. */
   private readonly underWay = new Map<string, number>()
   private readonly opportunity = createOpportunity()
+  private readonly rank = { worthMicros: 0 }
   private minute = -1
   private moment: LocalMoment = { date: '', weekday: 1, hour: 0 }
 
@@ -104,7 +103,7 @@ export class BiddingService {
     const { repository, snapshots } = this.parts
     const now = this.now()
     const snapshot = await snapshots.current()
-    const since = new Date(now.getTime() - CAP_WINDOW_MS)
+    const since = new Date(now.getTime() - snapshot.capHours * HOUR_MS)
     const visitor = request.user === null ? null : await repository.visitor(request.user, { ...snapshot, since })
     const trail: Trail = { rules: [...(request.rules ?? [])], counts: {}, examples: [] }
     const person = personOf(request, visitor, trail)
@@ -149,7 +148,7 @@ export class BiddingService {
     const predictions = this.predicted(request, eligible, context)
     if (predictions.fault) trail.rules.push(`${predictions.fault}; the ad's own record answered`)
     const ranked = this.ranked(request, eligible, predictions, snapshot, trail)
-    for (const candidate of ranked.slice(0, TRIES)) {
+    for (const candidate of ranked) {
       if (request.deadline !== undefined && performance.now() > request.deadline) return none('TIMEOUT', predictions)
       const made = await this.place(request, candidate, { predictions, person, context, trail, now, snapshot })
       if (typeof made === 'object') return made
@@ -168,16 +167,18 @@ export class BiddingService {
     now: Date,
   ): AdLine[] {
     const moment = this.momentOf(now)
+    const ready = readyContext(context)
     const ads: AdLine[] = []
     for (const line of campaigns) {
       if (request.campaignKeys && !request.campaignKeys.has(line.row.id)) continue
-      const reason = this.refusal(line, person, context, moment, now)
+      const reason = this.refusal(line, person, ready, moment, now)
       if (reason) {
         drop(trail, reason, line.row.name)
         continue
       }
       for (const ad of line.ads) {
-        if (request.blockedDomains && isListed(ad.domain, request.blockedDomains)) drop(trail, 'BLOCKED_ADVERTISER', ad.headline)
+        const blocked = request.blocklist && blockedBecause(ad, request.blocklist)
+        if (blocked) drop(trail, blocked, ad.headline)
         else ads.push(ad)
       }
     }
@@ -188,17 +189,17 @@ export class BiddingService {
   }
 
   private refusal(
-    { row, fault, remainingMicros }: CampaignLine,
+    { row, targeting, fault, remainingMicros }: CampaignLine,
     person: BidVisitor | null,
-    context: BidRequest['context'],
+    context: ReadyContext,
     moment: LocalMoment,
     now: Date,
   ): string | undefined {
-    const { startsAt, endsAt, schedule, audienceId, excludedAudienceIds, frequencyCap, contextual } = row
+    const { startsAt, endsAt, schedule, audienceId, excludedAudienceIds, frequencyCap } = row
     if (fault) return fault
     if ((startsAt && startsAt > now) || (endsAt && endsAt <= now) || !isInHours(schedule, moment)) return 'OUTSIDE_SCHEDULE'
     if (remainingMicros < 1) return 'BUDGET_EXHAUSTED'
-    const strayed = mismatch(contextual, context)
+    const strayed = mismatch(targeting, context)
     if (strayed) return `TARGETING_${strayed.toUpperCase()}`
     if (audienceId && !person) return 'CONSENT_MISSING'
     if (audienceId && !person?.audiences.has(audienceId)) return 'NOT_IN_AUDIENCE'
@@ -222,7 +223,7 @@ export class BiddingService {
     return predictions
   }
 
-  /** Ads that would bid, the one of the highest expected value first; of equal ones the older. */
+  /** Of the ads that would bid, those of the highest expected value, as many as are tried; of equal ones the older first. */
   private ranked(
     { auction, floorMicros, ceilingMicros }: BidRequest,
     ads: readonly AdLine[],
@@ -242,12 +243,11 @@ export class BiddingService {
       opportunity.multiplier = ad.campaign.multiplier
       opportunity.targetMultiplier = ad.campaign.targetMultiplier
       opportunity.remainingMicros = ad.campaign.remainingMicros
-      const bidMicros = bidOf(ad.bidder, opportunity)
-      if (bidMicros >= 1) candidates.push({ ad, at, bidMicros, worthMicros: worthOf(ad, opportunity) })
-      else below++
+      if (bidAndWorth(ad.bidder, opportunity, this.rank) < 1) below++
+      else insertRanked(candidates, { ad, at, worthMicros: this.rank.worthMicros })
     }
     if (below > 0) trail.counts[floorMicros > 0 ? 'BELOW_FLOOR' : 'NO_VALUE'] = below
-    return candidates.sort((a, b) => b.worthMicros - a.worthMicros || a.ad.id - b.ad.id)
+    return candidates
   }
 
   /** Holds the money and keeps the decision, both or neither; says why not when there is no money to hold. */
@@ -285,21 +285,23 @@ export class BiddingService {
       explanation,
     }
     if (request.isDry) return made
-    const decision: NewDecision & { id: string } = {
-      id: key,
-      kind: 'bid',
-      userId: person?.id ?? null,
-      modelId: predictions.modelId,
-      servedBy: predictions.servedBy,
-      contributions: explanation,
-      rules: trail.rules,
-      dropped: { counts: trail.counts, examples: trail.examples },
-      consentBasis: basisOf(person),
-      input: inputOf(request),
-    }
+    const { servedBy, detail, consentBasis, inputHash } = decisionRow(
+      {
+        id: key,
+        kind: 'bid',
+        userId: person?.id ?? null,
+        modelId: predictions.modelId,
+        servedBy: predictions.servedBy,
+        contributions: explanation,
+        rules: trail.rules,
+        dropped: { counts: trail.counts, examples: trail.examples },
+        consentBasis: basisOf(person),
+        input: inputOf(request),
+      },
+      now,
+    )
     const reservation = {
       id: key,
-      decision: decisionRow(decision, now),
       campaignId: campaign.row.id,
       period: campaign.period,
       adId: ad.id,
@@ -309,9 +311,13 @@ export class BiddingService {
       pCvr,
       modelId: predictions.modelId,
       auction: request.auction,
-      context: loggedOf({ ...context, sentiment: ad.facts.sentiment }),
+      context: loggedOf(context, ad.facts.sentiment),
       createdAt: now,
       expiresAt,
+      servedBy,
+      detail,
+      consentBasis,
+      inputHash,
     }
     const isCapped = person !== null && campaign.row.frequencyCap !== null
     const reserved = isCapped
@@ -401,16 +407,22 @@ export class BiddingService {
 
   private contextOf({ context }: BidRequest, person: BidVisitor | null, now: Date): BidRequest['context'] {
     const { weekday, hour } = this.momentOf(now)
-    const moment = { hour, weekday }
-    if (!person) return { ...context, ...moment, gender: null, age: null, city: null, affinity: null }
+    const { device, placement, position, country, domain, os, language, categories } = context
     return {
-      ...context,
-      ...moment,
-      country: context.country ?? person.country,
-      gender: person.gender,
-      age: ageOf(person.birthYear, now.getUTCFullYear()),
-      city: person.city,
-      affinity: person.affinity,
+      device,
+      placement,
+      position,
+      country: country ?? person?.country,
+      domain,
+      os,
+      language,
+      categories,
+      hour,
+      weekday,
+      gender: person?.gender ?? null,
+      age: person ? ageOf(person.birthYear, now.getUTCFullYear()) : null,
+      city: person?.city ?? null,
+      affinity: person?.affinity ?? null,
     }
   }
 
@@ -447,11 +459,18 @@ function basisOf(person: BidVisitor | null): string | null {
   return person?.ads ? `ADS granted ${person.ads.at.toISOString()} (${person.ads.source})` : null
 }
 
-/** What the impression is worth to the campaign before shading and limits of the budget: what campaigns are ranked by. */
-function worthOf({ bidder }: AdLine, opportunity: Opportunity): number {
-  const quote = bidder.quote(opportunity)
-  const most = bidder.cpcCeilingMicros === Number.POSITIVE_INFINITY ? quote : Math.min(quote, bidder.cpcCeilingMicros * opportunity.pCtr)
-  return Math.max(most, bidder.cpcFloorMicros * opportunity.pCtr)
+/** Keeps the best candidates in their order. */
+function insertRanked(best: Candidate[], candidate: Candidate): void {
+  const { worthMicros, ad } = candidate
+  let place = best.length
+  while (
+    place > 0 &&
+    (worthMicros > best[place - 1].worthMicros || (worthMicros === best[place - 1].worthMicros && ad.id < best[place - 1].ad.id))
+  )
+    place--
+  if (place === TRIES) return
+  best.splice(place, 0, candidate)
+  if (best.length > TRIES) best.pop()
 }
 
 function drop({ counts, examples }: Trail, reason: string, item: string): void {
@@ -466,10 +485,16 @@ function mostCommon(counts: Record<string, number>): string | undefined {
 }
 
 /** What was known of the moment and used of the person, for the model that will learn from it. */
-function loggedOf(context: ContextFacts): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(context).filter(([, value]) => value !== null && value !== undefined))
+function loggedOf(context: ContextFacts, sentiment: string | null): Record<string, unknown> {
+  const logged: Record<string, unknown> = {}
+  for (const name in context) {
+    const value = context[name as keyof ContextFacts]
+    if (value !== null && value !== undefined) logged[name] = value
+  }
+  if (sentiment !== null) logged.sentiment = sentiment
+  return logged
 }
 
-function inputOf({ campaignKeys, deadline, rules, blockedDomains, ...request }: BidRequest) {
+function inputOf({ campaignKeys, deadline, rules, blocklist, ...request }: BidRequest) {
   return { ...request, campaignKeys: campaignKeys && [...campaignKeys], ceilingMicros: String(request.ceilingMicros) }
 }

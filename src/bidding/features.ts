@@ -71,12 +71,23 @@ const SENTIMENT = AD_WORDS.indexOf('sentiment')
 const AFFINITY = CONTEXT_WORDS.indexOf('affinity')
 const CROSSED = (['gender', 'device', 'age'] as const).map(name => CONTEXT_WORDS.indexOf(name))
 
+/** Places of an ad's words, of the context's, and of what crosses both, among all words. */
+export const PLACES = { ad: 0, context: AD_WORDS.length, cross: AD_WORDS.length + CONTEXT_WORDS.length, end: FIELDS.words.length } as const
+
 /** Writes one example into `words` from `at` on. */
 export function writeExample(words: Uint32Array, at: number, ad: Uint32Array, context: Uint32Array): void {
   words.set(ad, at)
-  words.set(context, at + ad.length)
-  const category = ad[CATEGORY]
-  let place = at + ad.length + context.length
+  words.set(context, at + PLACES.context)
+  writeCrosses(words, at + PLACES.cross, categoryWord(ad), context)
+}
+
+export function categoryWord(ad: Uint32Array): number {
+  return ad[CATEGORY]
+}
+
+/** Writes what crosses an ad's category and the context, from `at` on. */
+export function writeCrosses(words: Uint32Array, at: number, category: number, context: Uint32Array): void {
+  let place = at
   // Whether the person's favourite category is the ad's: the same word for all categories, so that it is learned quickly.
   words[place++] = context[AFFINITY] === UNKNOWN ? UNKNOWN : context[AFFINITY] === category ? MATCH : NO_MATCH
   for (const index of CROSSED)
@@ -106,14 +117,23 @@ export function laidOutFor(fields: Fields, examples: Examples): Examples {
   return { ...examples, fields, words, numbers: new Float32Array(examples.rows * fields.numbers.length).fill(Number.NaN) }
 }
 
+/** Whether these fields are ours, in our order. */
+export function isOurLayout(fields: Fields): boolean {
+  return placesIn(fields) === null
+}
+
 /** The words of one example by their field, for an explanation. */
 export function wordsOf(ad: AdFacts, context: ContextFacts): (field: string) => string {
-  const own: Record<string, unknown> = { ...ad, ...context, category: ad.categories[0], price: bandOf(ad.priceMicros) }
+  const wordOf = (name: string): unknown => {
+    if (name === 'category') return ad.categories[0]
+    if (name === 'price') return bandOf(ad.priceMicros)
+    return name in ad ? ad[name as keyof AdFacts] : context[name as keyof ContextFacts]
+  }
   const shown = (name: string) => {
-    const word = own[name]
+    const word = wordOf(name)
     return word === null || word === undefined || word === '' ? 'unknown' : String(word)
   }
-  return field => (/[*=]/.test(field) ? field.split(/[*=]/).map(shown).join(' × ') : shown(field))
+  return field => (CROSSING.test(field) ? field.split(CROSSING).map(shown).join(' × ') : shown(field))
 }
 
 /** Years of age in bands. */
@@ -145,6 +165,7 @@ function placesIn(fields: Fields): Int32Array | null {
   return places
 }
 
+const CROSSING = /[*=]/
 const layouts = new WeakMap<Fields, Int32Array | null>()
 const NO_NUMBERS = new Float32Array(0)
 const NO_LABELS = new Uint8Array(0)

@@ -51,7 +51,10 @@ const FACTORS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4]
 const Z = 1.6449
 const LEVEL = 0.9
 
-/** What the market is like, from what came of our own bids: the win curve, and replays of campaigns over the auctions whose price is known. */
+/**
+ * What the market is like, from what came of our own bids: the win curve, and replays of campaigns over the auctions whose price is known; before there are
+ * enough of them, over impressions of imported logs.
+ */
 export class MarketService {
   private known?: { at: number; market: KnownMarket }
 
@@ -94,6 +97,7 @@ export class MarketService {
       clicks: estimate(point.expectedClicks, spread(point.expectedClicks * share)),
       costMicros: estimate(point.costMicros, spread(point.impressions)),
       valueMicros: estimate(point.valueMicros, spread(point.conversions * share)),
+      isImported: market.isImported,
     }
   }
 
@@ -169,7 +173,9 @@ export class MarketService {
   private async read(): Promise<KnownMarket | null> {
     const { repository } = this.parts
     const since = new Date(this.now().getTime() - MARKET_DAYS * DAY_MS)
-    const rows = await repository.market(since, MOST_AUCTIONS)
+    const own = await repository.market(since, MOST_AUCTIONS)
+    const isImported = own.length < LEAST_AUCTIONS
+    const rows = isImported ? await repository.importedMarket(MARKET_DAYS, MOST_AUCTIONS) : own
     if (rows.length < LEAST_AUCTIONS) return null
     const stored = await repository.setting<{ artifact: string }>(WIN_CURVE)
     const span = rows[rows.length - 1].at - rows[0].at
@@ -178,6 +184,7 @@ export class MarketService {
       market: totalsOf(rows),
       days: Math.max(1, span / DAY_MS),
       curve: stored ? new Uint8Array(Buffer.from(stored.artifact, 'base64')) : null,
+      isImported,
     }
   }
 
@@ -196,6 +203,8 @@ interface KnownMarket {
   market: Omit<Market, 'winCurve'>
   days: number
   curve: Uint8Array | null
+  /** From impressions of imported logs, because too few auctions of our own are known. */
+  isImported: boolean
 }
 
 function logOf(rows: readonly MarketRow[]): AuctionLog {

@@ -16,6 +16,7 @@ const banner = z.looseObject({
     .max(100)
     .optional(),
   btype: z.array(z.int()).max(100).optional(),
+  battr: z.array(z.int()).max(100).optional(),
   pos: z.int().optional(),
 })
 
@@ -69,6 +70,7 @@ export const bidRequestBody = z.looseObject({
       dnt: flag.optional(),
       lmt: flag.optional(),
       geo: z.looseObject({ country: text.optional() }).optional(),
+      ext: anything.optional(),
     })
     .optional(),
   user: z
@@ -82,7 +84,10 @@ export const bidRequestBody = z.looseObject({
   allimps: flag.optional(),
   cur: z.array(z.string().length(3)).max(200).optional(),
   bcat: texts.optional(),
+  acat: texts.optional(),
+  cattax: z.int().optional(),
   badv: texts.optional(),
+  bapp: texts.optional(),
   regs: z
     .looseObject({
       coppa: flag.optional(),

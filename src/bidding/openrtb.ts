@@ -1,14 +1,17 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { pipeline } from 'node:stream'
+import { createGunzip, createInflate } from 'node:zlib'
+import type { FastifyInstance, FastifyRequest, RequestPayload } from 'fastify'
 import { type Authenticator, requireScope, Scope } from '../graphql/auth.js'
 import { encodeId } from '../graphql/node-id.js'
 import { DomainError, Forbidden, InvalidInput, messageOf } from '../platform/errors.js'
+import { parseJson } from '../platform/json-text.js'
 import type { Log } from '../platform/log.js'
 import type { Metrics } from '../platform/metrics.js'
 import { jsonFault } from '../platform/text-input.js'
 import type { BiddingRepository, OutcomeType } from './bidding.repository.js'
 import type { BiddingService, BidMade, BidRequest } from './bidding.service.js'
-import { domainsOf } from './domains.js'
+import { blocklistOf } from './blocklist.js'
 import { type BidRequestBody, bidRequestBody, countryOf, deviceOf, faultsOf, type Impression } from './openrtb-request.js'
 import { privacyRefusal } from './privacy-signals.js'
 
@@ -28,6 +31,9 @@ const DEEPEST = 32
 const SEAT = 'bellwether'
 /** `at` of a second-price auction, which is also what an absent one means. */
 const SECOND_PRICE = 2
+/** What our creatives are: `btype` XHTML Text Ad, and of AdCOM's creative attributes Text Only. */
+const TEXT_AD = 1
+const TEXT_ONLY = 12
 /** What the way back may take of the seller's time. */
 const MARGIN_MS = 15
 /** The seller may show the ad so much later; then the money is released. */
@@ -47,6 +53,10 @@ export function openrtbDoor(parts: Parts) {
       secret ??= await repository.firstSetting(SECRET, randomBytes(32).toString('base64url'))
       return secret
     }
+    // Whatever a seller calls its body, it is JSON; and OpenRTB lets it be compressed.
+    server.removeAllContentTypeParsers()
+    server.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => parseJson(body))
+    server.addHook('preParsing', async (request, _reply, payload) => unpacked(payload, request.headers['content-encoding']))
     const startedAt = new WeakMap<object, number>()
     server.addHook('onRequest', async request => void startedAt.set(request, performance.now()))
     server.addHook('onResponse', async (request, reply) => {
@@ -60,12 +70,8 @@ export function openrtbDoor(parts: Parts) {
         body.tmax === undefined ? undefined : (startedAt.get(request) ?? performance.now()) + Math.max(0, body.tmax - MARGIN_MS)
       void reply.header('x-openrtb-version', '2.6')
       const base = parts.publicUrl ?? `${request.protocol}://${request.host}`
-      const known = {
-        currency: parts.currency,
-        deadline,
-        privacy: privacyRefusal(body),
-        blockedDomains: body.badv ? domainsOf(body.badv) : undefined,
-      }
+      const { list, rule } = blocklistOf(body)
+      const known = { currency: parts.currency, deadline, privacy: privacyRefusal(body), blocklist: list, rules: rule ? [rule] : [] }
       const answers = await Promise.all(body.imp.map(imp => bidding.decide(requestOf(body, imp, known))))
       const bids = answers.flatMap((made, index) => (made.kind === 'bid' ? [{ made, imp: body.imp[index] }] : []))
       if (bids.length === 0) {
@@ -108,6 +114,22 @@ export function openrtbDoor(parts: Parts) {
   }
 }
 
+/** The body as it was before it was compressed; what it may hold at most is counted after. */
+function unpacked(payload: RequestPayload, encoding: string | undefined): RequestPayload {
+  if (encoding === undefined || encoding === 'identity') return payload
+  if (encoding !== 'gzip' && encoding !== 'deflate')
+    throw new InvalidInput(`content-encoding must be gzip or deflate, not ${encoding.slice(0, 40)}`, {}, ['content-encoding'])
+  const plain = encoding === 'gzip' ? createGunzip() : createInflate()
+  const whole: RequestPayload = Object.assign(
+    pipeline(payload, plain, () => {}),
+    { receivedEncodedLength: 0 },
+  )
+  payload.on('data', (chunk: Buffer) => {
+    whole.receivedEncodedLength = (whole.receivedEncodedLength ?? 0) + chunk.length
+  })
+  return whole
+}
+
 function parsed(body: unknown): BidRequestBody {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw new InvalidInput('The body must be an OpenRTB bid request', {}, ['body'])
@@ -115,7 +137,10 @@ function parsed(body: unknown): BidRequestBody {
   if (fault) throw new InvalidInput(`The body ${fault}`, {}, ['body'])
   const result = bidRequestBody.safeParse(body)
   if (result.success) return result.data
-  const faults = faultsOf(result.error)
+  // Some sellers write null where there is nothing.
+  const again = bidRequestBody.safeParse(withoutNulls(body))
+  if (again.success) return again.data
+  const faults = faultsOf(again.error)
   throw new InvalidInput(
     `No OpenRTB 2.6 bid request: ${faults.map(({ path, message }) => `${path}: ${message}`).join('; ')}`,
     { faults },
@@ -123,11 +148,17 @@ function parsed(body: unknown): BidRequestBody {
   )
 }
 
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.filter(each => each !== null).map(withoutNulls)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).flatMap(([name, each]) => (each === null ? [] : [[name, withoutNulls(each)]])))
+}
+
 /** One impression of a request; what is the same for all of them is known already. */
 function requestOf(
   body: BidRequestBody,
   imp: Impression,
-  { currency, ...known }: Pick<BidRequest, 'deadline' | 'privacy' | 'blockedDomains'> & { currency: string },
+  { currency, rules, ...known }: Pick<BidRequest, 'deadline' | 'privacy' | 'blocklist'> & { currency: string; rules: readonly string[] },
 ): BidRequest {
   const { site, app, dooh, device, user } = body
   const place = site ?? app ?? dooh
@@ -157,7 +188,7 @@ function requestOf(
     // A test is answered like any other request, and costs nothing.
     isDry: body.test === 1,
     refusal: refusalOf(body, imp, currency),
-    rules: deals > 0 ? [`${deals} deals were ignored: bids are for the open auction only`] : [],
+    rules: deals > 0 ? [...rules, `${deals} deals were ignored: bids are for the open auction only`] : rules,
   }
 }
 
@@ -167,7 +198,7 @@ function refusalOf({ cur, wseat, bseat, tmax }: BidRequestBody, imp: Impression,
   if (imp.bidfloor && (imp.bidfloorcur ?? 'USD').toUpperCase() !== currency) return 'FLOOR_IN_OTHER_CURRENCY'
   if (imp.pmp?.private_auction === 1) return 'DEALS_NOT_SUPPORTED'
   if (!imp.banner) return 'NO_BANNER'
-  if (imp.banner.btype?.includes(1)) return 'TEXT_ADS_BLOCKED'
+  if (imp.banner.btype?.includes(TEXT_AD) || imp.banner.battr?.includes(TEXT_ONLY)) return 'TEXT_ADS_BLOCKED'
   if (wseat?.length && !wseat.includes(SEAT)) return 'SEAT_NOT_ALLOWED'
   if (bseat?.includes(SEAT)) return 'SEAT_BLOCKED'
   if (tmax !== undefined && tmax <= MARGIN_MS) return 'TIMEOUT'
@@ -189,6 +220,9 @@ function bidOf({ decisionKey, campaignKey, ad, priceMicros }: BidMade, imp: Impr
     lurl: notice('loss', `&m=${macro('AUCTION_MIN_TO_WIN')}&r=${macro('AUCTION_LOSS')}`),
     adm: `<a href="${escapeHtml(click)}" target="_blank" rel="noopener">${escapeHtml(ad.headline)}</a>`,
     ...(ad.domain ? { adomain: [ad.domain] } : {}),
+    ...(ad.app ? { bundle: ad.app } : {}),
+    ...(ad.iabCategories.length > 0 ? { cat: ad.iabCategories, cattax: 1 } : {}),
+    attr: [TEXT_ONLY],
     cid: encodeId('Campaign', campaignKey),
     crid: encodeId('Ad', ad.id),
     adid: encodeId('Ad', ad.id),

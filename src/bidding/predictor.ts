@@ -1,7 +1,20 @@
-import type { Classifier } from '../algorithms/ctr/classifier.js'
+import type { Additive, Classifier } from '../algorithms/ctr/classifier.js'
 import type { Contribution } from '../registry/decisions.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
-import { type AdFacts, type ContextFacts, contextWords, examplesOf, laidOutFor, WIDTH, wordsOf, writeExample } from './features.js'
+import {
+  type AdFacts,
+  type ContextFacts,
+  categoryWord,
+  contextWords,
+  examplesOf,
+  isOurLayout,
+  laidOutFor,
+  PLACES,
+  WIDTH,
+  wordsOf,
+  writeCrosses,
+  writeExample,
+} from './features.js'
 
 /** An ad that may be shown, with its words ready and its own record. */
 export interface Predictable {
@@ -33,27 +46,30 @@ export class Predictor {
   private words = new Uint32Array(0)
   /** Of the context that was asked for last: a bid is predicted and then explained from the same one. */
   private last?: { context: ContextFacts; words: Uint32Array }
+  private readonly crosses = new Uint32Array(PLACES.end - PLACES.cross)
+  /** By a model's weights, the sum for the words of each ad. */
+  private readonly adSums = new WeakMap<Additive, { version: number; sums: WeakMap<Uint32Array, number> }>()
 
   constructor(private readonly models: Pick<LiveModels, 'live' | 'baseline'>) {}
 
   predict(ads: readonly Predictable[], context: ContextFacts): Predictions {
     const [ctr, cvr] = [this.modelOf('CTR'), this.modelOf('CVR')]
-    const examples = ctr || cvr ? this.examplesOf(ads, context) : undefined
     const faults: string[] = []
     const answer = (model: LiveModel<Classifier> | undefined, smoothed: (ad: Predictable) => number) => {
       const chances = new Float64Array(ads.length)
-      if (model && examples) model.model.predict(laidOutFor(model.model.fields, examples), chances)
+      if (model) this.modelled(model.model, ads, context, chances)
       for (let at = 0; at < ads.length; at++) {
         // A model whose answer is no number is not believed; the record answers for it.
         const isNumber = model !== undefined && chances[at] >= 0 && chances[at] <= 1
         if (model && !isNumber) faults.push(`${model.servedBy} predicted ${chances[at]}`)
-        chances[at] = Math.min(MOST, Math.max(LEAST, isNumber ? chances[at] : smoothed(ads[at])))
+        const chance = isNumber ? chances[at] : smoothed(ads[at])
+        chances[at] = chance < LEAST ? LEAST : chance > MOST ? MOST : chance
       }
       return chances
     }
     return {
-      pCtr: answer(ctr, ad => (ad.clicks + PRIOR.ctr * PRIOR.impressions) / (ad.impressions + PRIOR.impressions)),
-      pCvr: answer(cvr, ad => Math.min(1, (ad.conversions + PRIOR.cvr * PRIOR.clicks) / (ad.clicks + PRIOR.clicks))),
+      pCtr: answer(ctr, smoothedCtr),
+      pCvr: answer(cvr, smoothedCvr),
       modelId: ctr?.modelId ?? null,
       servedBy: `${ctr?.servedBy ?? 'smoothed click rate'}, ${cvr?.servedBy ?? 'smoothed conversion rate'}`,
       fault: faults[0] ?? null,
@@ -87,12 +103,68 @@ export class Predictor {
     return this.models.live<Classifier>(task) ?? (baseline && baseline.keys.length > 0 ? baseline : undefined)
   }
 
+  private modelled(model: Classifier, ads: readonly Predictable[], context: ContextFacts, chances: Float64Array): void {
+    if (model.additive && isOurLayout(model.fields)) this.summed(model, model.additive, ads, context, chances)
+    else model.predict(laidOutFor(model.fields, this.examplesOf(ads, context)), chances)
+  }
+
+  /** The weights of an ad's words are added up once for all requests, those of the context once for all ads, and those that cross both once a category. */
+  private summed(model: Classifier, additive: Additive, ads: readonly Predictable[], context: ContextFacts, chances: Float64Array): void {
+    const own = this.wordsOf(context)
+    const known = this.adSumsOf(additive)
+    const common = additive.bias + sumOf(additive, own, PLACES.context)
+    const byCategory = new Map<number, number>()
+    for (let at = 0; at < ads.length; at++) {
+      const { words } = ads[at]
+      let sum = known.get(words)
+      if (sum === undefined) {
+        sum = sumOf(additive, words, PLACES.ad)
+        known.set(words, sum)
+      }
+      const category = categoryWord(words)
+      let crossed = byCategory.get(category)
+      if (crossed === undefined) {
+        writeCrosses(this.crosses, 0, category, own)
+        crossed = sumOf(additive, this.crosses, PLACES.cross)
+        byCategory.set(category, crossed)
+      }
+      chances[at] = model.probabilityOf(common + sum + crossed)
+    }
+  }
+
+  private adSumsOf(additive: Additive): WeakMap<Uint32Array, number> {
+    const known = this.adSums.get(additive)
+    if (known?.version === additive.version) return known.sums
+    const sums = new WeakMap<Uint32Array, number>()
+    this.adSums.set(additive, { version: additive.version, sums })
+    return sums
+  }
+
+  private wordsOf(context: ContextFacts): Uint32Array {
+    if (this.last?.context !== context) this.last = { context, words: contextWords(context) }
+    return this.last.words
+  }
+
   private examplesOf(ads: readonly Predictable[], context: ContextFacts) {
     const length = ads.length * WIDTH
     if (this.words.length < length) this.words = new Uint32Array(length * 2)
-    if (this.last?.context !== context) this.last = { context, words: contextWords(context) }
-    const own = this.last.words
+    const own = this.wordsOf(context)
     for (let at = 0; at < ads.length; at++) writeExample(this.words, at * WIDTH, ads[at].words, own)
     return examplesOf(this.words.subarray(0, length), ads.length)
   }
+}
+
+function smoothedCtr({ clicks, impressions }: Predictable): number {
+  return (clicks + PRIOR.ctr * PRIOR.impressions) / (impressions + PRIOR.impressions)
+}
+
+function smoothedCvr({ conversions, clicks }: Predictable): number {
+  return Math.min(1, (conversions + PRIOR.cvr * PRIOR.clicks) / (clicks + PRIOR.clicks))
+}
+
+/** Weights of words that stand in fields one after another from `place` on. */
+function sumOf(additive: Additive, words: Uint32Array, place: number): number {
+  let sum = 0
+  for (let at = 0; at < words.length; at++) sum += additive.weightOf(place + at, words[at])
+  return sum
 }

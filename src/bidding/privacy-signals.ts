@@ -6,18 +6,23 @@ import type { BidRequestBody } from './openrtb-request.js'
 /** Purposes of TCF 2 that personal advertising needs: storing on the device, a profile for advertising, and personalised ads chosen by it. */
 const PURPOSES = [1, 3, 4]
 const PURPOSES_CONSENT_BIT = 152
+/** Of Apple's App Tracking Transparency, as IAB Tech Lab's extension tells it. */
+const TRACKING_AUTHORIZED = 3
 /** Longer strings than any section makes are not worth their decoding. */
 const LONGEST_GPP = 4_000
 
 /**
  * Why the privacy signals of an OpenRTB 2.6 request forbid to use anything of the person; null when they allow it. What cannot be read counts as a
- * refusal: COPPA, GDPR without a readable consent, the opt-outs of US privacy strings and of GPP sections, and the device's own settings.
+ * refusal: COPPA, GDPR without a readable consent, the opt-outs of US privacy strings and of GPP sections, the Global Privacy Control, and the device's own settings.
  */
 export function privacyRefusal({ regs, user, device }: BidRequestBody): string | null {
   const ext = { ...regs?.ext, ...regs } as Record<string, unknown>
   if (Number(ext.coppa) === 1) return 'The request is about a child (regs.coppa)'
   if (Number(device?.lmt) === 1) return 'The device limits tracking (device.lmt)'
   if (Number(device?.dnt) === 1) return 'The device asks not to be tracked (device.dnt)'
+  const { atts } = (device?.ext ?? {}) as Record<string, unknown>
+  if (atts !== undefined && Number(atts) !== TRACKING_AUTHORIZED) return 'The device was not allowed to track (device.ext.atts)'
+  if (Number(ext.gpc) === 1) return 'The browser sends the Global Privacy Control (regs.ext.gpc)'
   if (typeof ext.us_privacy === 'string' && !/^1[YN-][N-][YN-]$/.test(ext.us_privacy))
     return 'The person opted out of sale (regs.us_privacy)'
   if (typeof ext.gpp === 'string' && ext.gpp !== '') {

@@ -5,23 +5,23 @@ import { targetMultiplierOf } from '../algorithms/bidding/target.js'
 import { createRandom } from '../algorithms/math/random.js'
 import type { CampaignRow, StrategyRow } from '../campaigns/campaign-rows.js'
 import type { CampaignsService } from '../campaigns/campaigns.service.js'
+import { type ReadyTargeting, readyTargeting } from '../campaigns/targeting.js'
 import { messageOf } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
 import type { Signals } from '../platform/signals.js'
 import type { BiddingRepository, HistoryRow, SnapshotAd, SnapshotGroup } from './bidding.repository.js'
+import { type Advertised, appOf, codesOf } from './blocklist.js'
 import { domainOf } from './domains.js'
 import { adWords } from './features.js'
 import type { Predictable } from './predictor.js'
 import { ProductSentiments } from './product-sentiment.js'
 
 /** An ad that may be shown: what is predicted from, and what its conversion is worth. */
-export interface AdLine extends Predictable {
+export interface AdLine extends Predictable, Advertised {
   id: number
   headline: string
   productKey: number | null
   url: string | null
-  /** Where a click leads; '' where nowhere. */
-  domain: string
   categories: readonly string[]
   valueMicros: number
   campaign: CampaignLine
@@ -31,6 +31,7 @@ export interface AdLine extends Predictable {
 /** A running campaign as it bids now. `remainingMicros` is what is known to be left; the database has the last word. */
 export interface CampaignLine {
   row: CampaignRow
+  targeting: ReadyTargeting
   strategy: StrategyRow
   ads: AdLine[]
   period: string
@@ -46,6 +47,8 @@ export interface Snapshot {
   /** Audiences that any campaign asks for. */
   audienceIds: string[]
   cappedIds: string[]
+  /** The longest window of a frequency cap. */
+  capHours: number
   winCurve: WinCurve | null
   loadedAt: number
 }
@@ -53,6 +56,7 @@ export interface Snapshot {
 const RELOAD_MS = 5_000
 const BUDGETS_MS = 1_000
 const HISTORY_MS = 60_000
+const OLDER_HISTORY_MS = 3_600_000
 const HISTORY_DAYS = 30
 const SENTIMENTS_MS = 300_000
 const DAY_MS = 86_400_000
@@ -73,9 +77,16 @@ interface Parts {
  * State is truth: a look that fails leaves what is known, and whether money is left is decided by the database alone.
  */
 export class Snapshots {
-  private known: Snapshot = { campaigns: [], audienceIds: [], cappedIds: [], winCurve: null, loadedAt: 0 }
+  private known: Snapshot = { campaigns: [], audienceIds: [], cappedIds: [], capHours: 0, winCurve: null, loadedAt: 0 }
   private history = new Map<number, HistoryRow>()
   private historyAt = 0
+  /** What ads have earned before the last day, as of `at`. */
+  private older: { at: number; newest: bigint; campaignIds: Set<string>; rows: HistoryRow[] } = {
+    at: 0,
+    newest: 0n,
+    campaignIds: new Set(),
+    rows: [],
+  }
   private sentiments = new ProductSentiments()
   private sentimentsAt = 0
   private campaignsAt = 0
@@ -124,11 +135,10 @@ export class Snapshots {
       this.isStale = false
       const rows = await repository.snapshot()
       if (now.getTime() - this.historyAt >= HISTORY_MS || this.historyAt === 0) {
-        const history = await repository.history(
+        this.history = await this.readHistory(
           rows.campaigns.map(({ id }) => id),
-          new Date(now.getTime() - HISTORY_DAYS * DAY_MS),
+          now.getTime(),
         )
-        this.history = new Map(history.map(row => [row.adId, row]))
         this.historyAt = now.getTime()
       }
       if (now.getTime() - this.sentimentsAt >= SENTIMENTS_MS) await this.readSentiments(rows.ads, now)
@@ -136,6 +146,28 @@ export class Snapshots {
       this.campaignsAt = now.getTime()
     }
     await this.readBudgets()
+  }
+
+  /** What the last day brought is added up anew each time; what lies before it once an hour, for campaigns that are new, and where an old log was brought. */
+  private async readHistory(campaignIds: readonly string[], now: number): Promise<Map<number, HistoryRow>> {
+    const { repository } = this.parts
+    const { newest, hasOlder } = await repository.logSince(this.older.newest, new Date(this.older.at - DAY_MS))
+    if (hasOlder || now - this.older.at >= OLDER_HISTORY_MS) this.older = { at: now, newest, campaignIds: new Set(), rows: [] }
+    const { older } = this
+    older.newest = newest
+    const cut = new Date(older.at - DAY_MS)
+    const missing = campaignIds.filter(id => !older.campaignIds.has(id))
+    if (missing.length > 0) {
+      older.rows.push(...(await repository.history(missing, { from: new Date(older.at - HISTORY_DAYS * DAY_MS), until: cut })))
+      for (const id of missing) older.campaignIds.add(id)
+    }
+    const recent = await repository.history(campaignIds, { from: cut, until: new Date(now + DAY_MS) })
+    const sums = new Map(recent.map(row => [row.adId, row]))
+    for (const row of older.rows) {
+      const sum = sums.get(row.adId)
+      sums.set(row.adId, sum ? added(sum, row) : row)
+    }
+    return sums
   }
 
   /** Without what reviews say bids go on: the sentiment is unknown then, or what it was. */
@@ -193,7 +225,18 @@ export class Snapshots {
     const lines = campaigns.map(row => {
       const { multiplier = 1, remainingMicros = Number.POSITIVE_INFINITY, period = '' } = before.get(row.id) ?? {}
       const strategy = strategyById.get(row.biddingStrategyId) as StrategyRow
-      const line: CampaignLine = { row, strategy, ads: [], period, multiplier, targetMultiplier: 1, remainingMicros, fault: null }
+      const targeting = readyTargeting(row.contextual)
+      const line: CampaignLine = {
+        row,
+        targeting,
+        strategy,
+        ads: [],
+        period,
+        multiplier,
+        targetMultiplier: 1,
+        remainingMicros,
+        fault: null,
+      }
       this.fill(line, groupsOf.get(row.id) ?? [], adsOf)
       return line
     })
@@ -205,6 +248,7 @@ export class Snapshots {
         ),
       ],
       cappedIds: campaigns.filter(({ frequencyCap }) => frequencyCap).map(({ id }) => id),
+      capHours: Math.max(0, ...campaigns.map(({ frequencyCap }) => frequencyCap?.hours ?? 0)),
     }
   }
 
@@ -254,6 +298,8 @@ export class Snapshots {
       productKey: ad.productId,
       url: ad.url,
       domain: ad.url ? domainOf(ad.url) : '',
+      app: ad.url ? appOf(ad.url) : '',
+      iabCategories: codesOf([...ad.iabCategories, ...facts.categories]),
       categories: facts.categories,
       facts,
       words: adWords(facts),
@@ -329,7 +375,8 @@ export function settingsOf(
     clickValueMicros,
   }
   const budget = Number(row.budgetMicros)
-  if (strategy.type === 'MAXIMIZE_CLICKS') settings.cpcBidMicros ??= settings.cpcBidCeilingMicros ?? budget / START_CLICKS
+  if (strategy.type === 'MAXIMIZE_CLICKS' || strategy.type === 'ORTB')
+    settings.cpcBidMicros ??= settings.cpcBidCeilingMicros ?? budget / START_CLICKS
   if (strategy.type === 'MAXIMIZE_CONVERSIONS') settings.targetCpaMicros ??= number(row.conversionValueMicros) ?? budget / START_CONVERSIONS
   if (strategy.type === 'ORTB' && !knowsPrices) settings.c ??= (settings.clickValueMicros ?? budget / START_CLICKS) / START_CLICKS
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
@@ -357,6 +404,17 @@ function correctionOf(
     })
   }
   return 1
+}
+
+function added(a: HistoryRow, b: HistoryRow): HistoryRow {
+  return {
+    ...a,
+    impressions: a.impressions + b.impressions,
+    clicks: a.clicks + b.clicks,
+    conversions: a.conversions + b.conversions,
+    costMicros: a.costMicros + b.costMicros,
+    valueMicros: a.valueMicros + b.valueMicros,
+  }
 }
 
 function groupedBy<Row>(rows: readonly Row[], key: (row: Row) => string): Map<string, Row[]> {

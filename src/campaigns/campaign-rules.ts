@@ -23,6 +23,7 @@ export const LARGEST_AMOUNT_MICROS = 1_000_000_000_000_000n
 const MOST_HOURS = 42
 const MOST_ENTRIES = 100
 const MOST_AUDIENCES = 50
+const MOST_IAB_CATEGORIES = 20
 
 /** What each strategy cannot do without. */
 const NEEDS: Partial<Record<BiddingStrategyType, keyof StrategyFields>> = {
@@ -126,6 +127,21 @@ export function cleanCampaignFields(
 export function checkDates(startsAt: Date | null, endsAt: Date | null, now: Date, isEndNew: boolean): void {
   if (startsAt && endsAt && endsAt <= startsAt) throw new InvalidInput('endsAt must lie after startsAt', {}, ['endsAt'])
   if (isEndNew && endsAt && endsAt <= now) throw new InvalidInput('endsAt must lie in the future', {}, ['endsAt'])
+}
+
+/** Codes of the IAB Content Taxonomy 1.0, written as it writes them. */
+export function cleanIabCategories(codes: readonly string[]): string[] {
+  if (codes.length > MOST_IAB_CATEGORIES)
+    throw new InvalidInput(`iabCategories must be at most ${MOST_IAB_CATEGORIES}`, {}, ['iabCategories'])
+  const clean = codes.map(code => code.trim().toUpperCase())
+  const wrong = clean.findIndex(code => !/^IAB([1-9]|1\d|2[0-6])(-[1-9]\d?)?$/.test(code))
+  if (wrong >= 0)
+    throw new InvalidInput(
+      `${JSON.stringify(codes[wrong].slice(0, 40))} is no code of the IAB Content Taxonomy 1.0; they are IAB1 to IAB26 and, below them, e.g. IAB18-1`,
+      {},
+      ['iabCategories', String(wrong)],
+    )
+  return [...new Set(clean)]
 }
 
 export function cleanName(value: string): string {

@@ -25,6 +25,8 @@ export interface PerformanceRow {
   conversions: number
   costMicros: bigint
   conversionValueMicros: bigint
+  /** Clicks that led to one conversion or more. */
+  convertedClicks: number
   /** Clicks whose attribution window is still open. */
   openClicks: number
 }
@@ -406,6 +408,7 @@ export class CampaignsRepository {
       `SELECT c.id AS "campaignId", count(*)::int AS impressions, count(*) FILTER (WHERE e.clicked)::int AS clicks,
          COALESCE(sum(${CONVERTED}), 0)::int AS conversions, COALESCE(sum(e."costMicros"), 0)::bigint AS "costMicros",
          COALESCE(sum(${CONVERTED_VALUE}), 0)::bigint AS "conversionValueMicros",
+         count(*) FILTER (WHERE e.clicked AND (${CONVERTED}) > 0)::int AS "convertedClicks",
          count(*) FILTER (WHERE e.clicked AND COALESCE(e."clickedAt", e."occurredAt") > $4::timestamptz - make_interval(days => c."attributionDays"))::int AS "openClicks"
        FROM "Campaign" c JOIN "AdGroup" g ON g."campaignId" = c.id JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id ${CONVERSIONS}
        WHERE c.id = ANY($1) AND ($2::timestamptz IS NULL OR e."occurredAt" >= $2) AND ($3::timestamptz IS NULL OR e."occurredAt" < $3)

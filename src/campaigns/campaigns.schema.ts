@@ -107,7 +107,10 @@ export class Performance {
   @Field(() => Score, { description: 'Clicks an impression' })
   ctr!: Score
 
-  @Field(() => Score, { description: 'Share of clicks that convert; LEARNING while most of their attribution windows are open' })
+  @Field(() => Score, {
+    description:
+      'Share of clicks that led to a conversion, of which one click may have several; LEARNING while most of their attribution windows are open',
+  })
   cvr!: Score
 
   @Field(() => Money, { nullable: true, description: 'Cost a conversion; null without one' })
@@ -232,8 +235,19 @@ export class AdType extends NodeType {
   @Field(() => String, { description: 'ENABLED or PAUSED' })
   status!: string
 
-  static of({ id, externalId, headline, productId, status }: AdRow): AdType {
-    return Object.assign(new AdType(), { id: encodeId('Ad', id), key: id, externalId, headline, status, productKey: productId })
+  @Field(() => [String], { description: 'What is advertised, in codes of the IAB Content Taxonomy 1.0' })
+  iabCategories!: string[]
+
+  static of({ id, externalId, headline, productId, status, iabCategories }: AdRow): AdType {
+    return Object.assign(new AdType(), {
+      id: encodeId('Ad', id),
+      key: id,
+      externalId,
+      headline,
+      status,
+      iabCategories,
+      productKey: productId,
+    })
   }
 }
 
@@ -702,6 +716,12 @@ export class AdCreateInput {
 
   @Field(() => String, { nullable: true })
   productExternalId?: string | null
+
+  @Field(() => [String], {
+    nullable: true,
+    description: 'What is advertised, in codes of the IAB Content Taxonomy 1.0, e.g. IAB18-1: sellers block categories by them. At most 20',
+  })
+  iabCategories?: string[] | null
 
   @Field(() => AdStatus, { defaultValue: AdStatus.ENABLED })
   status!: AdStatus

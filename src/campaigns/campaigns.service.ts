@@ -7,7 +7,7 @@ import type { Context } from '../graphql/context.js'
 import { timeOf } from '../graphql/cursor.js'
 import { money } from '../graphql/money.js'
 import { decodeId, decodeIntId, encodeId, intKeyOf } from '../graphql/node-id.js'
-import { changesOf } from '../graphql/upsert-preview.js'
+import { changesOf, type FieldChange } from '../graphql/upsert-preview.js'
 import { codeOf } from '../platform/database.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import type { CampaignStatus } from '../platform/generated/prisma/enums.js'
@@ -22,6 +22,7 @@ import {
   checkStrategyChoice,
   cleanAmount,
   cleanCampaignFields,
+  cleanIabCategories,
   cleanName,
   cleanOverdelivery,
   cleanStrategyFields,
@@ -73,6 +74,8 @@ export interface Expectations {
   clicks: Estimate
   costMicros: Estimate
   valueMicros: Estimate
+  /** From impressions of imported logs: too few auctions of our own are known. */
+  isImported: boolean
 }
 
 interface Parts {
@@ -337,6 +340,7 @@ export class CampaignsService {
       headline: { value: cleanText(input.headline, { field: 'headline', max: 200 }), type: 'text' },
       productId: { value: await this.productKey(input), type: 'int' },
       status: { value: input.status, type: 'text' },
+      iabCategories: { value: cleanIabCategories(input.iabCategories ?? []), type: 'text[]' },
     }
     if (input.dryRun) return { preview: { changes: changesOf(undefined, columns), resetsLearning: false, campaigns: [campaign.name] } }
     const row = await this.parts.campaigns.createAd(columns)
@@ -685,10 +689,15 @@ export class CampaignsService {
         ? ['Without endsAt a total budget is not spread over time']
         : []),
       ...(expected ? [] : ['Nothing is known of the market yet, so nothing can be expected']),
+      ...(expected?.isImported
+        ? ['What is expected comes from imported impressions at what they cost: too few auctions of our own are known']
+        : []),
       ...(after.audienceId && reach.reach === 0 ? ['Nobody of the audience may be addressed personally'] : []),
     ]
     return {
-      changes: changesOf(row, changes).filter(({ field }) => field !== 'id'),
+      changes: changesOf(row, changes)
+        .filter(({ field }) => field !== 'id')
+        .map(change => shownChange(change, own)),
       reach: reach.reach,
       exclusions: exclusions.filter(([, count]) => count > 0).map(([reason, count]) => ({ reason, count })),
       expectedClicks: expected?.clicks ?? null,
@@ -837,6 +846,18 @@ function valuesOf(changes: Changes): Record<string, unknown> {
       return [name, type === 'timestamptz' && typeof value === 'string' ? new Date(value) : value]
     }),
   )
+}
+
+const NAMED_BY: Record<string, string> = { biddingStrategyId: 'BiddingStrategy', audienceId: 'Audience', excludedAudienceIds: 'Audience' }
+
+/** A change with ids as clients know them; a strategy that is only to be made has none yet, and is told by its type. */
+function shownChange({ field, before, after }: FieldChange, own: Changes | undefined): FieldChange {
+  const type = NAMED_BY[field]
+  if (!type) return { field, before, after }
+  const shown = (value: unknown): unknown =>
+    Array.isArray(value) ? value.map(shown) : typeof value === 'string' ? encodeId(type, value) : value
+  const isNew = field === 'biddingStrategyId' && own !== undefined
+  return { field: isNew ? 'biddingStrategy' : field, before: shown(before), after: isNew ? own.type.value : shown(after) }
 }
 
 function timesOf(row: Record<string, unknown>): { startsAt: Date | null; endsAt: Date | null } {

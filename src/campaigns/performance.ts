@@ -11,7 +11,8 @@ const FEW_CLICKS = 30
 
 /** What came of a campaign; rates with Wilson's interval (1927), which holds also near 0 and 1. */
 export function performanceOf(row: PerformanceRow | undefined, currency: string): Performance {
-  const { impressions = 0, clicks = 0, conversions = 0, costMicros = 0n, conversionValueMicros = 0n, openClicks = 0 } = row ?? {}
+  const { impressions = 0, clicks = 0, conversions = 0, costMicros = 0n, conversionValueMicros = 0n } = row ?? {}
+  const { convertedClicks = 0, openClicks = 0 } = row ?? {}
   return {
     impressions,
     clicks,
@@ -19,7 +20,7 @@ export function performanceOf(row: PerformanceRow | undefined, currency: string)
     cost: money(costMicros, currency) as Performance['cost'],
     conversionValue: money(conversionValueMicros, currency) as Performance['conversionValue'],
     ctr: rate(clicks, impressions, FEW_IMPRESSIONS, false),
-    cvr: rate(conversions, clicks, FEW_CLICKS, openClicks > clicks / 2),
+    cvr: rate(convertedClicks, clicks, FEW_CLICKS, openClicks > clicks / 2),
     cpa: conversions > 0 ? money(BigInt(Math.round(Number(costMicros) / conversions)), currency) : null,
     // Conversions that nobody told a worth of are no return of zero.
     roas: costMicros > 0n && (conversions === 0 || conversionValueMicros > 0n) ? Number(conversionValueMicros) / Number(costMicros) : null,
@@ -28,10 +29,9 @@ export function performanceOf(row: PerformanceRow | undefined, currency: string)
 
 function rate(hits: number, trials: number, few: number, isOpen: boolean): Score {
   if (trials === 0) return { value: null, interval: null, sampleSize: 0, state: EstimateState.INSUFFICIENT_DATA, decisionId: null }
-  // Several orders after one click are several conversions; as a share of clicks there is no more than all.
-  const value = Math.min(hits, trials) / trials
+  const value = hits / trials
   const state = trials < few ? EstimateState.INSUFFICIENT_DATA : isOpen ? EstimateState.LEARNING : EstimateState.READY
-  return { value: hits / trials, interval: { ...wilson(value, trials), level: LEVEL }, sampleSize: trials, state, decisionId: null }
+  return { value, interval: { ...wilson(value, trials), level: LEVEL }, sampleSize: trials, state, decisionId: null }
 }
 
 export function wilson(share: number, trials: number): { low: number; high: number } {

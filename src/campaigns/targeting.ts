@@ -32,16 +32,34 @@ export function isInHours(schedule: readonly Hours[], { weekday, hour }: Pick<Lo
   return schedule.length === 0 || schedule.some(({ days, fromHour, toHour }) => days.includes(weekday) && hour >= fromHour && hour < toHour)
 }
 
-/** The list that does not match, or undefined. What the request does not say does not match. */
-export function mismatch(targeting: Targeting, context: ImpressionContext): keyof Targeting | undefined {
-  const { categories, devices, placements, countries } = targeting
-  if (countries?.length && !has(countries, context.country)) return 'countries'
-  if (devices?.length && !has(devices, context.device)) return 'devices'
-  if (placements?.length && !has(placements, context.placement)) return 'placements'
-  if (categories?.length && !context.categories?.some(each => has(categories, each))) return 'categories'
-  return undefined
+/** Lists in lower case, of those that are there, in the order in which they are looked at. */
+export type ReadyTargeting = readonly (readonly [keyof Targeting, ReadonlySet<string>])[]
+/** What is known of an impression, in lower case, by the list that it is compared with. */
+export type ReadyContext = Record<keyof Targeting, readonly string[]>
+
+const LISTS = ['countries', 'devices', 'placements', 'categories'] as const
+
+/** Made once for the many impressions that it is compared with. */
+export function readyTargeting(targeting: Targeting): ReadyTargeting {
+  return LISTS.flatMap(name => {
+    const list = targeting[name]
+    return list?.length ? [[name, new Set(list.map(each => each.toLowerCase()))] as const] : []
+  })
 }
 
-function has(list: readonly string[], value: string | null | undefined): boolean {
-  return value !== null && value !== undefined && list.some(each => each.toLowerCase() === value.toLowerCase())
+/** Made once for the many campaigns that want it. */
+export function readyContext({ country, device, placement, categories }: ImpressionContext): ReadyContext {
+  const lowered = (words: readonly (string | null | undefined)[]) => words.flatMap(word => word?.toLowerCase() ?? [])
+  return {
+    countries: lowered([country]),
+    devices: lowered([device]),
+    placements: lowered([placement]),
+    categories: lowered(categories ?? []),
+  }
+}
+
+/** The list that does not match, or undefined. What the request does not say does not match. */
+export function mismatch(targeting: ReadyTargeting, context: ReadyContext): keyof Targeting | undefined {
+  for (const [name, list] of targeting) if (!context[name].some(word => list.has(word))) return name
+  return undefined
 }

@@ -76,16 +76,27 @@ export const DECISION_TYPES =
   'id text, kind text, at timestamptz, "userId" int, "modelId" text, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text'
 
 /** A decision as it is stored. */
-export function decisionRow(
-  { contributions, rules, dropped, input, experiment, ...facts }: NewDecision & { id: string },
-  at: Date,
-): object {
-  const detail: Detail = { features: linesOf(contributions), rules, dropped, ...(experiment ? { experiment } : {}) }
-  return { ...facts, at, detail, inputHash: hash('sha256', JSON.stringify(input), 'hex') }
+export interface StoredDecision {
+  id: string
+  kind: string
+  at: Date
+  userId: number | null
+  modelId: string | null
+  servedBy: string
+  detail: object
+  consentBasis: string | null
+  inputHash: string
+}
+
+export function decisionRow(decision: NewDecision & { id: string }, at: Date): StoredDecision {
+  const { id, kind, userId, modelId, servedBy, contributions, rules, dropped, consentBasis, input, experiment } = decision
+  const detail: Detail = { features: linesOf(contributions), rules, dropped }
+  if (experiment) detail.experiment = experiment
+  return { id, kind, at, userId, modelId, servedBy, detail, consentBasis, inputHash: hash('sha256', JSON.stringify(input), 'hex') }
 }
 
 interface Waiting {
-  row: object
+  row: StoredDecision
   done: () => void
   failed: (error: unknown) => void
 }
@@ -151,7 +162,7 @@ export class Decisions {
     this.writers--
   }
 
-  private async insert(rows: object[]): Promise<void> {
+  private async insert(rows: StoredDecision[]): Promise<void> {
     await this.database.sql(
       `INSERT INTO "Decision" (${DECISION_COLUMNS}) SELECT ${DECISION_COLUMNS} FROM json_to_recordset($1) AS d(${DECISION_TYPES})`,
       [JSON.stringify(rows)],

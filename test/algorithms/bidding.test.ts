@@ -207,6 +207,20 @@ test('limits of a click hold for the impression', () => {
   expect([at(0.01), at(1), at(20)]).toEqual([50, 70, 100])
 })
 
+test('ORTB knows what a click is worth: as set, else from its conversions, else as it has cost so far', () => {
+  const worth = (given: Partial<StrategySettings>, facts: Partial<Opportunity>, known: Partial<Market> = {}) => {
+    const bidder = createBidder(strategyOf('ORTB'), { c: 80, form: 1, ...given }, { ...UNKNOWN_MARKET, ...known }, random())
+    return bidder.explain(seen({ pCtr: 0.01, multiplier: 1, ...facts }))[0].weight
+  }
+  const history = { clicks: 20, costMicros: 60_000 }
+  const valued = { pCvr: 0.05, valueMicros: 1_000_000 }
+  const unvalued = { pCvr: 0.05, valueMicros: 0 }
+  expect(worth({ clickValueMicros: 7_000 }, valued, history)).toBeCloseTo(70)
+  expect(worth({}, valued, history)).toBeCloseTo(500)
+  expect(worth({ cpcBidMicros: 4_000 }, unvalued, history)).toBeCloseTo(30)
+  expect(worth({ cpcBidMicros: 4_000 }, unvalued)).toBeCloseTo(40)
+})
+
 test.each([1, 2])('ORTB%i bids where its win curve gains most for the price of the budget', form => {
   const c = 80
   const bidder = bidderOf('ORTB', { form, c })

@@ -155,7 +155,7 @@ test('a click or a conversion of an impression counts, on whichever line of a fi
   // What does not count in the report is not taught either, and not what bids go by.
   expect((await labels()) - learned).toBe(1)
   const key = Buffer.from(campaign.id, 'base64url').toString().slice('Campaign:'.length)
-  const history = await new BiddingRepository(database).history([key], new Date(0))
+  const history = await new BiddingRepository(database).history([key], { from: new Date(0), until: new Date(Date.now() + 86_400_000) })
   expect(history).toMatchObject([{ conversions: before.conversions + 1 }])
 })
 

@@ -1,3 +1,4 @@
+import { deflateSync, gzipSync } from 'node:zlib'
 import { GppModel } from '@iabgpp/cmpapi'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { gppRefusal, purposesOf } from '../../src/bidding/privacy-signals.js'
@@ -12,7 +13,7 @@ const run = async (source: string, input: Record<string, unknown>) => {
   if (errors) throw new Error(JSON.stringify(errors))
   return Object.values(data as object)[0] as Payload
 }
-const makeCampaign = async (facts: Record<string, unknown> = {}) => {
+const makeCampaign = async (facts: Record<string, unknown> = {}, ad: Record<string, unknown> = {}) => {
   const made = await run(documents.create, {
     name: 'RTB',
     budget: { amount: eur(100) },
@@ -20,7 +21,7 @@ const makeCampaign = async (facts: Record<string, unknown> = {}) => {
     ...facts,
   })
   const { adGroup } = await run(documents.adGroup, { campaignId: made.campaign.id, name: 'All' })
-  await run(documents.ad, { adGroupId: adGroup.id, headline: 'Shoes <for> "all" & more', productExternalId: 'p-1' })
+  await run(documents.ad, { adGroupId: adGroup.id, headline: 'Shoes <for> "all" & more', productExternalId: 'p-1', ...ad })
   await run(documents.enable, { campaignId: made.campaign.id })
   await api.app.snapshots.look()
   return made.campaign
@@ -30,7 +31,8 @@ beforeAll(async () => {
   api = await startTestApp()
   const { database } = api.app
   await database.sql(
-    `INSERT INTO "Product" ("externalId", title, categories, "priceMicros", "currencyCode", stock, attributes) VALUES ('p-1', 'Shoes', '{shoes}', 50000000, 'EUR', 3, '{"url": "https://www.shop.example/shoes?a=1"}')`,
+    `INSERT INTO "Product" ("externalId", title, categories, "priceMicros", "currencyCode", stock, attributes) VALUES ('p-1', 'Shoes', '{shoes}', 50000000, 'EUR', 3, '{"url": "https://www.shop.example/shoes?a=1"}'),
+     ('app', 'Our app', '{IAB9-30,shoes}', NULL, 'EUR', NULL, '{"url": "https://play.google.com/store/apps/details?id=com.shop.example"}')`,
   )
   await database.sql(`INSERT INTO "User" (id, "externalId") VALUES (1, 'u-1'), (2, 'u-2')`)
   await database.sql(`INSERT INTO "Consent" ("userId", purpose, granted, at, source) VALUES (1, 'ADS', true, now(), 't')`)
@@ -153,6 +155,28 @@ describe('a bid', () => {
     expect(rows).toEqual([{ auction }])
   })
 
+  test('is made whatever the body is called, also compressed, and null is nothing', async () => {
+    const text = JSON.stringify({
+      ...REQUEST,
+      device: { geo: null, os: null },
+      site: null,
+      tmax: null,
+      bcat: null,
+      imp: [{ ...REQUEST.imp[0], pmp: null }],
+    })
+    const send = (body: BodyInit, headers: Record<string, string>) =>
+      fetch(`${api.url}/openrtb2/bid`, { method: 'POST', headers: { authorization: `Bearer ${api.keys.campaign}`, ...headers }, body })
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/json; charset=utf-8'])
+      expect((await send(text, { 'content-type': type })).status).toBe(200)
+    const json = { 'content-type': 'application/json' }
+    expect((await send(gzipSync(text), { ...json, 'content-encoding': 'gzip' })).status).toBe(200)
+    expect((await send(deflateSync(text), { ...json, 'content-encoding': 'deflate' })).status).toBe(200)
+    expect((await send(text, { ...json, 'content-encoding': 'br' })).status).toBe(400)
+    expect((await send(text, { ...json, 'content-encoding': 'gzip' })).status).toBe(400)
+    // A small body that is a large one: what it may hold at most is counted after.
+    expect((await send(gzipSync('x'.repeat(50_000_000)), { ...json, 'content-encoding': 'gzip' })).status).toBe(413)
+  })
+
   test('a test costs nothing', async () => {
     const before = await ledger()
     expect((await bid({ test: 1 })).status).toBe(200)
@@ -179,6 +203,41 @@ describe('204 without a bid', () => {
 
   test('who is blocked is a domain with all below it, not what sounds alike', async () => {
     expect((await bid({ badv: ['m.shop.example', 'op.example', 'shop.exampl', ''] })).status).toBe(200)
+  })
+
+  test.each([
+    [{ imp: [{ id: '1', banner: { battr: [3, 12] } }] }, 'TEXT_ADS_BLOCKED'],
+    [{ bcat: ['IAB22'] }, 'BLOCKED_CATEGORY'],
+    [{ bcat: ['iab22-3 '], cattax: 1 }, 'BLOCKED_CATEGORY'],
+    [{ acat: ['IAB1'] }, 'CATEGORY_NOT_ALLOWED'],
+    [{ acat: ['IAB22'] }, 'CATEGORY_NOT_ALLOWED'],
+    [{ acat: ['1001'], cattax: 7 }, 'CATEGORY_NOT_ALLOWED'],
+    [{ bapp: ['COM.shop.example'] }, 'BLOCKED_APP'],
+  ])('%j says %s to an ad that is labelled', async (changes, reason) => {
+    await run(documents.pause, { campaignId: campaign.id })
+    const labelled = await makeCampaign({}, { iabCategories: ['IAB22-3', 'iab18'], productExternalId: 'app' })
+    try {
+      expect(await noBid(changes)).toBe(reason)
+      const { status, body } = await bid({
+        bcat: ['IAB2', 'IAB22-1', 'IAB18-1', 'nonsense'],
+        acat: ['IAB22-3', 'IAB18', 'IAB9'],
+        bapp: ['com.shop'],
+      })
+      expect([status, body.seatbid[0].bid[0]]).toMatchObject([
+        200,
+        { cat: ['IAB22-3', 'IAB18', 'IAB9-30'], cattax: 1, attr: [12], bundle: 'com.shop.example', adomain: ['play.google.com'] },
+      ])
+    } finally {
+      await run(documents.pause, { campaignId: labelled.id })
+      await run(documents.enable, { campaignId: campaign.id })
+      await api.app.snapshots.look()
+    }
+  })
+
+  test('categories of a taxonomy that ads do not carry block nothing, and the decision says so', async () => {
+    const { body } = await bid({ bcat: ['1001'], cattax: 7 })
+    const decision = await api.app.decisions.find(body.seatbid[0].bid[0].id)
+    expect(decision?.rules).toContain('bcat could not be obeyed: it is in taxonomy 7, and ads carry IAB Content Taxonomy 1.0')
   })
 
   test('of an answer that would come too late nothing is held', async () => {
@@ -231,6 +290,7 @@ describe('privacy signals', () => {
     expect((await bid({ regs: { gdpr: 1 }, user: { buyeruid: 'u-1', consent: all } })).status).toBe(200)
     expect((await bid({ regs: { ext: { gdpr: 1 } }, user: { buyeruid: 'u-1', ext: { consent: all } } })).status).toBe(200)
     expect((await bid({ regs: { us_privacy: '1YNN' } })).status).toBe(200)
+    expect((await bid({ regs: { ext: { gpc: '0' } }, device: { ext: { atts: 3 } } })).status).toBe(200)
     expect(await noBid({ user: { buyeruid: 'u-2' } })).toBe('CONSENT_MISSING')
     expect(await noBid({ user: {} })).toBe('CONSENT_MISSING')
   })
@@ -246,6 +306,8 @@ describe('privacy signals', () => {
     { regs: { gpp: 'DBABMA~x', gpp_sid: [7] } },
     { device: { lmt: 1 } },
     { device: { dnt: 1 } },
+    { device: { ext: { atts: 2 } } },
+    { regs: { ext: { gpc: '1' } } },
   ])('%j forbids what is personal', async changes => {
     expect(await noBid(changes)).toBe('CONSENT_MISSING')
   })

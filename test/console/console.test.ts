@@ -157,6 +157,34 @@ browserTest('a preview of a campaign’s edit says what to expect and changes no
   await page.getByText('The bidding keeps what it has learned').waitFor({ state: 'detached' })
 })
 
+browserTest('an ad is paused, and shown again', async () => {
+  const run = async (source: string, input: Record<string, unknown>) => {
+    const { data, errors } = await house.as('marketer').run(source, { input })
+    expect(errors).toBeUndefined()
+    return Object.values(data as object)[0] as Payload
+  }
+  const { campaign } = await run(documents.create, {
+    name: 'Two ads',
+    budget: { amount: eur(20) },
+    biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(2) },
+  })
+  const { adGroup } = await run(documents.adGroup, { campaignId: campaign.id, name: 'All' })
+  for (const headline of ['Left', 'Right']) await run(documents.ad, { adGroupId: adGroup.id, headline })
+  const statuses = async () =>
+    (
+      await house.app.database.sql<{ status: string }>('SELECT status FROM "Ad" WHERE "adGroupId" = $1 ORDER BY id', [
+        Buffer.from(adGroup.id, 'base64url').toString().slice('AdGroup:'.length),
+      ])
+    ).map(({ status }) => status)
+  await page.goto(`${house.url}/#/campaigns/${campaign.id}`)
+  await page.getByRole('button', { name: 'Pause: Right' }).click()
+  await page.getByRole('button', { name: 'Show again: Right' }).waitFor()
+  expect(await statuses()).toEqual(['ENABLED', 'PAUSED'])
+  await page.getByRole('button', { name: 'Show again: Right' }).click()
+  await page.getByRole('button', { name: 'Pause: Right' }).waitFor()
+  expect(await statuses()).toEqual(['ENABLED', 'ENABLED'])
+})
+
 browserTest('a campaign ends for good only after a second yes', async () => {
   const [{ id }] = await house.app.database.sql<{ id: string }>('SELECT id FROM "Campaign" LIMIT 1')
   const status = async () =>

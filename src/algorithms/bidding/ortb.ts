@@ -17,7 +17,9 @@ export const ortb: Strategy = {
     if (form !== 1 && form !== 2) throw new BadSettings('form', `ORTB has the forms 1 and 2, not ${form}`)
     const c = settings.c ?? (market.winCurve ? fitOrtb(market.winCurve, form) : 0)
     if (!(c > 0)) throw new BadSettings('c', 'ORTB knows no market prices yet: set c, the bid that wins half of the auctions')
-    const worthOf = ({ pCtr, pCvr, valueMicros }: Opportunity) => pCtr * (clickValueMicros ?? pCvr * valueMicros)
+    const usual = market.clicks > 0 && market.costMicros > 0 ? market.costMicros / market.clicks : (settings.cpcBidMicros ?? 0)
+    const clickWorth = ({ pCvr, valueMicros }: Opportunity) => clickValueMicros ?? (pCvr * valueMicros > 0 ? pCvr * valueMicros : usual)
+    const worthOf = (seen: Opportunity) => seen.pCtr * clickWorth(seen)
     const quote = (seen: Opportunity) => bidAt(form, c, worthOf(seen) * seen.multiplier)
     return {
       shades: false,
@@ -26,9 +28,9 @@ export const ortb: Strategy = {
       explain: seen => {
         const worth = worthOf(seen)
         const value =
-          clickValueMicros === null
+          clickValueMicros === null && seen.pCvr * seen.valueMicros > 0
             ? `pCTR ${seen.pCtr} × pCVR ${seen.pCvr} × value ${seen.valueMicros}`
-            : `pCTR ${seen.pCtr} × click value ${clickValueMicros}`
+            : `pCTR ${seen.pCtr} × click value ${clickWorth(seen)}`
         const parts: Contribution[] = [{ feature: 'expected value', value, weight: worth }]
         if (seen.multiplier !== 1)
           parts.push({ feature: 'pacing multiplier', value: seen.multiplier.toPrecision(4), weight: worth * seen.multiplier - worth })

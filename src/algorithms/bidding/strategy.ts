@@ -51,7 +51,7 @@ export interface StrategySettings {
   /** Limits of the bid for a click: the bid for an impression is kept between pCtr × floor and pCtr × ceiling. */
   cpcBidCeilingMicros?: number
   cpcBidFloorMicros?: number
-  /** Worth of a click to ORTB; without it pCvr × value is taken, and without a value the history's cost of a click. */
+  /** Worth of a click to ORTB; without it pCvr × value is taken, without a value the history's cost of a click, and without a history cpcBidMicros. */
   clickValueMicros?: number
   /** Which of ORTB's two forms of the win curve: 1 is b/(c+b), 2 is b²/(c²+b²). */
   form?: number
@@ -183,11 +183,25 @@ export function bidOf(bidder: Bidder, opportunity: Opportunity): number {
   return uncheckedBidOf(bidder, opportunity)
 }
 
+/** The bid as `bidOf` gives it, and into `out` what the impression is worth before shading and limits: what campaigns are ranked by. Throws `BadOpportunity`. */
+export function bidAndWorth(bidder: Bidder, opportunity: Opportunity, out: { worthMicros: number }): number {
+  check(opportunity)
+  out.worthMicros = worthOf(bidder, opportunity)
+  return bidFor(bidder, opportunity, out.worthMicros)
+}
+
 /** The same for an opportunity that is known to be right: a replay checks its log once. */
 export function uncheckedBidOf(bidder: Bidder, opportunity: Opportunity): number {
+  return bidFor(bidder, opportunity, worthOf(bidder, opportunity))
+}
+
+function worthOf(bidder: Bidder, opportunity: Opportunity): number {
+  return opportunity.multiplier === 0 ? 0 : quoteOf(bidder, opportunity)
+}
+
+function bidFor(bidder: Bidder, opportunity: Opportunity, worth: number): number {
   const { multiplier, floorMicros } = opportunity
   if (multiplier === 0) return 0
-  const worth = quoteOf(bidder, opportunity)
   const most = mostOf(opportunity)
   if (worth < floorMicros || most < floorMicros) return 0
   const highest = min(floor(worth), most)
@@ -201,9 +215,10 @@ export function uncheckedBidOf(bidder: Bidder, opportunity: Opportunity): number
 
 /** The bid with its reasons. Throws `BadOpportunity`. */
 export function decide(bidder: Bidder, opportunity: Opportunity): BidAnswer {
-  const bidMicros = bidOf(bidder, opportunity)
+  const ranked = { worthMicros: 0 }
+  const bidMicros = bidAndWorth(bidder, opportunity, ranked)
+  const worth = ranked.worthMicros
   const quote = opportunity.multiplier === 0 ? 0 : bidder.quote(opportunity)
-  const worth = opportunity.multiplier === 0 ? 0 : quoteOf(bidder, opportunity)
   const shaded = shadedOf(bidder, opportunity, worth)
   const parts = opportunity.multiplier === 0 ? [] : bidder.explain(opportunity)
   const add = (feature: string, value: string, weight: number) => weight !== 0 && parts.push({ feature, value, weight })

@@ -13,6 +13,18 @@ export interface Contribution {
   weight: number
 }
 
+/**
+ * The log-odds of a model, before its corrections, as the sum of a weight for the word of each field: whoever predicts many rows that share words adds up only
+ * what differs.
+ */
+export interface Additive {
+  /** Another one whenever the weights are. */
+  readonly version: number
+  readonly bias: number
+  /** Weight of a word in a field, by the field's place among `fields.words`. */
+  weightOf(place: number, word: number): number
+}
+
 /** A learned P(y = 1 | x). Answers for unknown words, NaN and infinite numbers; probabilities are finite and inside (0, 1). */
 export interface Classifier extends Learned {
   readonly fields: Fields
@@ -21,6 +33,10 @@ export interface Classifier extends Learned {
   predict(examples: Examples, out?: Float64Array): Float64Array
   /** Log-odds of every row, into `out`: what `predict` is the logistic function of. */
   score(examples: Examples, out: Float64Array): void
+  /** Present where the model is such a sum; `probabilityOf` takes it. */
+  readonly additive?: Additive
+  /** Probability of raw log-odds, corrected as `predict` corrects them. */
+  probabilityOf(rawLogOdds: number): number
   /** Parts of the log-odds of one row, strongest first. */
   explain(examples: Examples, row: number): Contribution[]
   /** Learns from later rows without a new training; absent where the algorithm cannot. The calibration stays. */
@@ -35,6 +51,7 @@ export interface Scorer extends Learned {
   score(examples: Examples, out: Float64Array): void
   /** Parts of the log-odds of one row; they sum to what `score` gives. */
   parts(examples: Examples, row: number): Contribution[]
+  readonly additive?: Additive
   update?(batch: Examples): void
 }
 
@@ -100,12 +117,15 @@ function classifierOf(scorer: Scorer, { name, fields, calibration, shift }: Fram
     scorer.score(examples, out)
     for (let row = 0; row < examples.rows; row++) out[row] = corrected(out[row])
   }
+  const sigmoid = (logOdds: number) => 1 / (1 + Math.exp(-logOdds))
   return {
     fields,
     calibration,
+    additive: scorer.additive,
+    probabilityOf: rawLogOdds => sigmoid(corrected(rawLogOdds)),
     predict: (examples, out = new Float64Array(examples.rows)) => {
       score(examples, out)
-      for (let row = 0; row < examples.rows; row++) out[row] = 1 / (1 + Math.exp(-out[row]))
+      for (let row = 0; row < examples.rows; row++) out[row] = sigmoid(out[row])
       return out
     },
     score,

@@ -2,9 +2,9 @@ import { type Params, parameter } from '../algorithm.js'
 import { pack, unpack } from '../artifact.js'
 import { logit } from '../math/calibration.js'
 import { Arena, loadKernels } from '../math/kernels.js'
-import { type Contribution, classifier, type Scorer } from './classifier.js'
+import { type Additive, type Contribution, classifier, type Scorer } from './classifier.js'
 import { type Examples, type Fields, smoothedRate } from './examples.js'
-import { type Cuts, pairsOf, quantileCuts, tokeniser } from './hashing.js'
+import { type Cuts, pairsOf, quantileCuts, tokeniser, tokenOf } from './hashing.js'
 
 const FORMAT = 'logistic/1'
 const CHUNK = 4_096
@@ -118,12 +118,15 @@ function learner({ bits, alpha, beta, l1, l2, crosses, cuts }: Settings, fields:
 
 function scorerOf(settings: Settings, fields: Fields, state: Float32Array): Scorer {
   const { bits, alpha, beta, l1, l2, crosses, cuts } = settings
-  const { width, places, tokens } = tokeniser(fields, cuts, pairsOf(crosses, fields))
+  const pairs = pairsOf(crosses, fields)
+  const { width, places, tokens } = tokeniser(fields, cuts, pairs)
   const mask = 2 ** bits - 1
   const own = new Uint32Array(width)
   let weights: Float32Array
   let bias = 0
+  let version = 0
   const refresh = () => {
+    version++
     weights = new Float32Array(2 ** bits)
     for (let slot = 0; slot <= mask; slot++) {
       const z = state[2 * slot]
@@ -133,7 +136,17 @@ function scorerOf(settings: Settings, fields: Fields, state: Float32Array): Scor
   }
   refresh()
   const learn = learner(settings, fields, state)
+  const additive: Additive = {
+    get version() {
+      return version
+    },
+    get bias() {
+      return bias
+    },
+    weightOf: (place, word) => weights[tokenOf(place, word) & mask],
+  }
   return {
+    additive: pairs.length === 0 && fields.numbers.length === 0 ? additive : undefined,
     score: (examples, out) => {
       for (let row = 0; row < examples.rows; row++) {
         tokens(examples, row, row + 1, own)

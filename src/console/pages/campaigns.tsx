@@ -1,6 +1,7 @@
 import { type FormEvent, useState } from 'react'
 import { run } from '../api.js'
 import {
+  AdStatusSetDocument,
   BidSimulationDocument,
   BidTrialDocument,
   type CampaignActionInput,
@@ -98,6 +99,8 @@ export function Campaign({ id }: { id: string }) {
   }
   const attempt = (work: Promise<unknown>) => work.catch(error => setSaid(error.message))
   const act = async (action: Action) => told(await ACTIONS[action]({ campaignId: id, expectedVersion: version, dryRun: false }))
+  const setAd = async (adId: string, status: 'ENABLED' | 'PAUSED') =>
+    told((await run(AdStatusSetDocument, { input: { adId, status, dryRun: false } })).adStatusSet)
   const edit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const form = new FormData(event.currentTarget)
@@ -224,6 +227,21 @@ export function Campaign({ id }: { id: string }) {
             { title: words.ad, cell: row => row.ad.headline },
             { title: words.product, cell: row => row.ad.product?.title ?? '–' },
             { title: words.stock, cell: row => row.ad.product?.stock?.toLocaleString() ?? '–', isNumber: true },
+            { title: words.status, cell: row => <Badge state={row.ad.status} /> },
+            {
+              title: '',
+              cell: ({ ad }) =>
+                campaign.status !== 'ENDED' && (
+                  <button
+                    type="button"
+                    className="plain"
+                    aria-label={`${ad.status === 'PAUSED' ? words.showAgain : words.pause}: ${ad.headline}`}
+                    onClick={() => void attempt(setAd(ad.id, ad.status === 'PAUSED' ? 'ENABLED' : 'PAUSED'))}
+                  >
+                    {ad.status === 'PAUSED' ? words.showAgain : words.pause}
+                  </button>
+                ),
+            },
           ]}
         />
       </Panel>

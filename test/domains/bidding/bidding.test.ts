@@ -93,6 +93,12 @@ describe('a bid', () => {
     expect(price.amountMicros).toBe(Math.floor(Math.sqrt(5_000 * 10_000 + 5_000 ** 2) - 5_000))
   })
 
+  test('ORTB without a worth of conversions begins as if its budget were for a hundred clicks', async () => {
+    await world.campaign({ biddingStrategy: { type: 'ORTB', settings: { form: 1, cMicros: 5_000 } }, budget: { amount: eur(100) } })
+    const { price } = await ask()
+    expect(price.amountMicros).toBe(Math.floor(Math.sqrt(5_000 * 10_000 + 5_000 ** 2) - 5_000))
+  })
+
   test('is never nothing: a campaign whose money others took while another one was tried does not bid', async () => {
     const [first, second] = [
       await world.campaign({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: eur(3) } }),
@@ -348,11 +354,61 @@ describe('what came of it', () => {
       cost: { amountMicros: 4_000 },
       conversionValue: { amountMicros: 15_000_000 },
       ctr: { value: 0.75, sampleSize: 4, state: 'INSUFFICIENT_DATA' },
+      // Both orders followed one click.
+      cvr: { value: 1 / 3, sampleSize: 3, state: 'INSUFFICIENT_DATA' },
       cpa: { amountMicros: 2_000 },
       roas: 3_750,
     })
     await world.run(documents.update, { input: { campaignId: campaign.id, attributionDays: 8 } })
-    expect((await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance).toMatchObject({ conversions: 3 })
+    expect((await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance).toMatchObject({
+      conversions: 3,
+      cvr: { value: 2 / 3 },
+    })
+  })
+
+  test('what an ad has earned is known within a minute, also where an old log is brought later', async () => {
+    // One that has not looked yet: others have seen days that this one does not know.
+    const server = biddingWorld(database)
+    const campaign = await server.campaign()
+    const shown = (count: number, hoursAgo: number) =>
+      database.sql(
+        `INSERT INTO "AdLogEntry" ("messageId", "adId", "occurredAt", "costMicros") SELECT gen_random_uuid(), $1::int, $2::timestamptz, 10 FROM generate_series(1, $3::int)`,
+        [
+          Number(Buffer.from(campaign.ad.id, 'base64url').toString().slice('Ad:'.length)),
+          new Date(server.clock.now.getTime() - hoursAgo * 3_600_000),
+          count,
+        ],
+      )
+    const impressions = async (minutes: number) => {
+      server.clock.now = new Date(server.clock.now.getTime() + minutes * 60_000)
+      await server.snapshots.look()
+      return (await server.snapshots.current()).campaigns.find(({ row }) => row.id === campaign.key)?.ads[0].impressions
+    }
+    await shown(2, 1)
+    expect(await impressions(1.1)).toBe(2)
+    await shown(30, 240)
+    expect(await impressions(1.1)).toBe(32)
+    await shown(1, 1)
+    expect(await impressions(1.1)).toBe(33)
+    expect(await impressions(61)).toBe(33)
+    // Older than what is looked at.
+    await shown(5, 24 * 40)
+    expect(await impressions(1.1)).toBe(33)
+    server.stop()
+  })
+
+  test('several orders after one click are one click that converted: no share is above 1', async () => {
+    const campaign = await world.campaign()
+    const { decisionId } = await ask({ campaignIds: [campaign.id] })
+    await world.report(decisionId, 'BILLABLE')
+    await world.report(decisionId, 'CLICK')
+    for (const reference of ['a', 'b', 'c']) await world.report(decisionId, 'CONVERSION', { reference, value: eur(10) })
+    expect((await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance).toMatchObject({
+      clicks: 1,
+      conversions: 3,
+      conversionValue: { amountMicros: 30_000_000 },
+      cvr: { value: 1, sampleSize: 1 },
+    })
   })
 
   test('nothing shown is no rate, not a zero', async () => {

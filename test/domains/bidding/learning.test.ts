@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { createRandom } from '../../../src/algorithms/math/random.js'
 import { BiddingRepository } from '../../../src/bidding/bidding.repository.js'
 import { MarketService } from '../../../src/bidding/market.service.js'
+import type { StrategyRow } from '../../../src/campaigns/campaign-rows.js'
+import type { Expectations } from '../../../src/campaigns/campaigns.service.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { type BidAnswer, documents, eur, type Payload } from '../../support/ads.js'
 import { eventually, startTestApp, type TestApp } from '../../support/app.js'
@@ -200,6 +202,26 @@ describe('the market', () => {
     clock.now += 2_000
     await clicks()
     expect(reads).toBe(2)
+  })
+
+  test('before there are auctions of our own, imported impressions at what they cost tell what to expect', async () => {
+    const { database, pool, campaigns } = api.app
+    const repository = Object.assign(new BiddingRepository(database), { market: async () => [] })
+    const market = new MarketService({ repository, campaigns: () => campaigns, pool, seed: 1, currency: 'EUR' })
+    const row = await campaigns.named({ campaignId: campaign.id })
+    const strategy = (await repository.strategy(row.biddingStrategyId)) as StrategyRow
+    expect(await market.expect(row, strategy)).toBeNull()
+    // Only clicks were paid, each with 0.30: an impression of an ad costs what its clicks cost on average.
+    await database.sql('UPDATE "AdLogEntry" SET "costMicros" = 300000 WHERE clicked AND "decisionId" IS NULL')
+    const expected = (await market.expect(row, strategy)) as Expectations
+    expect(expected.isImported).toBe(true)
+    expect(expected.clicks.value).toBeGreaterThan(1)
+    expect(expected.clicks.interval?.low).toBeLessThan(expected.clicks.value)
+    const { auctions, points } = await market.simulate({ campaignId: campaign.id, over: 'BID', factors: [0.1, 1] })
+    // Of the log's 346 a day those of the days that lie in the fortnight, and the 500 of today.
+    expect(auctions).toBeGreaterThan(3_000)
+    // A tenth of the bid, 0.10 for a click, wins nothing at 0.30.
+    expect(points.map(({ impressions }) => impressions > 0)).toEqual([false, true])
   })
 
   test('a simulation is a job whose result is a chart', async () => {

@@ -203,6 +203,13 @@ describe('a campaign', () => {
     const { preview, campaign } = await create({ audienceId: a1, excludedAudienceIds: [a2], dryRun: true })
     expect(campaign).toBeNull()
     expect((await database.sql('SELECT 1 FROM "Campaign"')).length).toBe(before)
+    expect(preview.changes).toEqual(
+      expect.arrayContaining([
+        { field: 'audienceId', before: null, after: a1 },
+        { field: 'excludedAudienceIds', before: null, after: [a2] },
+        { field: 'biddingStrategy', before: null, after: 'MANUAL_CPC' },
+      ]),
+    )
     expect(preview).toMatchObject({
       reach: 4,
       exclusions: [
@@ -308,6 +315,24 @@ describe('bad input', () => {
     expect(faultOf(await run(documents.ad, { adGroupId: Buffer.from('AdGroup:none').toString('base64url'), headline: 'x' }))).toEqual({
       code: 'NOT_FOUND',
       field: ['adGroupId'],
+    })
+  })
+})
+
+describe('an ad', () => {
+  test('says what it is about in codes of IAB, and nothing else', async () => {
+    const { adGroup } = await withAd()
+    const label = (iabCategories: string[]) =>
+      world.run<Payload>(
+        'mutation ($input: AdCreateInput!) { adCreate(input: $input) { ad { iabCategories } userErrors { code field message } idempotentReplay } }',
+        { input: { adGroupId: adGroup.id, headline: 'Wine', iabCategories } },
+      )
+    expect((await label(['iab8-18', ' IAB8', 'IAB8-18'])).ad).toEqual({ iabCategories: ['IAB8-18', 'IAB8'] })
+    for (const wrong of ['IAB27', 'IAB8-', 'wine', '', 'IAB0'])
+      expect(faultOf(await label(['IAB1', wrong]))).toEqual({ code: 'INVALID', field: ['iabCategories', '1'] })
+    expect(faultOf(await label(Array.from({ length: 21 }, (_, at) => `IAB1-${at + 1}`)))).toEqual({
+      code: 'INVALID',
+      field: ['iabCategories'],
     })
   })
 })
