@@ -40,7 +40,7 @@ export function importDoor(imports: ImportService, authenticator: Authenticator)
       },
     )
     server.get('/v1/import/:jobId', { onRequest: admitted(Scope.JOBS_READ) }, async request => {
-      const { jobId, kind, format, state, bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected, createdAt, finishedAt } =
+      const { jobId, kind, format, state, bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected, error, createdAt, finishedAt } =
         await imports.status((request.params as { jobId: string }).jobId)
       const counts = { bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected }
       return {
@@ -49,6 +49,7 @@ export function importDoor(imports: ImportService, authenticator: Authenticator)
         format,
         state,
         ...Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, Number(value)])),
+        error,
         createdAt,
         finishedAt,
       }
@@ -68,7 +69,9 @@ function formOf({ headers, query }: FastifyRequest): { format: 'ndjson' | 'csv';
     .split(';')[0]
     .trim()
     .toLowerCase()
-  const { mapping, zone, format: named } = query as Record<string, string | undefined>
+  const { mapping, zone: written, format: named } = query as Record<string, string | undefined>
+  // In a query a plus that was not escaped is a blank.
+  const zone = written?.replace(/^ /, '+')
   const format = named === 'csv' || named === 'ndjson' ? named : Object.hasOwn(FORMATS, type) ? FORMATS[type] : undefined
   if (!format)
     throw Object.assign(new Error(`Send the file as application/x-ndjson or text/csv, not ${type || 'without a content type'}`), {

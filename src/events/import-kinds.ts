@@ -40,6 +40,8 @@ export interface ImportKind {
   }
   /** Place among the cells of what makes a row the same as another one: the first of a file counts, the others are duplicates. */
   firstOf?: number
+  /** Place among the cells of the key of what a row describes: a later row changes what it gives and leaves the rest, as a later file would. */
+  completesBy?: number
   /**
    * Statements over the staging table `staged`, run in order in the batch's transaction; the rows that the last one wrote are those merged.
    * Not `careful`, they may fail with a unique violation where a row is there already: what is new costs no look-up then.
@@ -115,6 +117,7 @@ const USER_COLUMNS = [
 
 const users: ImportKind = {
   needs: [['externalId', 'userId']],
+  completesBy: 0,
   columns: [['key', 'text'], ...USER_COLUMNS, ['traits', 'jsonb']],
   cells: (record, { now }) => {
     const absentIsNothing = <T>(value: T) => (isAbsent(value) ? undefined : value)
@@ -131,7 +134,7 @@ const users: ImportKind = {
   },
   merge: () => [
     `INSERT INTO "User" ("externalId", ${USER_COLUMNS.map(([name]) => `"${name}"`).join(', ')}, traits)
-     SELECT DISTINCT ON (key) key, ${USER_COLUMNS.map(([name]) => (name === 'createdAt' ? 'COALESCE(s."createdAt", now())' : `s."${name}"`)).join(', ')}, COALESCE(s.traits, '{}') FROM staged s ORDER BY key, line DESC
+     SELECT key, ${USER_COLUMNS.map(([name]) => (name === 'createdAt' ? 'COALESCE(s."createdAt", now())' : `s."${name}"`)).join(', ')}, COALESCE(s.traits, '{}') FROM staged s ORDER BY key
      ON CONFLICT ("externalId") DO UPDATE SET ${USER_COLUMNS.filter(([name]) => name !== 'createdAt')
        .map(([name]) => `"${name}" = COALESCE(EXCLUDED."${name}", "User"."${name}")`)
        .join(', ')},
@@ -141,6 +144,7 @@ const users: ImportKind = {
 
 const products: ImportKind = {
   needs: [['externalId', 'productId'], ['title']],
+  completesBy: 0,
   columns: [
     ['key', 'text'],
     ['title', 'text'],
@@ -176,7 +180,7 @@ const products: ImportKind = {
   },
   merge: () => [
     `INSERT INTO "Product" ("externalId", title, description, categories, brand, "priceMicros", "currencyCode", "marginShare", stock, attributes)
-     SELECT DISTINCT ON (key) key, title, description, COALESCE(categories, '{}'), brand, price, currency, margin, stock, COALESCE(attributes, '{}') FROM staged ORDER BY key, line DESC
+     SELECT key, title, description, COALESCE(categories, '{}'), brand, price, currency, margin, stock, COALESCE(attributes, '{}') FROM staged ORDER BY key
      ON CONFLICT ("externalId") DO UPDATE SET title = EXCLUDED.title, description = COALESCE(EXCLUDED.description, "Product".description),
        categories = CASE WHEN EXCLUDED.categories = '{}' THEN "Product".categories ELSE EXCLUDED.categories END, brand = COALESCE(EXCLUDED.brand, "Product".brand),
        "priceMicros" = COALESCE(EXCLUDED."priceMicros", "Product"."priceMicros"), "currencyCode" = COALESCE(EXCLUDED."currencyCode", "Product"."currencyCode"),
@@ -300,6 +304,16 @@ function namedContext(record: ImportRecord): Record<string, unknown> {
   return Object.fromEntries(named.map(([name, value]) => [name.slice(CONTEXT.length), value]))
 }
 
+/** What two rows say together of the thing that both describe: the later one where it says something, and JSON objects name by name. */
+export function completed({ columns }: ImportKind, earlier: readonly Cell[], later: readonly Cell[]): Cell[] {
+  return later.map((cell, at) => {
+    const before = earlier[at]
+    if (cell === null || cell === undefined) return before
+    const isObject = columns[at][1] === 'jsonb' && typeof before === 'string' && typeof cell === 'string'
+    return isObject ? JSON.stringify({ ...JSON.parse(before), ...JSON.parse(cell) }) : cell
+  })
+}
+
 export const IMPORT_KINDS: Readonly<Record<string, ImportKind>> = {
   users,
   products,
@@ -326,6 +340,7 @@ function listOf(value: unknown): string[] {
     .filter(entry => entry !== '')
 }
 
-function arrayLiteral(values: readonly string[]): string {
+function arrayLiteral(values: readonly string[]): string | null {
+  if (values.length === 0) return null
   return `{${values.map(value => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }

@@ -16,7 +16,8 @@ const SWEEP_MS = 20_000
 /** A job that kills its workers this often is given up, before it has killed them all. */
 const MAX_CRASHES = 5
 const LARGEST_BULK = 500
-const CONCURRENCY = { quick: 4, heavy: 2 }
+/** Files have a lane of their own: a person who uploads one must not wait until a training has ended. */
+const CONCURRENCY = { quick: 4, import: 2, heavy: 2 }
 
 /** The list of jobs, checked: a fault stops the start with a sentence that names the culprit and the cure. */
 export function checkDefinitions<Services>(definitions: readonly JobDefinition<Services>[]): Map<string, JobDefinition<Services>> {

@@ -68,6 +68,31 @@ describe('a file', () => {
     expect(row).toEqual({ type: 'CLICK', occurredAt: new Date('2026-01-02T00:00:00Z') })
   })
 
+  test('takes a zone whose plus was not escaped, as people write it into an address', async () => {
+    const { port } = new URL(house.url)
+    const path = '/v1/import/events?zone=+08:00'
+    const headers = { authorization: `Bearer ${house.keys.ingest}`, 'content-type': 'text/csv' }
+    const answer = await new Promise<number | undefined>(done =>
+      request({ port, path, method: 'POST', headers }, response => done(response.resume().statusCode)).end(
+        'userId,type,timestamp\nzoe,VIEW,2026-01-02 08:00\n',
+      ),
+    )
+    expect(answer).toBe(202)
+  })
+
+  test('whose job was cancelled before it ran, or given up, says so', async () => {
+    const { body } = await upload(house, 'events', `${HEADER}\n${rowOf('never', 'eve')}\n`)
+    await finished(house, body.jobId)
+    for (const [state, error] of [
+      ['CANCELLED', null],
+      ['FAILED', 'the database was away'],
+    ]) {
+      await house.app.database.sql(`UPDATE "Import" SET state = 'RUNNING', "finishedAt" = NULL WHERE "jobId" = $1`, [body.jobId])
+      await house.app.database.sql('UPDATE "Job" SET state = $2::"JobState", error = $3 WHERE id = $1', [body.jobId, state, error])
+      expect(await finished(house, body.jobId, 1_000)).toMatchObject({ state, error, finishedAt: expect.any(String) })
+    }
+  })
+
   test('of users and products creates and completes them; stubs become products', async () => {
     await imported(house, 'users', 'externalId,email,city,country,birthYear\nann,ann@example.com,Bonn,DE,1990\nben,,Köln,DE,\n')
     await imported(house, 'users', '{"externalId":"ann","traits":{"plan":"gold"}}', { format: 'ndjson' })
@@ -85,6 +110,14 @@ describe('a file', () => {
       currencyCode: 'EUR',
       stock: 7,
     })
+    // Rows of one file complete each other as two files do.
+    await imported(house, 'users', 'externalId,email,city,traits\nida,ida@example.com,,"{""a"":1,""b"":1}"\nida,,Ulm,"{""b"":2}"\n')
+    const [ida] = await house.app.database.sql(`SELECT email, city, traits FROM "User" WHERE "externalId" = 'ida'`)
+    expect(ida).toEqual({ email: 'ida@example.com', city: 'Ulm', traits: { a: 1, b: 2 } })
+    const rows = 'externalId,title,categories,brand,price\ncup,Cup,home|cups,Kilnwork,9\ncup,Blue cup,,,\n'
+    expect(await imported(house, 'products', rows)).toMatchObject({ rowsMerged: 1, rowsDuplicate: 1 })
+    const [cup] = await house.app.database.sql(`SELECT title, categories, brand, "priceMicros" FROM "Product" WHERE "externalId" = 'cup'`)
+    expect(cup).toEqual({ title: 'Blue cup', categories: ['home', 'cups'], brand: 'Kilnwork', priceMicros: 9_000_000n })
     await imported(house, 'reviews', '{"externalId":"r1","userId":"ann","productId":"tea","text":"很好喝","rating":5}', {
       format: 'ndjson',
     })
