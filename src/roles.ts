@@ -15,7 +15,8 @@ interface Start {
   lifecycle: Lifecycle
 }
 
-const FIRST_MODELS_TIMEOUT_MS = 180_000
+/** Longer nobody who has just installed it waits for the address; the baseline answers, and training goes on. */
+const FIRST_MODELS_TIMEOUT_MS = 60_000
 
 /** Runs jobs until a signal drains it, or until the process that started it is gone. */
 export async function runWorker({ config, databaseUrl, log, lifecycle }: Start): Promise<void> {

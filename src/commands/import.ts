@@ -91,7 +91,7 @@ async function watch(url: string, authorization: string, jobId: string): Promise
     const status = (await (await fetch(`${url}/v1/import/${jobId}`, { headers: { authorization } })).json()) as Status
     const body = JSON.stringify({
       query: 'query($id: ID!) { job(id: $id) { state message error } }',
-      variables: { id: Buffer.from(`Job:${jobId}`).toString('base64url') },
+      variables: { id: jobId },
     })
     const answer = (await (
       await fetch(`${url}/graphql`, { method: 'POST', headers: { authorization, 'content-type': 'application/json' }, body })

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Conflict, DomainError, InvalidInput, messageOf, NotFound, Unavailable } from './errors.js'
 import type { JobRow, JobStore, NewJob, NewPart, Sendable } from './job-store.js'
 import { Cut, type JobContext, type JobDefinition, type JobPart, SIGNALS, type SignalName } from './jobs.js'
@@ -231,6 +232,8 @@ async function attempt<Services>(
   const startedAt = performance.now()
   const { id, name, fence, parentId } = row
   const stopping = new AbortController()
+  // A training hands its signal to as many threads as it has algorithms.
+  setMaxListeners(0, stopping.signal)
   const stop = (verdict: 'go on' | 'cancel' | 'lost') => {
     if (verdict === 'cancel') stopping.abort(new Cancelled())
     if (verdict === 'lost') stopping.abort(new Lost())
