@@ -49,6 +49,8 @@ export interface ImportKind {
   merge(options: { careful: boolean }): readonly string[]
   /** SQL that selects (line, reason) of staged rows that may not be merged. */
   refusals?: string
+  /** The same of rows that name strangers, for a shop that refuses those; `references` need none. */
+  strangers?: string
 }
 
 /** Creates the users and products that staged rows name and nobody knows yet. */
@@ -58,6 +60,9 @@ const STUB_USERS = `
 const STUB_PRODUCTS = `
   INSERT INTO "Product" ("externalId", title, stub, categories) SELECT DISTINCT s.product, s.product, true, '{}'::text[] FROM staged s LEFT JOIN "Product" p ON p."externalId" = s.product
   WHERE s.product IS NOT NULL AND p.id IS NULL ORDER BY 1 ON CONFLICT DO NOTHING`
+
+const STRANGE_USERS = `SELECT s.line, 'userId names nobody' AS reason FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner WHERE s.owner IS NOT NULL AND u.id IS NULL`
+const STRANGE_PRODUCTS = `SELECT s.line, 'productId names no product' AS reason FROM staged s LEFT JOIN "Product" p ON p."externalId" = s.product WHERE s.product IS NOT NULL AND p.id IS NULL`
 
 const events: ImportKind = {
   needs: [['userId', 'anonymousId'], ['type']],
@@ -222,6 +227,7 @@ const texts = (source: string): ImportKind => ({
       named,
     ]
   },
+  strangers: `SELECT DISTINCT ON (line) * FROM (${STRANGE_USERS} UNION ALL ${STRANGE_PRODUCTS}) strangers`,
   merge: () => [
     STUB_USERS,
     STUB_PRODUCTS,
@@ -274,6 +280,7 @@ const adLog: ImportKind = {
     ]
   },
   refusals: `SELECT s.line, 'adId names no ad' AS reason FROM staged s LEFT JOIN "Ad" a ON a."externalId" = s.ad WHERE a.id IS NULL`,
+  strangers: STRANGE_USERS,
   merge: () => [
     STUB_USERS,
     // The same impression again, in this file or another, brings what was not known before: a click or a conversion that came late.

@@ -205,6 +205,14 @@ describe('rejected rows', () => {
         'x2,nobody,,tea,VIEW,3,"userId names nobody"',
         'x3,eva,,nothing,VIEW,4,"productId names no product"',
       ])
+      const texts = await imported(strict, 'reviews', 'userId,productId,text\neva,tea,Good\nnobody,nothing,Bad\neva,nothing,Odd\n,,Fine\n')
+      expect(texts).toMatchObject({ rowsMerged: 2, rowsRejected: 2 })
+      expect((await rejects(strict, texts.jobId)).split('\n').slice(1, 3)).toEqual([
+        expect.stringMatching(/^nobody,nothing,Bad,3,"(userId names nobody|productId names no product)"$/),
+        'eva,nothing,Odd,4,"productId names no product"',
+      ])
+      const strangers = `SELECT 1 FROM "User" WHERE "externalId" = 'nobody' UNION ALL SELECT 1 FROM "Product" WHERE "externalId" = 'nothing'`
+      expect(await strict.app.database.sql(strangers)).toEqual([])
     } finally {
       await strict.close()
     }
