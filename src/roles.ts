@@ -1,8 +1,9 @@
+import { writeFileSync } from 'node:fs'
 import { startWorker } from '../jobs/worker.js'
 import { seedDemoShop } from '../prisma/seed.js'
 import { ensureKeys, type KeyFile } from './admin/key-file.js'
 import { type App, createApp } from './app.js'
-import { type Config, keysFile } from './config.js'
+import { type Config, keysFile, urlFile } from './config.js'
 import type { ModelTask } from './platform/generated/prisma/enums.js'
 import type { Lifecycle } from './platform/lifecycle.js'
 import type { Log } from './platform/log.js'
@@ -46,6 +47,7 @@ export async function runServer({ config, databaseUrl, log, lifecycle, startedAt
   const isDemo = config.demo && (await loadDemo(app))
   const keys = await ensureKeys(app.apiKeys, keysFile(config))
   const url = await (serve ?? (() => serveHere(app, log, lifecycle)))()
+  if (!isOneOfServers) writeFileSync(urlFile(config), `${url}\n`)
   const readyAfter = performance.now() - startedAt
   log.info('server ready', { url, milliseconds: Math.round(readyAfter) })
   return {
