@@ -5,7 +5,7 @@ import { defineJob } from '../src/platform/jobs.js'
 /** Merges an upload that is stored; goes on after a crash where the last committed batch ended. */
 export const importFile = defineJob<App, { importId: string }>({
   name: 'import',
-  lane: 'heavy',
+  lane: 'import',
   payload: z.object({ importId: z.string().max(64) }),
   tries: 5,
   run: ({ imports }, { importId }, context) => imports.run(importId, context),

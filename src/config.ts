@@ -227,6 +227,8 @@ export const configTable = Object.entries(variables).map(([name, { default: fall
 }))
 
 export const keysFile = (config: Pick<Config, 'home'>) => join(config.home, 'keys.json')
+/** Where the commands of this home find the server, which may have taken another port than the default. */
+export const urlFile = (config: Pick<Config, 'home'>) => join(config.home, 'url')
 
 function isTimeZone(name: string): boolean {
   try {

@@ -1,11 +1,11 @@
 // npm start, npm run server, npm run worker: from the environment to a running process tree, and back to rest on a signal.
 import { fork } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { type Config, ConfigError, keysFile, readConfig } from './config.js'
 import { holdHome } from './home.js'
 import { checkDatabase } from './platform/database.js'
 import { startEmbeddedPostgres } from './platform/embedded-postgres.js'
-import { DomainError, messageOf } from './platform/errors.js'
+import { DomainError, messageOf, Unavailable } from './platform/errors.js'
 import { createLifecycle, type Lifecycle } from './platform/lifecycle.js'
 import { createLog, type Log } from './platform/log.js'
 import { migrate } from './platform/migrate.js'
@@ -59,7 +59,7 @@ async function run(role: Role, lifecycle: Lifecycle) {
 
 /** The private PostgreSQL of this home; the process that holds the home also stops it. */
 async function embeddedDatabase(config: Config, role: Role, log: Log, lifecycle: Lifecycle): Promise<string> {
-  mkdirSync(config.home, { recursive: true })
+  makeHome(config.home)
   const held = role === 'worker' ? false : await holdHome(config.home, log)
   if (held) lifecycle.onClose('home', held.release)
   const onLost = (error: Error) => {
@@ -70,6 +70,15 @@ async function embeddedDatabase(config: Config, role: Role, log: Log, lifecycle:
   if (postgres.adopted) log.info('took over the database server that was left running')
   if (held) lifecycle.onClose('database server', postgres.stop)
   return postgres.url
+}
+
+function makeHome(home: string) {
+  try {
+    mkdirSync(home, { recursive: true })
+    accessSync(home, constants.W_OK)
+  } catch (error) {
+    throw new Unavailable(`BELLWETHER_HOME ${home} is no folder that can be written to: ${messageOf(error)}`)
+  }
 }
 
 function sentenceOf(error: unknown): string {

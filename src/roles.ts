@@ -1,8 +1,9 @@
+import { writeFileSync } from 'node:fs'
 import { startWorker } from '../jobs/worker.js'
 import { seedDemoShop } from '../prisma/seed.js'
 import { ensureKeys, type KeyFile } from './admin/key-file.js'
 import { type App, createApp } from './app.js'
-import { type Config, keysFile } from './config.js'
+import { type Config, keysFile, urlFile } from './config.js'
 import type { ModelTask } from './platform/generated/prisma/enums.js'
 import type { Lifecycle } from './platform/lifecycle.js'
 import type { Log } from './platform/log.js'
@@ -15,7 +16,8 @@ interface Start {
   lifecycle: Lifecycle
 }
 
-const FIRST_MODELS_TIMEOUT_MS = 180_000
+/** Longer nobody who has just installed it waits for the address; the baseline answers, and training goes on. */
+const FIRST_MODELS_TIMEOUT_MS = 60_000
 
 /** Runs jobs until a signal drains it, or until the process that started it is gone. */
 export async function runWorker({ config, databaseUrl, log, lifecycle }: Start): Promise<void> {
@@ -45,6 +47,7 @@ export async function runServer({ config, databaseUrl, log, lifecycle, startedAt
   const isDemo = config.demo && (await loadDemo(app))
   const keys = await ensureKeys(app.apiKeys, keysFile(config))
   const url = await (serve ?? (() => serveHere(app, log, lifecycle)))()
+  if (!isOneOfServers) writeFileSync(urlFile(config), `${url}\n`)
   const readyAfter = performance.now() - startedAt
   log.info('server ready', { url, milliseconds: Math.round(readyAfter) })
   return {

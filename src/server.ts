@@ -20,6 +20,7 @@ import { createExecutor } from './graphql/execution.js'
 import { DEFAULT_LIMITS, limitsRule } from './graphql/limits.js'
 import { createSchema } from './graphql/schema.js'
 import { knownFault } from './platform/database.js'
+import { discardRest } from './platform/discard-rest.js'
 import { DomainError, messageOf, RateLimited, Unauthenticated, Unavailable } from './platform/errors.js'
 import { parseJson } from './platform/json-text.js'
 import { type Log, requestIdInScope, withLogFields } from './platform/log.js'
@@ -243,6 +244,8 @@ async function listen(fastify: FastifyInstance, { host, port, portIsFixed }: Ser
       return `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}`
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
+      if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+        throw new Unavailable(`HOST ${host} is no address of this machine; set HOST to one that is, or to 0.0.0.0 for all`)
       if (code !== 'EADDRINUSE' && code !== 'EACCES') throw error
       if (code === 'EACCES') throw new Unavailable(`PORT ${port} may not be used by this account; set PORT to one above 1023`)
       // A server that was just killed may hold its port for a moment.
@@ -410,6 +413,11 @@ function answerError(thrown: Error & { statusCode?: number; code?: string }, req
       ? 'Something went wrong on our side; the request id finds it in the log'
       : error.message
   if (reply.sent || reply.raw.headersSent) return
+  if (status === 413) {
+    // Fastify would close at once, and a client that is still sending would see a broken pipe and no sentence.
+    void reply.removeHeader('connection')
+    discardRest(request.raw)
+  }
   if (error instanceof RateLimited) void reply.header('retry-after', String(error.details.retryAfterSeconds))
   const code =
     status === 401

@@ -14,7 +14,7 @@ export class JobType extends NodeType {
   @Field(() => String)
   name!: string
 
-  @Field(() => String, { description: 'quick answers people, heavy trains and imports' })
+  @Field(() => String, { description: 'quick answers people, import takes in files, heavy trains and scores' })
   lane!: string
 
   @Field(() => JobState)

@@ -18,9 +18,12 @@ export class TrainingResolver {
   ) {}
 
   @Authorized(Scope.MODELS_TRAIN)
-  @Mutation(() => JobPayload, { description: 'Starts training; what comes of it are candidates. Scope: models:train.' })
+  @Mutation(() => JobPayload, {
+    description:
+      'Starts training; what comes of it are candidates. A dry run answers with preview: {task, baseline, minimumRows, algorithms: [{name, params}]}. Scope: models:train.',
+  })
   modelTrain(@Arg('input', () => ModelTrainInput) { dryRun, ...input }: ModelTrainInput, @Ctx() { viewer }: Context) {
-    if (dryRun) return payload(async () => this.check(input))
+    if (dryRun) return payload(async () => ({ preview: this.trainer.plan(this.check(input)) }))
     return idempotent(this.idempotency, viewer, 'modelTrain', input, async () => {
       const { task, algorithm, params } = this.check(input)
       return { job: JobType.of(await this.jobs.enqueue('train-models', { task, algorithm, params }, { createdBy: viewer?.name })) }

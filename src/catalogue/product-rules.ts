@@ -55,10 +55,15 @@ export function cleanProductId(value: string, field = 'externalId'): string {
   return cleanText(value, { field, max: 200, trim: false })
 }
 
-/** An ISO 4217 code that is in use, or was. */
-export function cleanCurrency(value: string, field: string | string[] = 'currencyCode'): string {
+/** The ISO 4217 code, in use or once in use, that a text is in any case of letters; undefined when it is none. */
+export function currencyNamed(value: unknown): string | undefined {
   const code = typeof value === 'string' ? value.toUpperCase() : ''
-  if (currencies.has(code)) return code
+  return currencies.has(code) ? code : undefined
+}
+
+export function cleanCurrency(value: string, field: string | string[] = 'currencyCode'): string {
+  const code = currencyNamed(value)
+  if (code !== undefined) return code
   throw new InvalidInput('currencyCode must be an ISO 4217 code such as EUR or CNY', {}, [field].flat())
 }
 

@@ -1,11 +1,11 @@
 // npm run import -- <kind> <file> [--mapping '{…}'] [--zone Z] [--url …] [--key …]: uploads a file and waits until it is merged.
-import { createReadStream, createWriteStream, existsSync, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, createReadStream, createWriteStream, existsSync, readFileSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { ConfigError, keysFile, readConfig } from '../config.js'
+import { type Config, ConfigError, keysFile, readConfig, urlFile } from '../config.js'
 import { messageOf } from '../platform/errors.js'
 
 interface Status {
@@ -39,9 +39,9 @@ async function run() {
     throw new Error(
       'Usage: npm run import -- <users|products|events|reviews|posts|ad-log> <file> [--mapping \'{"userId":"CustomerID"}\'] [--zone Z] [--url URL] [--key KEY]',
     )
-  if (!existsSync(file)) throw new Error(`There is no file ${file}`)
+  checkFile(file)
   const config = readConfig(process.env)
-  const url = values.url ?? `http://127.0.0.1:${config.port}`
+  const url = (values.url ?? addressOf(config)).replace(/\/+$/, '')
   const key = values.key ?? ingestKey(keysFile(config))
   const name = basename(file).toLowerCase()
   const isGzip = name.endsWith('.gz')
@@ -73,6 +73,22 @@ async function run() {
   if (status.state !== 'COMPLETED') process.exitCode = 1
 }
 
+function checkFile(file: string) {
+  if (!existsSync(file)) throw new Error(`There is no file ${file}`)
+  if (statSync(file).isDirectory()) throw new Error(`${file} is a folder; name one of its files`)
+  try {
+    accessSync(file, constants.R_OK)
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${messageOf(error)}`)
+  }
+}
+
+/** Where the platform of this home listens: on PORT, or on the port it took because nobody named one. */
+function addressOf(config: Config): string {
+  const file = urlFile(config)
+  return !config.portIsFixed && existsSync(file) ? readFileSync(file, 'utf8').trim() : `http://127.0.0.1:${config.port}`
+}
+
 function counted(file: string) {
   const size = statSync(file).size
   let sent = 0
@@ -91,7 +107,7 @@ async function watch(url: string, authorization: string, jobId: string): Promise
     const status = (await (await fetch(`${url}/v1/import/${jobId}`, { headers: { authorization } })).json()) as Status
     const body = JSON.stringify({
       query: 'query($id: ID!) { job(id: $id) { state message error } }',
-      variables: { id: Buffer.from(`Job:${jobId}`).toString('base64url') },
+      variables: { id: jobId },
     })
     const answer = (await (
       await fetch(`${url}/graphql`, { method: 'POST', headers: { authorization, 'content-type': 'application/json' }, body })

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { currencyNamed } from '../catalogue/product-rules.js'
 import { DomainError, messageOf } from '../platform/errors.js'
 import { EventType } from '../platform/generated/prisma/enums.js'
 import { isNestedWithin, isStorable, jsonFault } from '../platform/text-input.js'
@@ -51,6 +52,8 @@ const LARGEST_QUANTITY = 1_000_000_000
 const LARGEST_PRICE = 1_000_000_000
 const DAY_MS = 86_400_000
 const TYPES = new Set<string>(Object.values(EventType))
+/** Decimal, as people and CSV writers write it; JavaScript would also read 0x10 and 0b1. */
+const DECIMAL = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?\s*$/i
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/i
 
 /** Thrown for one faulty row; the sentence names the field and what is wrong with it. */
@@ -122,7 +125,7 @@ export function optionalId(value: unknown, field: string, longest = LONGEST_ID):
 
 export function optionalNumber(value: unknown, field: string, low: number, high: number): number | null {
   if (isAbsent(value)) return null
-  const number = typeof value === 'string' && value.length < 40 && value.trim() !== '' ? Number(value) : value
+  const number = typeof value === 'string' && value.length < 40 && DECIMAL.test(value) ? Number(value) : value
   if (typeof number !== 'number' || !Number.isFinite(number)) throw new RowFault(field, `${field} must be a number, not ${shown(value)}`)
   if (number < low || number > high) throw new RowFault(field, `${field} must be from ${low} to ${high}, not ${number}`)
   return number
@@ -161,7 +164,8 @@ function isInItsMonth(iso: string): boolean {
 }
 
 export function currencyOf(value: unknown): string {
-  if (typeof value === 'string' && /^[A-Za-z]{3}$/.test(value)) return value.toUpperCase()
+  const code = currencyNamed(value)
+  if (code !== undefined) return code
   throw new RowFault('currency', `currency must be an ISO 4217 code, not ${shown(value)}`)
 }
 

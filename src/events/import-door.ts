@@ -1,12 +1,12 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Authenticator, requireScope, Scope } from '../graphql/auth.js'
-import { InvalidInput } from '../platform/errors.js'
+import { encodeId, tryDecodeId } from '../graphql/node-id.js'
+import { discardRest } from '../platform/discard-rest.js'
+import { InvalidInput, NotFound } from '../platform/errors.js'
+import { isStorable } from '../platform/text-input.js'
 import type { ImportOptions } from './import.repository.js'
 import { type ImportService, kindNamed } from './import.service.js'
-
-/** How long a refused upload is read on, unkept. */
-const REFUSED_GRACE_MS = 5_000
 
 const FORMATS: Record<string, 'ndjson' | 'csv'> = {
   'application/x-ndjson': 'ndjson',
@@ -36,25 +36,26 @@ export function importDoor(imports: ImportService, authenticator: Authenticator)
         const upload = { kind, ...formOf(request), by: viewers.get(request) ?? 'unknown' }
         if (!request.body) throw new InvalidInput('The file is empty', {}, ['body'])
         const { jobId } = await imports.receive(upload, whole(request))
-        return reply.code(202).send({ jobId })
+        return reply.code(202).send({ jobId: encodeId('Job', jobId) })
       },
     )
     server.get('/v1/import/:jobId', { onRequest: admitted(Scope.JOBS_READ) }, async request => {
-      const { jobId, kind, format, state, bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected, createdAt, finishedAt } =
-        await imports.status((request.params as { jobId: string }).jobId)
+      const row = await imports.status(jobKeyOf(request))
+      const { kind, format, state, bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected, error, createdAt, finishedAt } = row
       const counts = { bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected }
       return {
-        jobId,
+        jobId: encodeId('Job', row.jobId as string),
         kind,
         format,
         state,
         ...Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, Number(value)])),
+        error,
         createdAt,
         finishedAt,
       }
     })
     server.get('/v1/import/:jobId/rejects', { onRequest: admitted(Scope.JOBS_READ) }, async (request, reply) => {
-      const row = await imports.status((request.params as { jobId: string }).jobId)
+      const row = await imports.status(jobKeyOf(request))
       return reply
         .type(row.format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson; charset=utf-8')
         .header('content-disposition', `attachment; filename="rejects.${row.format}"`)
@@ -63,12 +64,22 @@ export function importDoor(imports: ImportService, authenticator: Authenticator)
   }
 }
 
+/** The job of an import: by the id that GraphQL knows it by too, or by the key inside. */
+function jobKeyOf({ params }: FastifyRequest): string {
+  const { jobId } = params as { jobId: string }
+  const key = tryDecodeId(jobId)?.key ?? jobId
+  if (!isStorable(key)) throw new NotFound('No import has this job', {}, ['jobId'])
+  return key
+}
+
 function formOf({ headers, query }: FastifyRequest): { format: 'ndjson' | 'csv'; options: ImportOptions } {
   const type = String(headers['content-type'] ?? '')
     .split(';')[0]
     .trim()
     .toLowerCase()
-  const { mapping, zone, format: named } = query as Record<string, string | undefined>
+  const { mapping, zone: written, format: named } = query as Record<string, string | undefined>
+  // In a query a plus that was not escaped is a blank.
+  const zone = written?.replace(/^ /, '+')
   const format = named === 'csv' || named === 'ndjson' ? named : Object.hasOwn(FORMATS, type) ? FORMATS[type] : undefined
   if (!format)
     throw Object.assign(new Error(`Send the file as application/x-ndjson or text/csv, not ${type || 'without a content type'}`), {
@@ -111,14 +122,6 @@ async function* whole({ raw, body }: FastifyRequest): AsyncGenerator<Buffer> {
     yield* (body as Readable).iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
     if (!raw.complete) throw new InvalidInput('The upload broke off; nothing of it was kept', {}, ['body'])
   } finally {
-    if (!raw.complete) discardRest(raw)
+    discardRest(raw)
   }
-}
-
-/** A client hears why its upload was refused only while its bytes are taken; one that goes on sending is cut off, since it would hold the server's close. */
-function discardRest(raw: FastifyRequest['raw']) {
-  raw.resume()
-  setTimeout(() => {
-    if (!raw.complete) raw.socket?.destroy()
-  }, REFUSED_GRACE_MS).unref()
 }

@@ -40,6 +40,8 @@ export interface ImportKind {
   }
   /** Place among the cells of what makes a row the same as another one: the first of a file counts, the others are duplicates. */
   firstOf?: number
+  /** Place among the cells of the key of what a row describes: a later row changes what it gives and leaves the rest, as a later file would. */
+  completesBy?: number
   /**
    * Statements over the staging table `staged`, run in order in the batch's transaction; the rows that the last one wrote are those merged.
    * Not `careful`, they may fail with a unique violation where a row is there already: what is new costs no look-up then.
@@ -47,6 +49,8 @@ export interface ImportKind {
   merge(options: { careful: boolean }): readonly string[]
   /** SQL that selects (line, reason) of staged rows that may not be merged. */
   refusals?: string
+  /** The same of rows that name strangers, for a shop that refuses those; `references` need none. */
+  strangers?: string
 }
 
 /** Creates the users and products that staged rows name and nobody knows yet. */
@@ -56,6 +60,9 @@ const STUB_USERS = `
 const STUB_PRODUCTS = `
   INSERT INTO "Product" ("externalId", title, stub, categories) SELECT DISTINCT s.product, s.product, true, '{}'::text[] FROM staged s LEFT JOIN "Product" p ON p."externalId" = s.product
   WHERE s.product IS NOT NULL AND p.id IS NULL ORDER BY 1 ON CONFLICT DO NOTHING`
+
+const STRANGE_USERS = `SELECT s.line, 'userId names nobody' AS reason FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner WHERE s.owner IS NOT NULL AND u.id IS NULL`
+const STRANGE_PRODUCTS = `SELECT s.line, 'productId names no product' AS reason FROM staged s LEFT JOIN "Product" p ON p."externalId" = s.product WHERE s.product IS NOT NULL AND p.id IS NULL`
 
 const events: ImportKind = {
   needs: [['userId', 'anonymousId'], ['type']],
@@ -115,6 +122,7 @@ const USER_COLUMNS = [
 
 const users: ImportKind = {
   needs: [['externalId', 'userId']],
+  completesBy: 0,
   columns: [['key', 'text'], ...USER_COLUMNS, ['traits', 'jsonb']],
   cells: (record, { now }) => {
     const absentIsNothing = <T>(value: T) => (isAbsent(value) ? undefined : value)
@@ -131,7 +139,7 @@ const users: ImportKind = {
   },
   merge: () => [
     `INSERT INTO "User" ("externalId", ${USER_COLUMNS.map(([name]) => `"${name}"`).join(', ')}, traits)
-     SELECT DISTINCT ON (key) key, ${USER_COLUMNS.map(([name]) => (name === 'createdAt' ? 'COALESCE(s."createdAt", now())' : `s."${name}"`)).join(', ')}, COALESCE(s.traits, '{}') FROM staged s ORDER BY key, line DESC
+     SELECT key, ${USER_COLUMNS.map(([name]) => (name === 'createdAt' ? 'COALESCE(s."createdAt", now())' : `s."${name}"`)).join(', ')}, COALESCE(s.traits, '{}') FROM staged s ORDER BY key
      ON CONFLICT ("externalId") DO UPDATE SET ${USER_COLUMNS.filter(([name]) => name !== 'createdAt')
        .map(([name]) => `"${name}" = COALESCE(EXCLUDED."${name}", "User"."${name}")`)
        .join(', ')},
@@ -141,6 +149,7 @@ const users: ImportKind = {
 
 const products: ImportKind = {
   needs: [['externalId', 'productId'], ['title']],
+  completesBy: 0,
   columns: [
     ['key', 'text'],
     ['title', 'text'],
@@ -176,7 +185,7 @@ const products: ImportKind = {
   },
   merge: () => [
     `INSERT INTO "Product" ("externalId", title, description, categories, brand, "priceMicros", "currencyCode", "marginShare", stock, attributes)
-     SELECT DISTINCT ON (key) key, title, description, COALESCE(categories, '{}'), brand, price, currency, margin, stock, COALESCE(attributes, '{}') FROM staged ORDER BY key, line DESC
+     SELECT key, title, description, COALESCE(categories, '{}'), brand, price, currency, margin, stock, COALESCE(attributes, '{}') FROM staged ORDER BY key
      ON CONFLICT ("externalId") DO UPDATE SET title = EXCLUDED.title, description = COALESCE(EXCLUDED.description, "Product".description),
        categories = CASE WHEN EXCLUDED.categories = '{}' THEN "Product".categories ELSE EXCLUDED.categories END, brand = COALESCE(EXCLUDED.brand, "Product".brand),
        "priceMicros" = COALESCE(EXCLUDED."priceMicros", "Product"."priceMicros"), "currencyCode" = COALESCE(EXCLUDED."currencyCode", "Product"."currencyCode"),
@@ -218,6 +227,7 @@ const texts = (source: string): ImportKind => ({
       named,
     ]
   },
+  strangers: `SELECT DISTINCT ON (line) * FROM (${STRANGE_USERS} UNION ALL ${STRANGE_PRODUCTS}) strangers`,
   merge: () => [
     STUB_USERS,
     STUB_PRODUCTS,
@@ -270,6 +280,7 @@ const adLog: ImportKind = {
     ]
   },
   refusals: `SELECT s.line, 'adId names no ad' AS reason FROM staged s LEFT JOIN "Ad" a ON a."externalId" = s.ad WHERE a.id IS NULL`,
+  strangers: STRANGE_USERS,
   merge: () => [
     STUB_USERS,
     // The same impression again, in this file or another, brings what was not known before: a click or a conversion that came late.
@@ -300,6 +311,16 @@ function namedContext(record: ImportRecord): Record<string, unknown> {
   return Object.fromEntries(named.map(([name, value]) => [name.slice(CONTEXT.length), value]))
 }
 
+/** What two rows say together of the thing that both describe: the later one where it says something, and JSON objects name by name. */
+export function completed({ columns }: ImportKind, earlier: readonly Cell[], later: readonly Cell[]): Cell[] {
+  return later.map((cell, at) => {
+    const before = earlier[at]
+    if (cell === null || cell === undefined) return before
+    const isObject = columns[at][1] === 'jsonb' && typeof before === 'string' && typeof cell === 'string'
+    return isObject ? JSON.stringify({ ...JSON.parse(before), ...JSON.parse(cell) }) : cell
+  })
+}
+
 export const IMPORT_KINDS: Readonly<Record<string, ImportKind>> = {
   users,
   products,
@@ -326,6 +347,7 @@ function listOf(value: unknown): string[] {
     .filter(entry => entry !== '')
 }
 
-function arrayLiteral(values: readonly string[]): string {
+function arrayLiteral(values: readonly string[]): string | null {
+  if (values.length === 0) return null
   return `{${values.map(value => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }

@@ -146,12 +146,17 @@ export class ImportMerge {
   }
 
   private async refused(client: pg.PoolClient, batch: Batch): Promise<Reject[]> {
-    const { refusals } = this.facts.kind
-    if (!refusals) return []
-    const { rows } = await client.query<{ line: string; reason: string }>(refusals)
-    const raws = new Map(batch.rows.map(({ line, raw }) => [line, raw]))
-    if (rows.length > 0) await client.query('DELETE FROM staged WHERE line = ANY($1)', [rows.map(({ line }) => line)])
-    return rows.map(({ line, reason }) => ({ line: Number(line), reason, raw: raws.get(Number(line)) ?? '' }))
+    const { kind, unknownReferences } = this.facts
+    const refused: Reject[] = []
+    for (const refusals of [kind.refusals, unknownReferences === 'reject' ? kind.strangers : undefined]) {
+      if (!refusals) continue
+      const { rows } = await client.query<{ line: string; reason: string }>(refusals)
+      if (rows.length === 0) continue
+      await client.query('DELETE FROM staged WHERE line = ANY($1)', [rows.map(({ line }) => line)])
+      const raws = new Map(batch.rows.map(({ line, raw }) => [line, raw]))
+      refused.push(...rows.map(({ line, reason }) => ({ line: Number(line), reason, raw: raws.get(Number(line)) ?? '' })))
+    }
+    return refused
   }
 }
 

@@ -244,7 +244,10 @@ function csvLine(cells: readonly string[]): string {
 
 function checkedNames(cells: readonly string[]): string[] {
   const names = cells.map(name => name.trim())
-  const twice = names.find((name, at) => names.indexOf(name) < at)
+  if (names.some(name => name.includes('\r')))
+    throw new InvalidInput('The lines of the file end in CR alone; save it with LF or CRLF', {}, ['body'])
+  // Spreadsheets leave columns without a name at the end; nothing in them is asked for.
+  const twice = names.find((name, at) => name !== '' && names.indexOf(name) < at)
   if (twice !== undefined) throw new InvalidInput(`The header names ${JSON.stringify(twice.slice(0, 60))} twice`, {}, ['body'])
   if (names.some(name => name.includes(BROKEN) || name.includes('\0'))) throw new InvalidInput('The header is not UTF-8 text', {}, ['body'])
   return names

@@ -99,8 +99,16 @@ export class ImportRepository {
     return (await this.database.sql<ImportRow>('SELECT * FROM "Import" WHERE id = $1', [id]))[0]
   }
 
-  async byJob(jobId: string): Promise<ImportRow | undefined> {
-    return (await this.database.sql<ImportRow>('SELECT * FROM "Import" WHERE "jobId" = $1', [jobId]))[0]
+  /** With how its job ended, which may have been before it ran (cancelled) or without its knowledge (given up). */
+  async byJob(jobId: string): Promise<(ImportRow & { error: string | null }) | undefined> {
+    const [row] = await this.database.sql<ImportRow & { error: string | null; ended: ImportRow['state'] | null; endedAt: Date | null }>(
+      `SELECT i.*, j.error, j.state AS ended, j."finishedAt" AS "endedAt" FROM "Import" i
+       LEFT JOIN "Job" j ON j.id = i."jobId" AND j.state IN ('FAILED', 'CANCELLED') WHERE i."jobId" = $1`,
+      [jobId],
+    )
+    if (!row) return undefined
+    const { ended, endedAt, ...own } = row
+    return ended && own.state !== 'COMPLETED' ? { ...own, state: ended, finishedAt: endedAt } : own
   }
 
   async setState(id: string, state: ImportRow['state']): Promise<void> {

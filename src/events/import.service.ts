@@ -9,7 +9,7 @@ import { v7 } from '../platform/uuid.js'
 import { faultOf } from './event-rules.js'
 import type { Settings } from './events.service.js'
 import type { Batch, ImportOptions, ImportRepository, ImportRow } from './import.repository.js'
-import { IMPORT_KINDS, type ImportKind, type ImportRecord, type RowContext } from './import-kinds.js'
+import { completed, IMPORT_KINDS, type ImportKind, type ImportRecord, type RowContext } from './import-kinds.js'
 import { type FileFormat, type FileRow, headerOf, rejectLine, rowsOf, unpacked } from './import-rows.js'
 
 export interface Upload {
@@ -116,7 +116,7 @@ export class ImportService {
   }
 
   /** What is known of an import, by its job. */
-  async status(jobId: string): Promise<ImportRow> {
+  async status(jobId: string): Promise<ImportRow & { error: string | null }> {
     const row = await this.imports.byJob(jobId)
     if (!row) throw new NotFound('No import has this job', { jobId })
     return row
@@ -207,13 +207,17 @@ export class ImportService {
     try {
       context.line = line
       const cells = kind.cells(rename(record), context)
-      const first = kind.firstOf === undefined ? undefined : (cells[kind.firstOf] as string)
-      if (first !== undefined && batch.seen.has(first)) {
+      const place = kind.firstOf ?? kind.completesBy
+      const key = place === undefined ? undefined : (cells[place] as string)
+      const earlier = key === undefined ? undefined : batch.seen.get(key)
+      if (earlier) {
+        if (kind.completesBy !== undefined) earlier.cells = completed(kind, earlier.cells, cells)
         batch.duplicates++
         return
       }
-      if (first !== undefined) batch.seen.add(first)
-      batch.rows.push({ line, raw, cells })
+      const row = { line, raw, cells }
+      if (key !== undefined) batch.seen.set(key, row)
+      batch.rows.push(row)
     } catch (error) {
       batch.rejects.push({ line, raw, reason: faultOf(error) })
     }
@@ -229,11 +233,12 @@ export function kindNamed(name: string): ImportKind {
 /** A batch that is being filled. */
 interface OpenBatch extends Batch {
   characters: number
-  seen: Set<string>
+  /** Rows by what others may have in common with them. */
+  seen: Map<string, Batch['rows'][number]>
 }
 
 function openBatch(readTo: number): OpenBatch {
-  return { rows: [], rejects: [], duplicates: 0, readTo, characters: 0, seen: new Set() }
+  return { rows: [], rejects: [], duplicates: 0, readTo, characters: 0, seen: new Map() }
 }
 
 /** Files that cannot be what they are sent as. */

@@ -30,6 +30,14 @@ export interface FaqEntryRow extends FaqContent {
 /** An entry as it answers: its approved version. */
 export type ServedEntry = FaqContent & Pick<FaqEntryRow, 'id' | 'status' | 'version'>
 
+/** What an entry said before a change. */
+export interface FaqVersionRow {
+  version: number
+  content: FaqContent
+  changedBy: string
+  changedAt: Date
+}
+
 export interface FaqFilter {
   status?: FaqStatus | null
   locale?: string | null
@@ -110,6 +118,10 @@ export class FaqRepository {
 
   async get(id: string): Promise<FaqEntryRow | undefined> {
     return (await this.database.sql<FaqEntryRow>('SELECT * FROM "FaqEntry" WHERE id = $1', [id]))[0]
+  }
+
+  byIds(ids: readonly string[]): Promise<FaqEntryRow[]> {
+    return this.database.sql('SELECT * FROM "FaqEntry" WHERE id = ANY($1)', [ids])
   }
 
   page(filter: FaqFilter, after: { createdAt: string; id: string } | undefined, limit: number): Promise<FaqEntryRow[]> {
@@ -194,10 +206,12 @@ export class FaqRepository {
     return row
   }
 
-  versions(entryId: string): Promise<{ version: number; content: FaqContent; changedBy: string; changedAt: Date }[]> {
+  /** The last hundred versions of each of these entries, newest first. */
+  versions(entryIds: readonly string[]): Promise<(FaqVersionRow & { entryId: string })[]> {
     return this.database.sql(
-      `SELECT version, content, "changedBy", "changedAt" FROM "FaqEntryVersion" WHERE "entryId" = $1 ORDER BY version DESC LIMIT 100`,
-      [entryId],
+      `SELECT v.* FROM unnest($1::text[]) AS e(id) CROSS JOIN LATERAL (
+         SELECT "entryId", version, content, "changedBy", "changedAt" FROM "FaqEntryVersion" WHERE "entryId" = e.id ORDER BY version DESC LIMIT 100) v`,
+      [entryIds],
     )
   }
 

@@ -82,7 +82,7 @@ export class FaqResolver {
 
   @Authorized(Scope.FAQ_WRITE)
   @FieldResolver(() => FaqEntryHistory, { nullable: true, description: 'Versions and approval. Scope: faq:write.' })
-  history(@Root() { key }: FaqEntryType) {
-    return this.faq.history(key)
+  history(@Root() { key }: FaqEntryType, @Ctx() context: Context) {
+    return this.faq.history(context, key)
   }
 }

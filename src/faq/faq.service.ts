@@ -1,6 +1,8 @@
+import DataLoader from 'dataloader'
 import { detectLanguage } from '../algorithms/text/language.js'
 import type { Viewer } from '../graphql/auth.js'
 import { type Connection, pageOf } from '../graphql/connection.js'
+import type { Context } from '../graphql/context.js'
 import { timeOf } from '../graphql/cursor.js'
 import { decodeId } from '../graphql/node-id.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
@@ -8,7 +10,7 @@ import type { Pool } from '../platform/pool.js'
 import type { Signals } from '../platform/signals.js'
 import { cleanOptionalText, cleanText, escapeLike } from '../platform/text-input.js'
 import { v7 } from '../platform/uuid.js'
-import type { FaqContent, FaqEntryRow, FaqRepository } from './faq.repository.js'
+import type { FaqContent, FaqEntryRow, FaqRepository, FaqVersionRow } from './faq.repository.js'
 import {
   type FaqEntryActionInput,
   type FaqEntryCreateInput,
@@ -62,9 +64,20 @@ export class FaqService {
     })
   }
 
-  async history(id: string): Promise<FaqEntryHistory | null> {
-    const row = await this.parts.repository.get(id)
-    return row ? FaqEntryHistory.of(row, await this.parts.repository.versions(id)) : null
+  /** How an entry came to be what it is, batched with the request's other loads. */
+  history(context: Context, id: string): Promise<FaqEntryHistory | null> {
+    return context.loader('faq-history', () => new DataLoader((ids: readonly string[]) => this.histories(ids))).load(id)
+  }
+
+  private async histories(ids: readonly string[]): Promise<(FaqEntryHistory | null)[]> {
+    const rows = new Map((await this.parts.repository.byIds(ids)).map(row => [row.id, row]))
+    const versions = new Map<string, FaqVersionRow[]>()
+    for (const { entryId, ...version } of await this.parts.repository.versions(ids))
+      versions.set(entryId, [...(versions.get(entryId) ?? []), version])
+    return ids.map(id => {
+      const row = rows.get(id)
+      return row ? FaqEntryHistory.of(row, versions.get(id) ?? []) : null
+    })
   }
 
   async create(input: FaqEntryCreateInput, origin = 'person'): Promise<{ entry: FaqEntryType }> {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Conflict, DomainError, InvalidInput, messageOf, NotFound, Unavailable } from './errors.js'
 import type { JobRow, JobStore, NewJob, NewPart, Sendable } from './job-store.js'
 import { Cut, type JobContext, type JobDefinition, type JobPart, SIGNALS, type SignalName } from './jobs.js'
@@ -17,7 +18,8 @@ const SWEEP_MS = 20_000
 /** A job that kills its workers this often is given up, before it has killed them all. */
 const MAX_CRASHES = 5
 const LARGEST_BULK = 500
-const CONCURRENCY = { quick: 4, heavy: 2 }
+/** Files have a lane of their own: a person who uploads one must not wait until a training has ended. */
+const CONCURRENCY = { quick: 4, import: 2, heavy: 2 }
 /** How long a job that runs alone rests, in times of how long it ran; longer than the limit, and the sweep would take what waits for forgotten. */
 const REST = 2
 const LONGEST_REST_MS = 15_000
@@ -243,6 +245,8 @@ async function attempt<Services>(
   const startedAt = performance.now()
   const { id, name, fence, parentId } = row
   const stopping = new AbortController()
+  // A training hands its signal to as many threads as it has algorithms.
+  setMaxListeners(0, stopping.signal)
   const stop = (verdict: 'go on' | 'cancel' | 'lost') => {
     if (verdict === 'cancel') stopping.abort(new Cancelled())
     if (verdict === 'lost') stopping.abort(new Lost())

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
-/** Lanes are BullMQ queues: `quick` answers people, `heavy` trains and imports. */
-export type Lane = 'quick' | 'heavy'
+/** Lanes are BullMQ queues: `quick` answers people, `import` takes in files, `heavy` trains and scores. */
+export type Lane = 'quick' | 'import' | 'heavy'
 
 /** What the system announces to itself. A signal is a hint; state is the truth. */
 export interface SignalMap {

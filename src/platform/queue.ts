@@ -3,7 +3,7 @@ import type { Cluster, Redis } from 'ioredis'
 import { messageOf } from './errors.js'
 import type { Lane } from './jobs.js'
 import type { Log } from './log.js'
-import { connectRedis } from './redis.js'
+import { connectRedis, createFuse } from './redis.js'
 
 /** What travels in the queue: the id of a row of `Job`, or the name of a job whose hour has come. */
 export type Parcel = { jobId: string } | { due: string }
@@ -25,7 +25,7 @@ export interface Queues {
   close(): Promise<void>
 }
 
-export const LANES: readonly Lane[] = ['quick', 'heavy']
+export const LANES: readonly Lane[] = ['quick', 'import', 'heavy']
 
 const PREFIX = 'bellwether'
 const LOCK_MS = 30_000
@@ -55,16 +55,18 @@ export async function openQueues({ databaseUrl, redisUrl, log }: { databaseUrl: 
       return [lane, queue] as const
     }),
   )
+  // On PostgreSQL the pool has a patience of its own.
+  const fused = redisUrl ? createFuse() : <T>(work: () => Promise<T>) => work()
   const queueOf = (lane: Lane) => queues.get(lane) as Queue
   for (const queue of queues.values()) await queue.waitUntilReady()
 
   return {
     backend: redisUrl ? 'redis' : 'postgresql',
     add: async (lane, name, id, parcel, delayMs = 0) => {
-      await queueOf(lane).add(name, parcel, { jobId: id, ...(delayMs > 0 ? { delay: delayMs } : {}) })
+      await fused(() => queueOf(lane).add(name, parcel, { jobId: id, ...(delayMs > 0 ? { delay: delayMs } : {}) }))
     },
     addAll: async (lane, parcels) => {
-      await queueOf(lane).addBulk(parcels.map(({ name, id, parcel }) => ({ name, data: parcel, opts: { jobId: id } })))
+      await fused(() => queueOf(lane).addBulk(parcels.map(({ name, id, parcel }) => ({ name, data: parcel, opts: { jobId: id } }))))
     },
     schedule: async (lane, name, cron) => {
       await queueOf(lane).upsertJobScheduler(name, { pattern: cron, tz: 'UTC' }, { name, data: { due: name } satisfies Parcel })

@@ -1,4 +1,5 @@
 import type { Cluster, Redis } from 'ioredis'
+import { createFuse } from './redis.js'
 
 export interface RateLimiter {
   /** Counts one call; answers the seconds to wait when `key` has used up its minute, else 0. */
@@ -32,18 +33,20 @@ function localLimiter(perMinute: number, now: () => number): RateLimiter {
   }
 }
 
+/** While Redis is away each process counts for itself: nobody waits, and nobody goes unlimited. */
 function sharedLimiter(perMinute: number, redis: Redis | Cluster, now: () => number): RateLimiter {
-  return {
-    take: async key => {
-      const time = now()
-      const index = Math.floor(time / WINDOW_MS)
-      const name = (at: number) => `bellwether:rate:{${key}}:${at}`
-      const used = await redis.incr(name(index))
-      if (used === 1) await redis.pexpire(name(index), 2 * WINDOW_MS)
-      const before = used > perMinute / 2 ? Number(await redis.get(name(index - 1))) : 0
-      return waitFor(used, before, perMinute, time)
-    },
+  const own = localLimiter(perMinute, now)
+  const fused = createFuse()
+  const take = async (key: string) => {
+    const time = now()
+    const index = Math.floor(time / WINDOW_MS)
+    const name = (at: number) => `bellwether:rate:{${key}}:${at}`
+    const used = await redis.incr(name(index))
+    if (used === 1) await redis.pexpire(name(index), 2 * WINDOW_MS)
+    const before = used > perMinute / 2 ? Number(await redis.get(name(index - 1))) : 0
+    return waitFor(used, before, perMinute, time)
   }
+  return { take: key => fused(() => take(key)).catch(() => own.take(key)) }
 }
 
 function waitFor(used: number, before: number, perMinute: number, time: number): number {

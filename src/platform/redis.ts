@@ -42,6 +42,32 @@ export async function checkRedis(url: string): Promise<void> {
   }
 }
 
+const PATIENCE_MS = 1_000
+const REST_MS = 5_000
+
+/**
+ * For calls that somebody waits for: BullMQ's connections wait for a Redis that is away, without end. A call that takes longer than a second is `Unavailable`, and
+ * for the next five seconds others are so at once; thus an answer is late at most once, and few commands wait for Redis to be back.
+ */
+export function createFuse(now: () => number = () => performance.now()): <T>(work: () => Promise<T>) => Promise<T> {
+  let restsUntil = Number.NEGATIVE_INFINITY
+  return async work => {
+    if (now() < restsUntil) throw new Unavailable('Redis does not answer')
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, failed) => {
+      timer = setTimeout(() => failed(new Unavailable(`Redis did not answer within ${PATIENCE_MS} ms`)), PATIENCE_MS)
+    })
+    try {
+      return await Promise.race([work(), late])
+    } catch (error) {
+      restsUntil = now() + REST_MS
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
 function partsOf(url: string) {
   const [, protocol, userInfo, hosts, path] = /^([a-z+]+):\/\/(?:([^@/]*)@)?([^/?]*)(?:\/([^?]*))?/.exec(url) ?? []
   const [username, password] = (userInfo ?? '').split(':').map(decodeURIComponent)

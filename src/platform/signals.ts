@@ -4,7 +4,7 @@ import type { Database } from './database.js'
 import { messageOf } from './errors.js'
 import type { SignalMap, SignalName } from './jobs.js'
 import type { Log } from './log.js'
-import { connectRedis } from './redis.js'
+import { connectRedis, createFuse } from './redis.js'
 
 type Listener<Name extends SignalName> = (payload: SignalMap[Name]) => void
 
@@ -115,9 +115,10 @@ async function overRedis(url: string, receive: (text: string) => void, log: Log)
     client.on('error', (error: Error) => log.warn('the signal connection had a fault', { error: error.message }))
   subscriber.on('message', (_channel: string, text: string) => receive(text))
   await subscriber.subscribe(CHANNEL)
+  const fused = createFuse()
   return {
     send: async text => {
-      await publisher.publish(CHANNEL, text)
+      await fused(() => publisher.publish(CHANNEL, text))
     },
     close: async () => {
       subscriber.disconnect()

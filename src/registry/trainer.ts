@@ -63,6 +63,16 @@ export class Trainer {
     }
   }
 
+  /** What a request would teach, and with which parameters; an algorithm that does not suit the data is left out when it comes to it. */
+  plan({ task: name, algorithm, params }: Pick<TrainRequest, 'task' | 'algorithm' | 'params'>) {
+    const task = this.taskNamed(name)
+    const [baseline, ...others] = task.algorithms
+    const algorithms = others
+      .filter(each => algorithm === undefined || each.name === algorithm)
+      .map(each => ({ name: each.name, params: { ...each.defaults, ...params } }))
+    return { task: name, baseline: baseline.name, minimumRows: task.minimumRows, algorithms }
+  }
+
   /** Trains and records the models; those of a job that ran before are returned again instead of being made twice. */
   async train(request: TrainRequest): Promise<{ models: ModelRow[]; message: string }> {
     this.check(request)

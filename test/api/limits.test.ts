@@ -144,6 +144,17 @@ describe('requests that are no GraphQL', () => {
     expect(answer.text).not.toContain('"data":{')
   })
 
+  test.each(['/graphql', '/v1/batch', '/openrtb2/bid'])('who sends far too much to %s hears so, and no broken pipe', async door => {
+    const response = await fetch(house.url + door, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${house.keys.admin}` },
+      body: `{"query":"${'x'.repeat(10_000_000)}"}`,
+    })
+    // A connection that is closed while bytes still come is reset, and the answer is lost on its way.
+    expect(response.status).toBe(413)
+    expect(response.headers.get('connection')).not.toBe('close')
+  })
+
   test('a mutation by GET is refused', async () => {
     const query = encodeURIComponent('mutation { userUpsert(input: { externalId: "by-get" }) { user { id } } }')
     expect((await send(undefined, { 'apollo-require-preflight': '1' }, 'GET', `?query=${query}`)).status).toBe(405)

@@ -25,6 +25,14 @@ beforeAll(async () => {
     await house.as('admin').run('mutation($i: UserUpsertInput!) { userUpsert(input: $i) { user { id } } }', {
       i: { externalId: `u${user}`, consents: [{ purpose: 'PERSONALISATION', granted: true }] },
     })
+  for (let at = 0; at < 30; at++) {
+    const entry = await house.app.faq.create({ question: `Question ${at}?`, answer: 'Yes', locale: 'en', dryRun: false })
+    await house.app.faq.update({ name: 'test' }, { id: entry.entry.id, expectedVersion: 1, answer: 'No' })
+    await house.as('admin').run('mutation($i: ReviewSubmitInput!) { reviewSubmit(input: $i) { review { id } } }', {
+      i: { text: `Review ${at}`, userExternalId: `u${at}`, productExternalId: `p${at}` },
+    })
+  }
+  await house.app.profiles.refreshOvertaken()
   await house.app.jobs.enqueue('train-models', { task: 'RECOMMENDATION', approve: 'for this test' })
   for (let job = 0; job < 25; job++) await house.app.jobs.enqueue('housekeeping', {}, { trigger: `test ${job}` })
   await eventually(async () => (await house.app.jobStore.page({}, undefined, 100)).every(row => row.state === 'COMPLETED'), 60_000)
@@ -58,6 +66,20 @@ const lists: [string, (first: number) => string][] = [
   ['recommendations', first => `{ recommendations(userExternalId: "u1", first: ${first}) { ${RECOMMENDED} } }`],
   ['models', first => `{ models(first: ${first}) { totalCount nodes { id task algorithm metrics guardrails { name passed } card } } }`],
   ['jobs', first => `{ jobs(first: ${first}) { totalCount nodes { id name state result } } }`],
+  [
+    'FAQ entries with their history',
+    first => `{ faqEntries(first: ${first}) { totalCount nodes { question history { approvedBy versions { version changedBy } } } } }`,
+  ],
+  [
+    'reviews of whom and what',
+    first =>
+      `{ reviews(first: ${first}) { totalCount nodes { text user { externalId consents { purpose } profile { rfm { label } segments { name } } } product { title sentiment { reviews } similar(first: 2) { rank } } } } }`,
+  ],
+  [
+    'profiles with predictions',
+    first =>
+      `{ profiles(first: ${first}) { nodes { user { externalId } rfm { label } cluster { key } churnProbability { value decisionId } categoryAffinities(first: 2) { category } } } }`,
+  ],
   ['keys', first => `{ apiKeys(first: ${first}) { totalCount nodes { id name prefix scopes } } }`],
 ]
 

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { tryDecodeId } from '../../src/graphql/node-id.js'
 import { copyIn } from '../../src/platform/bulk.js'
 import { type Benchmark, median, type Row } from './bench.js'
 import { type Platform, startPlatform } from './platform.js'
@@ -83,7 +84,7 @@ async function imported(platform: Platform, format: Format, count: number): Prom
   const { jobId, error } = (await response.json()) as { jobId?: string; error?: string }
   if (!jobId) throw new Error(`The import was refused: ${error}`)
   for (;;) {
-    const { rows } = await database.query('SELECT state, error FROM "Job" WHERE id = $1', [jobId])
+    const { rows } = await database.query('SELECT state, error FROM "Job" WHERE id = $1', [tryDecodeId(jobId)?.key])
     if (rows[0]?.state === 'COMPLETED') break
     if (rows[0]?.state === 'FAILED') throw new Error(`The import failed: ${rows[0].error}`)
     await sleep(50)

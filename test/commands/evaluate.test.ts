@@ -195,6 +195,30 @@ describe('what cannot be measured is one sentence with the place', () => {
       /train\.csv is not CSV: .*line 3/,
     ],
     ['a quote that never ends', 'top-n', { 'train.csv': `${HEADER}\na,"b,1,1\n`, 'test.csv': good }, /train\.csv is not CSV: /],
+    [
+      'a name in Latin-1, which could become another one',
+      'top-n',
+      { 'train.csv': Buffer.from(csv(HEADER, ['a,b,1,1', 'José,b,1,1']), 'latin1'), 'test.csv': good },
+      /train\.csv line 3 is not UTF-8; save the file as UTF-8$/m,
+    ],
+    [
+      'a column that is there twice',
+      'top-n',
+      { 'train.csv': csv('user,item,item', ['a,b,c']), 'test.csv': good },
+      /train\.csv line 1: the header has "item" twice$/m,
+    ],
+    [
+      'a rating in hexadecimal',
+      'rating',
+      { 'train.csv': csv(HEADER, ['a,b,0x10,1']), 'test.csv': good },
+      /train\.csv line 2: rating is no number: "0x10"$/m,
+    ],
+    [
+      'negatives for some of the users only',
+      'top-n',
+      { 'train.csv': csv(HEADER, train), 'test.csv': good, 'negatives.csv': csv('user,item', ['客户-0,tent/1']) },
+      /test\.csv line 3: .*negatives\.csv has no item for the user "客户-1"$/m,
+    ],
     ['bytes that are no text', 'top-n', { 'train.csv': Buffer.from([0xff, 0xfe, 0x00, 0x01]), 'test.csv': good }, /train\.csv /],
     [
       'an item described twice',

@@ -34,6 +34,8 @@ const definitions = [
   job('wait'),
   job('solo', { alone: true }),
   job('heard', { trigger: [{ on: 'review.posted' }] }),
+  job('take-file', { lane: 'import' }),
+  job('teach', { lane: 'heavy' }),
   job('nightly', { trigger: [{ cron: '0 3 * * *' }], lane: 'heavy' }),
 ]
 
@@ -169,6 +171,23 @@ describe.each(backends)('jobs on $name', ({ isRedis }) => {
     expect(Number(two.startedAt) - Number(one.finishedAt)).toBeGreaterThan(took)
   }, 60_000)
 
+  test('a file is taken in while all that trains is busy', async () => {
+    let isTaught = () => {}
+    const taught = new Promise<void>(done => {
+      isTaught = done
+    })
+    world.act = async name => {
+      if (name === 'teach') await taught
+      return `${name} done`
+    }
+    const lessons = await Promise.all([1, 2, 3, 4].map(n => jobs.enqueue('teach', { n })))
+    const { id } = await jobs.enqueue('take-file', {})
+    expect(await ended(id)).toMatchObject({ state: 'COMPLETED', lane: 'import' })
+    expect((await Promise.all(lessons.map(lesson => store.get(lesson.id)))).map(row => row?.state)).not.toContain('COMPLETED')
+    isTaught()
+    for (const lesson of lessons) await ended(lesson.id)
+  })
+
   test('a job that the queue has lost is found again by the sweep', async () => {
     world.act = async () => 'found'
     const row = await store.insert({ name: 'count', lane: 'quick', payload: {}, trigger: 'test' })
@@ -234,7 +253,7 @@ describe('the check at the start names the culprit and the cure', () => {
       check(job('late', { trigger: [{ cron: 'sometimes' }] })),
       'has the schedule "sometimes"; a schedule has five fields',
     ],
-    ['an unknown lane', check(job('lost', { lane: 'slow' as never })), 'names the lane "slow"; the lanes are quick, heavy'],
+    ['an unknown lane', check(job('lost', { lane: 'slow' as never })), 'names the lane "slow"; the lanes are quick, import, heavy'],
   ])('%s', (_, attempt, sentence) => {
     expect(attempt).toThrow(sentence)
   })

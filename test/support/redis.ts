@@ -14,13 +14,15 @@ interface TestRedis {
 }
 
 /** A real Redis of the test's own, in memory only. */
-export async function startRedis(): Promise<TestRedis & { flush(): Promise<void> }> {
-  const { port, client, stop } = await startNode()
+export async function startRedis(): Promise<TestRedis & { flush(): Promise<void>; freeze(): void; thaw(): void }> {
+  const { port, client, freeze, thaw, stop } = await startNode()
   return {
     url: `redis://127.0.0.1:${port}`,
     flush: async () => {
       await client.flushall()
     },
+    freeze,
+    thaw,
     stop,
   }
 }
@@ -81,8 +83,12 @@ async function startNode(...options: string[]) {
   return {
     port,
     client,
+    /** It keeps its connections and answers nothing, as a host does that is cut off. */
+    freeze: () => void server.kill('SIGSTOP'),
+    thaw: () => void server.kill('SIGCONT'),
     stop: async () => {
       client.disconnect()
+      if (server.exitCode !== null || server.signalCode !== null) return
       const ended = new Promise(done => server.once('exit', done))
       server.kill('SIGKILL')
       await ended

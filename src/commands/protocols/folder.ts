@@ -5,6 +5,7 @@ import type { Content } from '../../algorithms/recommend/content.js'
 import type { Interactions } from '../../algorithms/recommend/recommender.js'
 import { measured, type Protocol, ProtocolError } from './protocol.js'
 import { ratingMethods, topNMethods } from './recommend.js'
+import { utf8Of } from './table.js'
 
 interface Table {
   file: string
@@ -43,6 +44,7 @@ export const topN: Protocol = {
   run: function* ({ data, methods }) {
     const { train, test, negatives, items } = tablesOf(data, [])
     const words = vocabularyOf([train, test, ...(negatives ? [negatives] : [])], items)
+    if (negatives) requireNegatives(test, negatives)
     const learn = { ...interactions(train, words, 'implicit'), ...(items ? { content: contentOf(items, words) } : {}) }
     learn.values = learn.values.map(() => 1)
     yield* measured(
@@ -52,6 +54,16 @@ export const topN: Protocol = {
       methods,
     )
   },
+}
+
+/** Ranked against a few items or against all of them: a mean over both would be neither. */
+function requireNegatives(test: Table, negatives: Table) {
+  const known = new Set(negatives.rows.map(({ cells }) => cells.user))
+  const without = test.rows.find(({ cells }) => !known.has(cells.user))
+  if (without)
+    throw new ProtocolError(
+      `${test.file} line ${without.line}: ${negatives.file} has no item for the user ${JSON.stringify(without.cells.user.slice(0, 60))}`,
+    )
 }
 
 function tablesOf(folder: string | undefined, needs: string[]) {
@@ -70,13 +82,14 @@ function tableIn(folder: string, name: string, columns: string[]): Table {
   if (!existsSync(file)) throw new ProtocolError(`There is no ${file}`)
   let records: { record: Record<string, string>; info: { lines: number } }[]
   try {
-    records = parse(readFileSync(file), {
+    records = parse(utf8Of(file, readFileSync(file)), {
       bom: true,
-      columns: header => header.map((column: string) => column.trim()),
+      columns: header => namesIn(file, header),
       info: true,
       skip_empty_lines: true,
     }) as never
   } catch (error) {
+    if (error instanceof ProtocolError) throw error
     throw new ProtocolError(`${file} is not CSV: ${(error as Error).message}`)
   }
   const rows = records.map(({ record, info }) => ({ line: info.lines, cells: record }))
@@ -98,9 +111,16 @@ function tableIn(folder: string, name: string, columns: string[]): Table {
   return { file, rows }
 }
 
+function namesIn(file: string, header: string[]): string[] {
+  const names = header.map(column => column.trim())
+  const twice = names.find((name, at) => name !== '' && names.indexOf(name) < at)
+  if (twice !== undefined) throw new ProtocolError(`${file} line 1: the header has ${JSON.stringify(twice)} twice`)
+  return names
+}
+
 /** A timestamp may also be a date. */
 function numberOf(text: string, column: string): number {
-  const number = Number(text)
+  const number = /^\s*0[xob]/i.test(text) ? Number.NaN : Number(text)
   return Number.isNaN(number) && column === 'timestamp' ? Date.parse(text) : number
 }
 

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { existsSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { parse } from 'csv-parse/sync'
@@ -21,9 +22,15 @@ export function tableIn(file: string, separator = ','): Table {
   const bytes = readFileSync(file)
   let records: { record: string[]; info: { lines: number } }[]
   try {
-    const text = file.endsWith('.gz') ? gunzipSync(bytes) : bytes
-    records = parse(text, { bom: true, info: true, skip_empty_lines: true, delimiter: separator, trim: true }) as never
+    records = parse(utf8Of(file, file.endsWith('.gz') ? gunzipSync(bytes) : bytes), {
+      bom: true,
+      info: true,
+      skip_empty_lines: true,
+      delimiter: separator,
+      trim: true,
+    }) as never
   } catch (error) {
+    if (error instanceof ProtocolError) throw error
     throw new ProtocolError(`${file} is not CSV: ${(error as Error).message}`)
   }
   if (records.length < 2) throw new ProtocolError(`${file} has no rows`)
@@ -31,6 +38,19 @@ export function tableIn(file: string, separator = ','): Table {
   const twice = header.find((name, at) => header.indexOf(name) !== at)
   if (twice !== undefined) throw new ProtocolError(`${file} line 1: the header has ${JSON.stringify(twice)} twice`)
   return { file, header, rows: rows.map(({ record }) => record), lines: rows.map(({ info }) => info.lines) }
+}
+
+/** The bytes of a file, if they are UTF-8: read otherwise, two names could become one. Throws `ProtocolError` with the first faulty line. */
+export function utf8Of(file: string, bytes: Buffer): Buffer {
+  if (isUtf8(bytes)) return bytes
+  let line = 1
+  for (let from = 0; from < bytes.length; line++) {
+    const end = bytes.indexOf('\n', from)
+    const until = end < 0 ? bytes.length : end + 1
+    if (!isUtf8(bytes.subarray(from, until))) break
+    from = until
+  }
+  throw new ProtocolError(`${file} line ${line} is not UTF-8; save the file as UTF-8`)
 }
 
 export function columnOf({ file, header }: Table, name: string): number {

@@ -205,6 +205,7 @@ describe('a faulty row is rejected with its place and reason, and stops no other
     ['a negative quantity of a view', { quantity: -1 }, /quantity must not be negative, it is -1/],
     ['a huge quantity', { type: 'PURCHASE', quantity: 2_000_000_000 }, /quantity must be from/],
     ['a huge value', { value: 1e300 }, /value must be from/],
+    ['a currency that never was', { price: 1, currency: 'ABC' }, /currency must be an ISO 4217 code, not "ABC"/],
     ['an unknown currency form', { currency: 'EURO' }, /currency must be an ISO 4217 code, not "EURO"/],
     ['a rating without stars', { type: 'RATING' }, /a RATING needs a value/],
     ['year 0', { timestamp: '0000-01-01T00:00:00Z' }, /timestamp must not lie before 1970/],

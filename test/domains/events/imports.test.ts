@@ -6,6 +6,7 @@ import WebSocket from 'ws'
 import { type Batch, ImportRepository } from '../../../src/events/import.repository.js'
 import { IMPORT_KINDS } from '../../../src/events/import-kinds.js'
 import { rejectLine, rowsOf } from '../../../src/events/import-rows.js'
+import { tryDecodeId } from '../../../src/graphql/node-id.js'
 import { eventually, startTestApp, type TestApp } from '../../support/app.js'
 import { finished, imported, rejects, upload } from '../../support/imports.js'
 
@@ -44,12 +45,28 @@ describe('a file', () => {
       .join('\n')
     expect(await imported(house, 'events', json, { format: 'ndjson' })).toMatchObject({ rowsMerged: 1, rowsDuplicate: 2 })
     expect(await count(`u."externalId" = 'ann'`)).toBe(3)
+    // One id names the job at every door, and the key inside it is understood by this one.
+    const { data } = await house.as('ingest').run('query($id: ID!) { job(id: $id) { id name state } }', { id: body.jobId })
+    expect(data).toEqual({ job: { id: body.jobId, name: 'import', state: 'COMPLETED' } })
+    expect(await finished(house, tryDecodeId(body.jobId)?.key as string)).toMatchObject({ jobId: body.jobId, rowsRead: 2 })
+    const nobody = await fetch(`${house.url}/v1/import/%00`, { headers: { authorization: `Bearer ${house.keys.ingest}` } })
+    expect(nobody.status).toBe(404)
   })
 
   test('with equal rows that have no id keeps them all, and is known again when it is sent again', async () => {
     const csv = `userId,type,timestamp\n${'noid,VIEW,2026-01-01T00:00:00Z\n'.repeat(3)}`
     expect(await imported(house, 'events', csv)).toMatchObject({ rowsMerged: 3 })
     expect(await imported(house, 'events', csv)).toMatchObject({ rowsMerged: 0, rowsDuplicate: 3 })
+  })
+
+  test('of a spreadsheet may have columns without a name', async () => {
+    expect(await imported(house, 'events', 'userId,type,,\ncol,VIEW,,\n')).toMatchObject({ rowsMerged: 1 })
+  })
+
+  test('takes decimal numbers only', async () => {
+    const done = await imported(house, 'events', 'userId,type,price\nnum,VIEW,0x10\nnum,VIEW,1e1\nnum,VIEW, 2.50 \nnum,VIEW,1 000\n')
+    expect(done).toMatchObject({ rowsMerged: 2, rowsRejected: 2 })
+    expect(await rejects(house, done.jobId)).toContain('price must be a number, not ""0x10""')
   })
 
   test('with one messageId twice stores the first', async () => {
@@ -66,6 +83,33 @@ describe('a file', () => {
       `SELECT e.type, e."occurredAt" FROM "Event" e JOIN "User" u ON u.id = e."userId" WHERE u."externalId" = 'zoe'`,
     )
     expect(row).toEqual({ type: 'CLICK', occurredAt: new Date('2026-01-02T00:00:00Z') })
+  })
+
+  test('takes a zone whose plus was not escaped, as people write it into an address', async () => {
+    const { port } = new URL(house.url)
+    const path = '/v1/import/events?zone=+08:00'
+    const headers = { authorization: `Bearer ${house.keys.ingest}`, 'content-type': 'text/csv' }
+    const answer = await new Promise<number | undefined>(done =>
+      request({ port, path, method: 'POST', headers }, response => done(response.resume().statusCode)).end(
+        'userId,type,timestamp\nzoe,VIEW,2026-01-02 08:00\n',
+      ),
+    )
+    expect(answer).toBe(202)
+  })
+
+  test('whose job was cancelled before it ran, or given up, says so', async () => {
+    const { body } = await upload(house, 'events', `${HEADER}\n${rowOf('never', 'eve')}\n`)
+    await finished(house, body.jobId)
+    const key = tryDecodeId(body.jobId)?.key as string
+    await eventually(async () => (await house.app.jobs.get(key))?.state === 'COMPLETED')
+    for (const [state, error] of [
+      ['CANCELLED', null],
+      ['FAILED', 'the database was away'],
+    ]) {
+      await house.app.database.sql(`UPDATE "Import" SET state = 'RUNNING', "finishedAt" = NULL WHERE "jobId" = $1`, [key])
+      await house.app.database.sql('UPDATE "Job" SET state = $2::"JobState", error = $3 WHERE id = $1', [key, state, error])
+      expect(await finished(house, body.jobId, 1_000)).toMatchObject({ state, error, finishedAt: expect.any(String) })
+    }
   })
 
   test('of users and products creates and completes them; stubs become products', async () => {
@@ -85,6 +129,14 @@ describe('a file', () => {
       currencyCode: 'EUR',
       stock: 7,
     })
+    // Rows of one file complete each other as two files do.
+    await imported(house, 'users', 'externalId,email,city,traits\nida,ida@example.com,,"{""a"":1,""b"":1}"\nida,,Ulm,"{""b"":2}"\n')
+    const [ida] = await house.app.database.sql(`SELECT email, city, traits FROM "User" WHERE "externalId" = 'ida'`)
+    expect(ida).toEqual({ email: 'ida@example.com', city: 'Ulm', traits: { a: 1, b: 2 } })
+    const rows = 'externalId,title,categories,brand,price\ncup,Cup,home|cups,Kilnwork,9\ncup,Blue cup,,,\n'
+    expect(await imported(house, 'products', rows)).toMatchObject({ rowsMerged: 1, rowsDuplicate: 1 })
+    const [cup] = await house.app.database.sql(`SELECT title, categories, brand, "priceMicros" FROM "Product" WHERE "externalId" = 'cup'`)
+    expect(cup).toEqual({ title: 'Blue cup', categories: ['home', 'cups'], brand: 'Kilnwork', priceMicros: 9_000_000n })
     await imported(house, 'reviews', '{"externalId":"r1","userId":"ann","productId":"tea","text":"很好喝","rating":5}', {
       format: 'ndjson',
     })
@@ -153,6 +205,14 @@ describe('rejected rows', () => {
         'x2,nobody,,tea,VIEW,3,"userId names nobody"',
         'x3,eva,,nothing,VIEW,4,"productId names no product"',
       ])
+      const texts = await imported(strict, 'reviews', 'userId,productId,text\neva,tea,Good\nnobody,nothing,Bad\neva,nothing,Odd\n,,Fine\n')
+      expect(texts).toMatchObject({ rowsMerged: 2, rowsRejected: 2 })
+      expect((await rejects(strict, texts.jobId)).split('\n').slice(1, 3)).toEqual([
+        expect.stringMatching(/^nobody,nothing,Bad,3,"(userId names nobody|productId names no product)"$/),
+        'eva,nothing,Odd,4,"productId names no product"',
+      ])
+      const strangers = `SELECT 1 FROM "User" WHERE "externalId" = 'nobody' UNION ALL SELECT 1 FROM "Product" WHERE "externalId" = 'nothing'`
+      expect(await strict.app.database.sql(strangers)).toEqual([])
     } finally {
       await strict.close()
     }
@@ -173,7 +233,7 @@ test('progress goes over the subscription: rows, rows/s, time to go, and the cou
   const updates: Update['jobUpdated'][] = []
   const watch = client.iterate<Update>({
     query: 'subscription($id: ID!) { jobUpdated(id: $id) { state progress message result } }',
-    variables: { id: Buffer.from(`Job:${answer.jobId}`).toString('base64url') },
+    variables: { id: answer.jobId },
   })
   for await (const { data } of watch) if (data) updates.push(data.jobUpdated)
   await client.dispose()
@@ -203,6 +263,15 @@ describe('an upload that cannot be right is refused before anything is kept', ()
     ['a header that lacks a column', 'events', 'userId,productId\nu,p\n', {}, 400, /The header lacks type for events/],
     ['a header that names a column twice', 'events', 'userId,type,userId\nu,VIEW,v\n', {}, 400, /The header names "userId" twice/],
     ['a header with an open quote', 'events', '"userId,type\nu,VIEW\n', {}, 400, /In the header a quote is opened and never closed/],
+    ['old Mac line ends', 'events', 'userId,type\ru,VIEW\r', {}, 400, /The lines of the file end in CR alone/],
+    [
+      'data without a header',
+      'events',
+      'm,u,p,VIEW,,,,2026-01-01T00:00:00Z\n',
+      {},
+      400,
+      /The header lacks userId or anonymousId, and type/,
+    ],
     ['blank lines only', 'events', '\n\n\n', {}, 400, /no header line/],
     [
       'a packed file with a bad header',

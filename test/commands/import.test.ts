@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { startTestApp, type TestApp } from '../support/app.js'
+
+// npm run import as a person types it, in a home whose server listens where it found a free port.
+const home = mkdtempSync(join(tmpdir(), 'bellwether import '))
+const file = join(home, 'events.csv')
+let house: TestApp
+beforeAll(async () => {
+  house = await startTestApp()
+  await house.startWorker()
+  writeFileSync(join(home, 'keys.json'), JSON.stringify(house.keys))
+  writeFileSync(join(home, 'url'), `${house.url}\n`)
+  writeFileSync(file, 'messageId,userId,type,price\nm1,ann,VIEW,\nm2,ann,VIEW,-4\n')
+}, 60_000)
+afterAll(async () => {
+  await house.close()
+  rmSync(home, { recursive: true, force: true })
+})
+
+async function run(...args: string[]) {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(NODE_|JEST_|BELLWETHER_|PORT$)/.test(name))
+  const env = { ...Object.fromEntries(inherited), BELLWETHER_HOME: home }
+  const child = spawn(process.execPath, ['src/start.mjs', 'import', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [out, err] = [child.stdout, child.stderr].map(async stream => {
+    let text = ''
+    for await (const chunk of stream) text += chunk
+    return text
+  })
+  const code = await new Promise<number | null>(done => child.once('close', done))
+  return { code, out: await out, err: await err }
+}
+
+test('finds the server of its home, waits for the job, and leaves the rejected rows beside the file', async () => {
+  const { code, out } = await run('events', file)
+  expect(out).toMatch(/^1 of 2 rows merged in [\d.]+ s, 0 duplicates, 1 rejected \(job [\w-]+\)$/m)
+  expect(code).toBe(0)
+  expect(readFileSync(`${file}.rejects.csv`, 'utf8').split('\n')[1]).toBe('m2,ann,VIEW,-4,3,"price must not be negative, it is -4"')
+  const again = await run('events', file, '--url', `${house.url}/`)
+  expect(again.out).toMatch(/^0 of 2 rows merged .*, 1 duplicates, 1 rejected/m)
+}, 60_000)
+
+test.each([
+  [['events', home], /^.* is a folder; name one of its files$/m],
+  [['events', '/nowhere.csv'], /^There is no file \/nowhere\.csv$/m],
+  [['nothing', file], /^The import was refused: There is no kind of import "nothing"; there are users/m],
+  [['events', file, '--key', 'wrong'], /^The import was refused: This API key or token is not valid/m],
+  [['events', file, '--url', 'http://127.0.0.1:9'], /^Nothing answers at http:\/\/127\.0\.0\.1:9; is the platform running/m],
+  [['events'], /^Usage: npm run import/m],
+])(
+  '%j is one sentence',
+  async (args, sentence) => {
+    const { code, err } = await run(...args)
+    expect(err).toMatch(sentence)
+    expect(err).not.toMatch(/^ +at /m)
+    expect(code).toBe(1)
+  },
+  30_000,
+)
