@@ -1,5 +1,5 @@
 import { explored } from '../algorithms/recommend/explore.js'
-import type { Evidence, Recommender } from '../algorithms/recommend/recommender.js'
+import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
 import { type AttributeFilter, cleanProductFilter, type ProductFilter, productTest } from '../catalogue/product-filter.js'
@@ -244,7 +244,8 @@ export class RecommendationsService {
         input,
       }
     if (picked.length === 0 && first > 0 && model) await this.sayWhyEmpty(filter, rules, { ...trail, dropped: last.dropped })
-    else if (picked.length < first) trail.fallbacks.push(shortOf(picked.length, first, last))
+    else if (picked.length < first)
+      trail.fallbacks.push(shortOf(picked.length, first, last, steered?.only ? 'the user bought nothing else' : undefined))
     const items = await this.explained(picked, histories)
     const experiment = assignment && { ...chanceOf(assignment, picked, chance?.chances), ...askedOf(request, context, filter) }
     return { items, model, visitor, isPersonal, input, experiment }
@@ -321,7 +322,7 @@ export class RecommendationsService {
     const found: { ids: number[]; scores: number[] } = { ids: [], scores: [] }
     const wanted = model ? products.flatMap(product => model.indexOf.get(product) ?? []) : []
     if (!model || wanted.length === 0) return found
-    const scores = new Float64Array(model.keys.length)
+    const affinity = affinityTo(model, Int32Array.from(wanted))
     for (let from = 0; from < userIds.length; from += AFFINITY_BATCH) {
       const batch = userIds.slice(from, from + AFFINITY_BATCH)
       const visitors = await Promise.all(batch.map(id => this.repository.visitorById(id)))
@@ -330,9 +331,8 @@ export class RecommendationsService {
         if (!visitor || visitor.products.length === 0 || visitor.personalisation?.granted === false) continue
         const history = this.ranker.historyOf(model, visitor)
         if (history.items.length === 0) continue
-        model.model.score(history, scores)
         found.ids.push(batch[at])
-        found.scores.push(wanted.reduce((best, item) => Math.max(best, scores[item]), Number.NEGATIVE_INFINITY))
+        found.scores.push(affinity(history).reduce((best, score) => Math.max(best, score), Number.NEGATIVE_INFINITY))
         if (at % 20 === 19) await new Promise(done => setImmediate(done))
       }
     }
@@ -378,6 +378,11 @@ export class RecommendationsService {
     const known = this.models.live<Recommender>(TASK) ?? baseline
     // It learns nothing from others, so there is nothing to approve.
     if (!named && wanted === RecommendationAlgorithm.REPEAT && known) return ownRepeats(known)
+    // What is the same for everybody is not answered by what goes by the user.
+    if (!named && baseline && IMPERSONAL.includes(wanted)) {
+      trail.fallbacks.push(`${wanted} has no approved model: the baseline answers`)
+      return baseline
+    }
     if (!named)
       trail.fallbacks.push(`${wanted} has no approved model: ${this.models.live(TASK) ? 'the live model' : 'the baseline'} answers`)
     return named ?? known
@@ -556,6 +561,16 @@ export class RecommendationsService {
         reasons: [{ kind: 'new', text: 'New in the shop', weight: 0, products: [] }],
       }))
     return { items, model: undefined, isPersonal: false }
+  }
+}
+
+/** Scores of these items for a history; where a model can, without a look at all others. */
+function affinityTo({ model, keys }: Live, items: Int32Array): (history: History) => Float64Array {
+  if (model.scoreOf) return history => model.scoreOf?.(history, items) ?? new Float64Array(0)
+  const scores = new Float64Array(keys.length)
+  return history => {
+    model.score(history, scores)
+    return Float64Array.from(items, item => scores[item])
   }
 }
 

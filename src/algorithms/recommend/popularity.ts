@@ -42,6 +42,7 @@ export function popularityRecommender(scores: Float64Array, save: () => Uint8Arr
       for (let place = 0; place < order.length && length < count; place++) if (!skip.has(order[place])) items[length++] = order[place]
       return { items: items.subarray(0, length), scores: Float64Array.from(items.subarray(0, length), item => scores[item]) }
     },
+    scoreOf: (_history, items) => Float64Array.from(items, item => scores[item]),
     predict: (_history, item) => scores[item] ?? 0,
     explain: (_history, item) => (scores[item] > 0 ? [{ kind: 'popularity', items: [], weight: scores[item] }] : []),
     similar: (item, count) => {
