@@ -47,11 +47,11 @@ interface DealingRow {
 
 /** Newest events of a user that are looked through. */
 const LOOKED_AT = 5_000
-/** By the place of each asked user in the list, as of the moment that stands beside him. */
+/** By the place of each asked user in the list, as of the moment that stands beside him; one plan for any number of them, as of visitors. */
 const DEALINGS = `SELECT wanted.place::int AS place, e."productId", max("occurredAt") FILTER (WHERE type = 'PURCHASE') AS bought,
     max("occurredAt") FILTER (WHERE type = 'REFUND') AS refunded, max("occurredAt") FILTER (WHERE type = 'IMPRESSION') AS shown,
     max("occurredAt") FILTER (WHERE type = 'ADD_TO_CART') AS added, max("occurredAt") FILTER (WHERE type = 'REMOVE_FROM_CART') AS removed
-  FROM unnest($1::int[], $2::timestamptz[]) WITH ORDINALITY AS wanted(id, at, place)
+  FROM unnest((SELECT $1::int[]), (SELECT $2::timestamptz[])) WITH ORDINALITY AS wanted(id, at, place)
   CROSS JOIN LATERAL (SELECT "productId", type, "occurredAt" FROM "Event" WHERE "userId" = wanted.id AND (wanted.at IS NULL OR ("occurredAt" < wanted.at
     AND "receivedAt" < wanted.at)) AND "productId" IS NOT NULL AND type IN ('PURCHASE', 'REFUND', 'IMPRESSION', 'ADD_TO_CART', 'REMOVE_FROM_CART')
     ORDER BY "occurredAt" DESC LIMIT ${LOOKED_AT}) e

@@ -691,19 +691,22 @@ function contributionsOf({ product, score, reasons }: Recommendation): Contribut
   return [{ feature, value: 'score', weight: score }, ...parts]
 }
 
-function reasonOf({ kind, weight, terms = [] }: Evidence, products: ProductType[]): Reason {
+function reasonOf(evidence: Evidence, products: ProductType[]): Reason {
   const titles = products.map(product => product.title).join(', ')
-  const texts: Record<Evidence['kind'], string> = {
-    'neighbour-item':
-      weight < 0 ? `Seldom chosen by people who chose ${titles}` : `Chosen by people who chose ${titles || 'what this user chose'}`,
-    'neighbour-user': titles ? `Chosen by people with a similar taste, who also chose ${titles}` : 'Chosen by people with a similar taste',
-    popularity: 'Popular with everybody of late',
-    content: `Like ${titles}${terms.length > 0 ? ` (${terms.map(term => term.slice(term.indexOf(':') + 1)).join(', ')})` : ''}`,
-    factor: weight < 0 ? `Seldom goes with ${titles}` : `Goes with ${titles}`,
-    rank: 'Put here by what people took from such lists',
-    repeat: 'Bought again and again by this user',
-  }
-  return { kind, text: texts[kind], weight, products }
+  return { kind: evidence.kind, text: TEXTS[evidence.kind](titles, evidence), weight: evidence.weight, products }
+}
+
+const TEXTS: Readonly<Record<Evidence['kind'], (titles: string, evidence: Evidence) => string>> = {
+  'neighbour-item': (titles, { weight }) =>
+    weight < 0 ? `Seldom chosen by people who chose ${titles}` : `Chosen by people who chose ${titles || 'what this user chose'}`,
+  'neighbour-user': titles =>
+    titles ? `Chosen by people with a similar taste, who also chose ${titles}` : 'Chosen by people with a similar taste',
+  popularity: () => 'Popular with everybody of late',
+  content: (titles, { terms = [] }) =>
+    `Like ${titles}${terms.length > 0 ? ` (${terms.map(term => term.slice(term.indexOf(':') + 1)).join(', ')})` : ''}`,
+  factor: (titles, { weight }) => (weight < 0 ? `Seldom goes with ${titles}` : `Goes with ${titles}`),
+  rank: () => 'Put here by what people took from such lists',
+  repeat: () => 'Bought again and again by this user',
 }
 
 function algorithmOf(model: Live | undefined): RecommendationAlgorithm {

@@ -252,9 +252,18 @@ export function compileCaps(caps: readonly Cap[]): ((product: Steerable, taken: 
 
 function named<T extends NamedFilter>({ name, where }: T, path: string[]): NamedFilter {
   const clean = cleanText(name, { field: ['rules', ...path, 'name'], max: 100 })
-  const filter = stripped(cleanProductFilter(where))
+  const filter = stripped(cleanWithin(path, where))
   if (!productTest(filter)) throw fault(`"${clean}" has no condition`, ...path, 'where')
   return { name: clean, where: filter }
+}
+
+/** Faults name where in the rules the condition stands. */
+function cleanWithin(path: string[], where: ProductFilter): ProductFilter {
+  try {
+    return cleanProductFilter(where)
+  } catch (error) {
+    throw error instanceof InvalidInput ? new InvalidInput(error.message, error.details, ['rules', ...path, ...(error.field ?? [])]) : error
+  }
 }
 
 function stripped(filter: ProductFilter): ProductFilter {

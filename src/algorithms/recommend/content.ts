@@ -31,7 +31,7 @@ const MOST_TERMS = 300_000
 const TERMS_SHOWN = 5
 const NOTHING = new Int32Array(0)
 /** Entries of lists after which it is asked for the first time whether they are enough. */
-const FIRST_LOOK = 1_000
+const FIRST_LOOK = 4_000
 /** Of sums in another order. */
 const ROUNDING = 1e-9
 
@@ -244,6 +244,8 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
   /** Scratch, 0 between calls. */
   const profile = new Float64Array(items.columnCount)
   let tally: Tally | undefined
+  /** On average. */
+  const termsOfItem = items.values.length / Math.max(1, itemCount)
   let planned: { of?: History; plan: Plan } = { plan: { order: NOTHING, rest: new Float64Array(1) } }
   /** What a history is made of: its terms with their weights, and |p|. */
   const read = remembered(given => {
@@ -281,14 +283,16 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
   function scoreOf(given: History, wanted: Int32Array): Float64Array {
     const { terms, weights, norm } = read(given)
     for (let at = 0; at < terms.length; at++) profile[terms[at]] = weights[at]
-    const scores = Float64Array.from(wanted, item => {
+    const scores = new Float64Array(wanted.length)
+    for (let at = 0; at < wanted.length && norm > 0; at++) {
+      const end = items.offsets[wanted[at] + 1]
       let sum = 0
-      for (let place = items.offsets[item]; place < items.offsets[item + 1]; place++) {
+      for (let place = items.offsets[wanted[at]]; place < end; place++) {
         const weight = profile[items.columns[place]]
-        if (weight !== 0) sum += weight * (items.values[place] / divisors[item])
+        if (weight !== 0) sum += weight * (items.values[place] / divisors[wanted[at]])
       }
-      return norm > 0 ? sum / norm : 0
-    })
+      scores[at] = sum / norm
+    }
     for (const term of terms) profile[term] = 0
     return scores
   }
@@ -303,16 +307,19 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
     const { order, rest } = planned.plan
     const without = withoutHistory ? given.items : NOTHING
     tally ??= createTally(itemCount)
+    let toCome = 0
+    for (const term of terms) toCome += byTerm.offsets[term + 1] - byTerm.offsets[term]
     let left = 0
     let least = 0
     let added = 0
     let lookAt = FIRST_LOOK
     for (let at = 0; at < order.length; at++) {
       if (added >= lookAt) {
-        lookAt = 2 * added
+        lookAt = 4 * added
         least = tally.threshold(count, without)
         left = rest[at] * (1 + ROUNDING)
-        if (least > left) break
+        // To score what could be among the best has to be less work than the lists that are to come.
+        if (least > left && tally.countAtLeast(least * (1 - ROUNDING) - left) * termsOfItem < toCome - added) break
       }
       const [term, weight] = [terms[order[at]], weights[order[at]]]
       const end = byTerm.offsets[term + 1]

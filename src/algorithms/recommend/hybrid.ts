@@ -1,7 +1,7 @@
 import { BrokenArtifact, type NumberArray, pack, unpack } from '../artifact.js'
 import { idealDcg } from '../evaluate/ranking.js'
 import type { Random } from '../math/random.js'
-import { topIndexes } from '../math/select.js'
+import { topAmong, topIndexes } from '../math/select.js'
 import { content } from './content.js'
 import { ease } from './ease.js'
 import { holdOutLater, type Test } from './hold-out.js'
@@ -30,7 +30,7 @@ const ROUNDS = 2
 const BAGS = 5
 const MOST_IN_BAG = 500
 /** So many of each part are looked at first. */
-const LEAST_DEPTH = 128
+const LEAST_DEPTH = 256
 /** Lists of more than one of so many items are no shorter way. */
 const DENSE = 8
 /** Of sums in another order. */
@@ -310,22 +310,28 @@ function recommenderOf(
     return sums
   }
 
+  /** By item, what the lists of the parts say beyond their ends; 0 between calls. */
+  let beyond: Float64Array | undefined
+
   /**
-   * From the best of each part (Fagin, Lotem and Naor 2001): what is in none of these lists scores no more than their last entries together. The lists grow
-   * until that is less than the last one found; where they would be a good part of everything, everything is scored.
+   * From the best of each part (Fagin, Lotem and Naor 2001): what is in none of these lists scores no more than their ends together, and what is in some of them no
+   * more than it has there and the ends of the others. Only what could be among the best is scored, and the list whose end weighs most grows until none of the
+   * unseen can be; where it would be a good part of everything, everything is scored.
    */
   function best(history: History, count: number, withoutHistory: boolean, parts: readonly Bounded[]): Ranking {
     const factors = factorsOf(history)
     const used = [...factors.keys()].filter(part => factors[part] > 0)
-    for (let depth = Math.max(LEAST_DEPTH, 4 * count); depth * DENSE <= itemCount; depth *= 4) {
-      const tops = used.map(part => parts[part].best(history, depth, withoutHistory))
-      const unseen = used.reduce((sum, part, at) => sum + factors[part] * (tops[at].scores[depth - 1] ?? 0), 0)
-      const items = Int32Array.from(new Set(tops.flatMap(top => [...top.items]))).sort()
-      const scores = scoreOf(history, items, parts)
-      const places = topIndexes(scores, count).filter(place => scores[place] > 0)
-      const last = places.length < count ? 0 : scores[places[count - 1]]
-      if (unseen <= 0 || last > unseen * (1 + ROUNDING))
-        return { items: places.map(place => items[place]), scores: Float64Array.from(places, place => scores[place]) }
+    const depths = used.map(() => Math.max(LEAST_DEPTH, 2 * count))
+    const tops = used.map((part, at) => parts[part].best(history, depths[at], withoutHistory))
+    while (depths.every(depth => depth * DENSE <= itemCount)) {
+      const ends = used.map((part, at) => Math.max(0, factors[part] * (tops[at].scores[depths[at] - 1] ?? 0)))
+      const unseen = ends.reduce((sum, end) => sum + end, 0)
+      const found = bestOfSeen(history, count, { parts, tops, ends, factors: used.map(part => factors[part]) })
+      const last = found.items.length < count ? 0 : found.scores[count - 1]
+      if (unseen <= 0 || last > unseen * (1 + ROUNDING)) return found
+      const heaviest = ends.indexOf(Math.max(...ends))
+      depths[heaviest] *= 2
+      tops[heaviest] = parts[used[heaviest]].best(history, depths[heaviest], withoutHistory)
     }
     const all = new Float64Array(itemCount)
     score(history, all)
@@ -334,6 +340,43 @@ function recommenderOf(
     const items = topIndexes(all, count, skip).filter(item => all[item] > 0)
     for (const item of own) skip[item] = 0
     return { items, scores: Float64Array.from(items, item => all[item]) }
+  }
+
+  interface Lists {
+    parts: readonly Bounded[]
+    tops: readonly Ranking[]
+    ends: readonly number[]
+    factors: readonly number[]
+  }
+
+  /** The best of all that stand in one of these lists. */
+  function bestOfSeen(history: History, count: number, { parts, tops, ends, factors }: Lists): Ranking {
+    beyond ??= new Float64Array(itemCount)
+    const bounds = beyond
+    const seen: number[] = []
+    tops.forEach(({ items, scores }, at) => {
+      for (let place = 0; place < items.length; place++) {
+        if (bounds[items[place]] === 0) seen.push(items[place])
+        // So little more than 0 that it changes no bound, and says that the item was seen.
+        bounds[items[place]] += Math.max(Number.MIN_VALUE, factors[at] * scores[place] - ends[at])
+      }
+    })
+    const unseen = ends.reduce((sum, end) => sum + end, 0)
+    const order = topAmong(bounds, seen.length, Int32Array.from(seen), seen.length)
+    const uppers = new Float64Array(order.length)
+    for (let place = 0; place < order.length; place++) uppers[place] = (unseen + bounds[order[place]]) * (1 + ROUNDING)
+    for (const item of seen) bounds[item] = 0
+    // Those that promise most tell how much it takes to be among the best.
+    const head = order.slice(0, 2 * count)
+    const headScores = scoreOf(history, head, parts)
+    const places = topIndexes(headScores, count)
+    const least = places.length < count ? Number.NEGATIVE_INFINITY : headScores[places[count - 1]]
+    let end = head.length
+    while (end < order.length && uppers[end] >= least) end++
+    const items = order.slice(0, end).sort()
+    const scores = scoreOf(history, items, parts)
+    const found = topIndexes(scores, count).filter(place => scores[place] > 0)
+    return { items: found.map(place => items[place]), scores: Float64Array.from(found, place => scores[place]) }
   }
 
   return {

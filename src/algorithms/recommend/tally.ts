@@ -5,14 +5,14 @@ import type { Ranking } from './recommender.js'
 export interface Tally {
   /** `part` must be above 0. */
   add(item: number, part: number): void
-  /** How many items have a sum. */
-  readonly length: number
   /** The `count`-th largest sum without those of the items in `without`; 0 when there are fewer. */
   threshold(count: number, without: Int32Array): number
   /** The `count` items of highest sum without those in `without`; all sums are 0 again afterwards. */
   best(count: number, without: Int32Array): Ranking
   /** Sums of these items; all sums are 0 again afterwards. */
   of(items: Int32Array): Float64Array
+  /** How many items have a sum of at least `least`. */
+  countAtLeast(least: number): number
   /** Items, ascending, with a sum of at least `least`; all sums are 0 again afterwards. */
   atLeast(least: number): Int32Array
 }
@@ -33,9 +33,6 @@ export function createTally(itemCount: number): Tally {
     length = 0
   }
   return {
-    get length() {
-      return length
-    },
     add: (item, part) => {
       // No part is 0 or below, so a sum of 0 was not touched yet.
       if (sums[item] === 0) touched[length++] = item
@@ -55,6 +52,11 @@ export function createTally(itemCount: number): Tally {
       const found = Float64Array.from(items, item => sums[item] ?? 0)
       clear()
       return found
+    },
+    countAtLeast: least => {
+      let count = 0
+      for (let place = 0; place < length; place++) if (sums[touched[place]] >= least) count++
+      return count
     },
     atLeast: least => {
       const found = touched

@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { openDatabase } from '../../../src/platform/database.js'
+import { silentLog } from '../../../src/platform/log.js'
+import { PlacementsRepository } from '../../../src/recommendations/placements.repository.js'
+import { RecommendationsRepository } from '../../../src/recommendations/recommendations.repository.js'
 import { startTestApp, type TestApp } from '../../support/app.js'
 import { fillShop } from '../../support/shop.js'
 
@@ -107,6 +111,24 @@ describe('a shop with two tastes', () => {
     expect(new Set(ids(list)).size).toBe(list.items.length)
     const seen = await ask({ user: 'u0', excludeSeen: false, first: 12 })
     expect(ids(seen)).toEqual(expect.arrayContaining(['p0', 'p1', 'p2', 'p3', 'p4']))
+  })
+
+  test('PostgreSQL plans the look at visitors once, however many are looked at', async () => {
+    const database = openDatabase(house.app.database.url, silentLog, 1)
+    const [visitors, placements] = [new RecommendationsRepository(database), new PlacementsRepository(database)]
+    for (let count = 1; count <= 16; count++) {
+      const several = Array.from({ length: 1 + (count % 4) }, (_, at) => at)
+      await Promise.all(several.map(at => visitors.visitor(`u${at}`)))
+      await placements.dealings(several.map(at => ({ userId: 1 + at })))
+    }
+    const plans = await database.sql<{ name: string; generic: number }>(
+      `SELECT name, generic_plans::int AS generic FROM pg_prepared_statements WHERE name IN ('visitors', 'dealings') ORDER BY name`,
+    )
+    await database.close()
+    expect(plans).toEqual([
+      { name: 'dealings', generic: 11 },
+      { name: 'visitors', generic: 11 },
+    ])
   })
 
   test('the reasons of every item sum to its score, and the decision holds the same', async () => {
