@@ -1,7 +1,7 @@
 import type { Database } from '../platform/database.js'
 import type { Product } from '../platform/generated/prisma/client.js'
 import { type Upsert, upsertStatement } from '../platform/upsert.js'
-import { type ProductFilter, productConditions } from './product-filter.js'
+import { type Passing, type ProductFilter, productConditions } from './product-filter.js'
 
 /** A product's stored row. */
 export type ProductRow = Product
@@ -34,16 +34,22 @@ export class CatalogueRepository {
 
   /** Internal ids of the products that pass all of these filters, in no order. */
   async matching(filters: readonly ProductFilter[], limit: number): Promise<number[]> {
-    const all = filters.map(productConditions)
-    const values = all.flatMap(each => each.values)
-    let before = 0
-    const conditions = all.flatMap(each => {
-      const shifted = each.conditions.map(condition => condition.replace(/\$(\d+)/g, (_, place) => `$${Number(place) + before}`))
-      before += each.values.length
-      return shifted
-    })
-    const rows = await this.database.sql<{ id: number }>(`SELECT id FROM "Product" ${where(conditions)} LIMIT ${limit}`, values)
+    const { conditions, values } = numbered(filters)
+    const rows = await this.database.sql<{ id: number }>(`SELECT id FROM "Product" ${where(conditions.flat())} LIMIT ${limit}`, values)
     return rows.map(row => row.id)
+  }
+
+  /** Of the products in stock, or not counted: how many there are, how many pass each filter, and how many pass it and all before it. */
+  async passing(filters: readonly ProductFilter[]): Promise<Passing> {
+    const { conditions, values } = numbered(filters)
+    const count = (of: readonly string[]) => `count(*) FILTER (WHERE ${['true', ...of].join(' AND ')})::int`
+    const list = (counts: readonly string[]) => `ARRAY[${counts.join(', ')}]::int[]`
+    const [row] = await this.database.sql<Passing>(
+      `SELECT count(*)::int AS products, ${list(conditions.map(count))} AS alone,
+         ${list(conditions.map((_, at) => count(conditions.slice(0, at + 1).flat())))} AS together FROM "Product" WHERE stock IS DISTINCT FROM 0`,
+      values,
+    )
+    return row
   }
 
   page(filter: ProductFilter, { after, limit }: ProductPage): Promise<ProductRow[]> {
@@ -87,6 +93,18 @@ export class CatalogueRepository {
       'create-missing-products',
     )
   }
+}
+
+/** Conditions of each of several filters, with their parameters in one list. */
+function numbered(filters: readonly ProductFilter[]): { conditions: string[][]; values: unknown[] } {
+  const values: unknown[] = []
+  const conditions = filters.map(filter => {
+    const own = productConditions(filter)
+    const before = values.length
+    values.push(...own.values)
+    return own.conditions.map(condition => condition.replace(/\$(\d+)/g, (_, place) => `$${Number(place) + before}`))
+  })
+  return { conditions, values }
 }
 
 function where(conditions: string[]): string {

@@ -12,7 +12,7 @@ import type { Signals } from '../platform/signals.js'
 import { cleanVersion } from '../platform/upsert.js'
 import type { CatalogueRepository, ProductRow } from './catalogue.repository.js'
 import { ProductType } from './catalogue.schema.js'
-import { cleanProductFilter, type ProductFilter } from './product-filter.js'
+import { cleanProductFilter, type Passing, type ProductFilter } from './product-filter.js'
 import { type CleanProduct, cleanProduct, cleanProductId, type ProductFacts } from './product-rules.js'
 
 export interface ProductUpsertOptions {
@@ -55,6 +55,7 @@ export class CatalogueService {
   })
   /** What filters that were asked of late let through. */
   private readonly matches = new LRUCache<string, Promise<ReadonlySet<number> | undefined>>({ max: REMEMBERED_FILTERS, ttl: STALE_MS })
+  private readonly counts = new LRUCache<string, Promise<Passing>>({ max: REMEMBERED_FILTERS, ttl: STALE_MS })
   private lookedAt: number
   private looking: Promise<void> | undefined
   /** Grows with every invalidation, so that a read which began before one is not kept after it. */
@@ -98,15 +99,15 @@ export class CatalogueService {
    * by looking at the products one wants in their order.
    */
   async matching(filters: readonly ProductFilter[]): Promise<ReadonlySet<number> | undefined> {
-    const key = JSON.stringify(filters, (_, value) => (typeof value === 'bigint' ? `${value}` : value))
-    let found = this.matches.get(key)
-    if (!found) {
-      found = this.products.matching(filters, MOST_MATCHES + 1).then(ids => (ids.length > MOST_MATCHES ? undefined : new Set(ids)))
-      this.matches.set(key, found)
-      // A failed read is not remembered.
-      found.catch(() => this.matches.delete(key))
-    }
-    return found
+    return remembered(this.matches, filters, async () => {
+      const ids = await this.products.matching(filters, MOST_MATCHES + 1)
+      return ids.length > MOST_MATCHES ? undefined : new Set(ids)
+    })
+  }
+
+  /** Of the products that could be sold, how many these filters leave; at most five seconds old. */
+  async passing(filters: readonly ProductFilter[]): Promise<Passing> {
+    return remembered(this.counts, filters, () => this.products.passing(filters))
   }
 
   async byExternalIds(externalIds: readonly string[]): Promise<Map<string, ProductType>> {
@@ -206,6 +207,7 @@ export class CatalogueService {
   forget(productIds: readonly number[]): void {
     this.invalidations++
     this.matches.clear()
+    this.counts.clear()
     if (productIds.length === 0) this.cache.clear()
     for (const id of productIds) this.cache.delete(id)
   }
@@ -241,6 +243,17 @@ export class CatalogueService {
     const sentence = expectedVersion === 0 ? 'This product exists already' : 'This product was changed in the meantime'
     return new Conflict(`${sentence}: it has version ${row?.version}`, 'VERSION_CONFLICT', { version: row?.version }, ['expectedVersion'])
   }
+}
+
+/** What is asked of the database for these filters, if it was not asked of late; a failed read is not remembered. */
+function remembered<Value>(known: LRUCache<string, Promise<Value>>, filters: readonly ProductFilter[], read: () => Promise<Value>) {
+  const key = JSON.stringify(filters, (_, value) => (typeof value === 'bigint' ? `${value}` : value))
+  const found = known.get(key) ?? read()
+  if (!known.has(key)) {
+    known.set(key, found)
+    found.catch(() => known.delete(key))
+  }
+  return found
 }
 
 function titleMissing() {

@@ -23,6 +23,13 @@ export interface AttributeFilter {
   value?: string | null
 }
 
+/** How many products filters leave, each alone and each together with those before it. */
+export interface Passing {
+  products: number
+  alone: number[]
+  together: number[]
+}
+
 interface Filterable {
   externalId: string
   title: string

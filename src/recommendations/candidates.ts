@@ -18,8 +18,9 @@ export interface Scored {
   score: number
   product: ProductType
   source: Live
-  /** What rules did to the score. */
+  /** What rules did to the score, and what it was before. */
   effects?: readonly Effect[]
+  before?: number
   /** Why, where it is not for the model to say. */
   reasons?: readonly Reason[]
   pinnedAt?: number

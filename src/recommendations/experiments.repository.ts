@@ -1,6 +1,7 @@
 import type { MetricSums } from '../algorithms/evaluate/experiment.js'
 import type { Database } from '../platform/database.js'
 import type { RecommendationExperiment } from '../platform/generated/prisma/client.js'
+import type { Asked } from '../registry/decisions.js'
 import type { RecommendationAlgorithm } from './recommendations.schema.js'
 import { TELLING_TYPES_SQL, WEIGHT_SQL } from './weights.js'
 
@@ -27,7 +28,10 @@ export type Metric = 'CLICK_THROUGH' | 'CONVERSION' | 'REVENUE_PER_VISITOR'
 
 /** A decision in which chance chose what came first, what came of it, and what was known of the user at that moment. */
 export interface LoggedDecision {
+  userId: number
+  at: Date
   placement: string | null
+  asked: Asked | null
   /** Internal ids of what was shown, in order, and the chance of each to stand there. */
   shown: number[]
   chances: number[]
@@ -175,14 +179,14 @@ export class ExperimentsRepository {
   async explored(days: number, placement: string | null, reward: 'CLICK' | 'PURCHASE', limit: number): Promise<LoggedDecision[]> {
     const types = reward === 'CLICK' ? `('CLICK', 'VIEW')` : `('PURCHASE')`
     const window = reward === 'CLICK' ? ATTRIBUTION : `interval '7 days'`
-    type Row = Pick<LoggedDecision, 'placement' | 'shown'> & {
+    type Row = Pick<LoggedDecision, 'userId' | 'at' | 'placement' | 'asked' | 'shown'> & {
       probability: number
       chances: number[] | null
       rewarded: number[] | null
       history: number[][] | null
     }
     const rows = await this.database.sql<Row>(
-      `SELECT e->>'placement' AS placement, e->'shown' AS shown, (e->>'probability')::float8 AS probability, e->'chances' AS chances, r.rewarded, h.history
+      `SELECT d.person AS "userId", d.at, e->>'placement' AS placement, e->'asked' AS asked, e->'shown' AS shown, (e->>'probability')::float8 AS probability, e->'chances' AS chances, r.rewarded, h.history
        FROM (SELECT d.at, coalesce(u."mergedIntoId", d."userId") AS person, detail->'experiment' AS e
          FROM "Decision" d JOIN "User" u ON u.id = d."userId" WHERE kind = 'recommendation' AND at > now() - make_interval(days => $1)
          AND (detail->'experiment'->>'probability')::float8 < 1 AND ($2::text IS NULL OR detail->'experiment'->>'placement' = $2)
@@ -194,7 +198,7 @@ export class ExperimentsRepository {
          SELECT json_agg(json_build_array("productId", hundredths, seconds)) AS history
          FROM (SELECT "productId", sum((100 * (${WEIGHT_SQL}))::int) AS hundredths, extract(epoch FROM max("occurredAt"))::int8 AS seconds
            FROM (SELECT "productId", type, value, "occurredAt" FROM "Event" WHERE "userId" = d.person AND "productId" IS NOT NULL
-             AND type IN ${TELLING_TYPES_SQL} AND "occurredAt" < d.at ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
+             AND type IN ${TELLING_TYPES_SQL} AND "occurredAt" < d.at AND "receivedAt" < d.at ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
            GROUP BY 1 ORDER BY 3, 1) touched) h ON true`,
       [days, placement, limit],
     )

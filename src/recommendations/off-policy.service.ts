@@ -30,7 +30,8 @@ export class OffPolicyService {
     if (!(exploration >= 0 && exploration <= 1)) throw new InvalidInput('exploration must be between 0 and 1', {}, ['exploration'])
     const model = await this.candidate(algorithm ?? null, modelId ?? null)
     const place = cleanOptionalText(placement, { field: ['placement'], max: 100 }) ?? null
-    const logged = await this.experiments.explored(days, place, reward === Reward.PURCHASE ? 'PURCHASE' : 'CLICK', LOGGED)
+    const all = await this.experiments.explored(days, place, reward === Reward.PURCHASE ? 'PURCHASE' : 'CLICK', LOGGED)
+    const logged = all.filter(({ asked }) => !asked?.isFiltered)
     const rewards = logged.map(({ shown, chances, rewarded }) => chances.map((_, at) => Number(rewarded.includes(shown[at]))))
     const weights: number[][] = []
     for (const [at, decision] of logged.entries()) {
@@ -46,7 +47,7 @@ export class OffPolicyService {
       ...told(found),
       logged: list.places[0]?.logged ?? null,
       list: { ...told(list), places: list.places.map((each, at) => ({ ...each, place: at + 1 })) },
-      caveats: [...caveatsOf(found, logged.length), ...listCaveats(list)],
+      caveats: [...caveatsOf(found, logged.length), ...listCaveats(list), ...filteredCaveats(all.length - logged.length)],
     }
   }
 
@@ -68,16 +69,20 @@ export class OffPolicyService {
 
   /** For each place of a logged list: the chance with which the model, explored in this way, would have shown the same there, by the chance that it had. */
   private async weightsOf(model: Live, decision: LoggedDecision, exploration: number): Promise<number[]> {
-    const { placement, shown, chances, products, hundredths, seconds } = decision
+    const { userId, at, placement, asked, shown, chances, products, hundredths, seconds } = decision
     const visitor = {
-      id: 0,
+      id: userId,
       personalisation: null,
       products: Int32Array.from(products),
       weights: Float32Array.from(hundredths, each => each / 100),
       times: Float64Array.from(seconds, each => each * 1_000),
     }
-    const list = await this.recommendations.wouldShow(model, visitor, placement, Math.max(EXPLORED_POOL, chances.length))
-    const open = list.slice(0, EXPLORED_POOL).filter(({ product }) => !product.demotedAt)
+    const { list, drawn } = await this.recommendations.wouldShow(
+      model,
+      { visitor, at, placement, asked: asked ?? undefined },
+      { pool: Math.max(EXPLORED_POOL, chances.length), places: chances.length },
+    )
+    const open = list.slice(0, Math.min(EXPLORED_POOL, drawn)).filter(({ product }) => !product.demotedAt)
     const probabilities =
       open.length > 0
         ? firstProbabilities(
@@ -118,4 +123,8 @@ function listCaveats({ value, meanWeight, places }: ListEstimate): string[] {
   return [
     `Of the whole list the log could show ${Math.round(100 * meanWeight)} % of what this policy would${told}: its estimate is of that part`,
   ]
+}
+
+function filteredCaveats(filtered: number): string[] {
+  return filtered > 0 ? [`${filtered} decisions more were asked for with a filter of their own, which is not kept: they are left out`] : []
 }

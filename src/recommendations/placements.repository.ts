@@ -36,7 +36,7 @@ export interface Dealings {
 }
 
 interface DealingRow {
-  userId: number
+  place: number
   productId: number
   bought: Date | null
   refunded: Date | null
@@ -47,12 +47,21 @@ interface DealingRow {
 
 /** Newest events of a user that are looked through. */
 const LOOKED_AT = 5_000
-const DEALINGS = `SELECT e."userId", e."productId", max("occurredAt") FILTER (WHERE type = 'PURCHASE') AS bought,
+/** By the place of each asked user in the list, as of the moment that stands beside him; one plan for any number of them, as of visitors. */
+const DEALINGS = `SELECT wanted.place::int AS place, e."productId", max("occurredAt") FILTER (WHERE type = 'PURCHASE') AS bought,
     max("occurredAt") FILTER (WHERE type = 'REFUND') AS refunded, max("occurredAt") FILTER (WHERE type = 'IMPRESSION') AS shown,
     max("occurredAt") FILTER (WHERE type = 'ADD_TO_CART') AS added, max("occurredAt") FILTER (WHERE type = 'REMOVE_FROM_CART') AS removed
-  FROM unnest($1::int[]) AS wanted(id) CROSS JOIN LATERAL (SELECT "userId", "productId", type, "occurredAt" FROM "Event" WHERE "userId" = wanted.id
-    AND "productId" IS NOT NULL AND type IN ('PURCHASE', 'REFUND', 'IMPRESSION', 'ADD_TO_CART', 'REMOVE_FROM_CART') ORDER BY "occurredAt" DESC LIMIT ${LOOKED_AT}) e
+  FROM unnest((SELECT $1::int[]), (SELECT $2::timestamptz[])) WITH ORDINALITY AS wanted(id, at, place)
+  CROSS JOIN LATERAL (SELECT "productId", type, "occurredAt" FROM "Event" WHERE "userId" = wanted.id AND (wanted.at IS NULL OR ("occurredAt" < wanted.at
+    AND "receivedAt" < wanted.at)) AND "productId" IS NOT NULL AND type IN ('PURCHASE', 'REFUND', 'IMPRESSION', 'ADD_TO_CART', 'REMOVE_FROM_CART')
+    ORDER BY "occurredAt" DESC LIMIT ${LOOKED_AT}) e
   GROUP BY 1, 2`
+
+/** Whose dealings, and as of when: by what was known at that time; as of now unless given. */
+export interface Moment {
+  userId: number
+  at?: Date
+}
 
 export class PlacementsRepository {
   constructor(private readonly database: Database) {}
@@ -119,11 +128,16 @@ export class PlacementsRepository {
     return rows.map(revived)
   }
 
-  /** What each of these users bought (and kept), was shown, and has in the cart. */
-  async dealings(userIds: readonly number[]): Promise<Dealings[]> {
-    const rows = await this.database.sql<DealingRow>(DEALINGS, [[...new Set(userIds)]], 'dealings')
-    return userIds.map(userId => {
-      const own = rows.filter(row => row.userId === userId)
+  /** What each of these users bought (and kept), was shown, and had in the cart. */
+  async dealings(moments: readonly Moment[]): Promise<Dealings[]> {
+    const rows = await this.database.sql<DealingRow>(
+      DEALINGS,
+      [moments.map(({ userId }) => userId), moments.map(({ at }) => at ?? null)],
+      'dealings',
+    )
+    const byPlace = moments.map((): DealingRow[] => [])
+    for (const row of rows) byPlace[row.place - 1].push(row)
+    return byPlace.map(own => {
       const latest = (timeOf: (row: DealingRow) => Date | null) =>
         new Map(own.flatMap(row => (timeOf(row) === null ? [] : [[row.productId, (timeOf(row) as Date).getTime()]])))
       return {

@@ -1,13 +1,13 @@
 import { createBatcher } from '../platform/batcher.js'
 import type { Signals } from '../platform/signals.js'
-import type { Dealings, PlacementRow, PlacementsRepository } from './placements.repository.js'
+import type { Dealings, Moment, PlacementRow, PlacementsRepository } from './placements.repository.js'
 
 const FRESH_MS = 5_000
 
 /** The placements of the shop in memory, at most five seconds old, and at once when `placement.changed` says so. */
 export class Placements {
-  /** What a visitor bought, was shown and has in the cart; look-ups of one turn share one statement. */
-  readonly dealings: (userId: number) => Promise<Dealings>
+  /** What a visitor bought, was shown and had in the cart; look-ups of one turn share one statement. */
+  readonly dealings: (moment: Moment) => Promise<Dealings>
   private known?: { at: number; byName: Promise<Map<string, PlacementRow>> }
   private readonly unsubscribe: () => void
 
@@ -15,7 +15,7 @@ export class Placements {
     private readonly repository: PlacementsRepository,
     signals: Pick<Signals, 'on'>,
   ) {
-    this.dealings = createBatcher(ids => repository.dealings(ids))
+    this.dealings = createBatcher(moments => repository.dealings(moments))
     this.unsubscribe = signals.on('placement.changed', () => this.forget())
   }
 

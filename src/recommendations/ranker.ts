@@ -1,5 +1,5 @@
 import { topIndexes } from '../algorithms/math/select.js'
-import type { Evidence, History } from '../algorithms/recommend/recommender.js'
+import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
 import type { Live } from './candidates.js'
 import type { Visitor } from './recommendations.repository.js'
 
@@ -56,6 +56,7 @@ export class Ranker {
       const { items, scores } = model.model.best(history, depth, excludeSeen)
       return { indexes: items, scores }
     }
+    if (model.model.scoreOf && only) return rankingOf(model, history, excludeSeen, only, model.model.scoreOf)
     if (this.scores.length !== model.keys.length) {
       this.scores = new Float64Array(model.keys.length)
       this.skip = new Uint8Array(model.keys.length)
@@ -73,6 +74,23 @@ export class Ranker {
     for (const item of history.items) this.skip[item] = 0
     return { indexes, scores: Float64Array.from(indexes, index => this.scores[index]) }
   }
+}
+
+/** Of few products without a look at all others. */
+function rankingOf(
+  { indexOf }: Live,
+  history: History,
+  excludeSeen: boolean,
+  only: ReadonlySet<number>,
+  scoreOf: NonNullable<Recommender['scoreOf']>,
+): Ranked {
+  const seen = new Set(excludeSeen ? history.items : [])
+  const items = Int32Array.from(only, key => indexOf.get(key) ?? -1)
+    .filter(index => index >= 0 && !seen.has(index))
+    .sort()
+  const scores = scoreOf(history, items)
+  const places = topIndexes(scores, items.length)
+  return { indexes: places.map(place => items[place]), scores: Float64Array.from(places, place => scores[place]) }
 }
 
 interface Known<Key, Value> {

@@ -39,10 +39,13 @@ const REMEMBERED_CHARACTERS = 16 * 1024 * 1024
 /** Newest events that count for a visitor. */
 const HISTORY = 1_000
 
-/** Who was merged into another is that other. Arrays come as text, which is read here much faster than by the driver. */
+/**
+ * Who was merged into another is that other. Arrays come as text, which is read here much faster than by the driver. The sub-select hides from the planner how many
+ * are asked for, so that PostgreSQL keeps one plan for all instead of making one, which takes longer than the answer, each time.
+ */
 const VISITORS = (column: string, type: string) => `
   SELECT wanted.key AS asked, coalesce(u."mergedIntoId", u.id) AS id, c.granted, c.at, c.source, h.*
-  FROM unnest($1::${type}[]) AS wanted(key) JOIN "User" u ON u.${column} = wanted.key
+  FROM unnest((SELECT $1::${type}[])) AS wanted(key) JOIN "User" u ON u.${column} = wanted.key
   LEFT JOIN "Consent" c ON c."userId" = coalesce(u."mergedIntoId", u.id) AND c.purpose = 'PERSONALISATION'
   LEFT JOIN LATERAL (
     SELECT array_agg("productId")::text AS products, array_agg(hundredths)::text AS hundredths, array_agg(seconds)::text AS seconds

@@ -43,7 +43,9 @@ export class Recommendation {
   @Field(() => Int, { description: 'From 1' })
   rank!: number
 
-  @Field(() => [Reason])
+  @Field(() => [Reason], {
+    description: 'The strongest one by one, the rest of them in sum, and what rules did: their weights sum to the score',
+  })
   reasons!: Reason[]
 }
 

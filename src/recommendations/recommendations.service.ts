@@ -1,8 +1,8 @@
 import { explored } from '../algorithms/recommend/explore.js'
-import type { Evidence, Recommender } from '../algorithms/recommend/recommender.js'
+import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
-import { cleanProductFilter, type ProductFilter, productTest } from '../catalogue/product-filter.js'
+import { type AttributeFilter, cleanProductFilter, type ProductFilter, productTest } from '../catalogue/product-filter.js'
 import { checkFirst } from '../graphql/connection.js'
 import { encodeId } from '../graphql/node-id.js'
 import { InvalidInput } from '../platform/errors.js'
@@ -30,13 +30,12 @@ import { type Assignment, EXPLORED_POOL, type ExperimentsService } from './exper
 import type { NewProducts } from './new-products.js'
 import { ownRepeats } from './own-repeats.js'
 import type { Placements } from './placements.js'
-import type { Dealings } from './placements.repository.js'
 import type { PlacementPreviewList } from './placements.schema.js'
 import { Ranker } from './ranker.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
 import { type Reason, type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
 import { compileFilters, type Effect, emptiedBy, type PlacementRules } from './rules.js'
-import { type Penalties, type Plan, putPinsInPlace, Steering, steeredDrop } from './steering.js'
+import { type Known, type Penalties, type Plan, putPinsInPlace, Steering, steeredDrop } from './steering.js'
 import { newTrail, shortOf, type Trail } from './trail.js'
 
 export interface RecommendationRequest {
@@ -62,6 +61,14 @@ export interface SteeringParts {
   penalties?: Penalties
 }
 
+/** A request of the past: what was known of who asked, and what he asked for. */
+export interface Past {
+  visitor: Visitor
+  at: Date
+  placement: string | null
+  asked?: DecisionExperiment['asked']
+}
+
 /** A list before it is recorded. */
 interface Composed {
   items: Recommendation[]
@@ -82,6 +89,15 @@ const CART_DAYS = 30
 const DAY_MS = 86_400_000
 /** Algorithms that answer also for a stranger. */
 const IMPERSONAL: readonly string[] = [RecommendationAlgorithm.POPULARITY, RecommendationAlgorithm.TRENDING]
+const BY_PEOPLE = 'Chosen by the people who chose'
+/** What it means that a model finds two products alike. */
+const LIKENESS: Readonly<Record<string, string>> = {
+  'item-cf': BY_PEOPLE,
+  'user-cf': BY_PEOPLE,
+  ease: BY_PEOPLE,
+  rp3beta: BY_PEOPLE,
+  content: 'Like',
+}
 /** Newest products to choose from while there is no baseline. */
 const NEWEST = 500
 
@@ -120,18 +136,31 @@ export class RecommendationsService {
   }
 
   /**
-   * What this model would show to whom just this is known of, best first, by the rules that the placement has now. What was bought, shown or put into the cart is
-   * not looked at: it may be what came of the list in question.
+   * What this model would have shown to whom just this was known of, best first, by the rules that the placement has now: the `pool` best, of which `drawn` are its
+   * own, and where those are fewer than the list's `places`, what it is filled up with.
    */
-  async wouldShow(model: Live, visitor: Visitor, placement: string | null, first: number): Promise<Scored[]> {
+  async wouldShow(model: Live, past: Past, { pool, places }: { pool: number; places: number }): Promise<{ list: Scored[]; drawn: number }> {
     const trail = newTrail()
+    const { visitor, at, placement, asked } = past
     const plan = await this.planOf({ placement }, trail)
-    const histories: Histories = source => this.ranker.historyOf(source, visitor)
-    const [diversity, excludeSeen] = [plan?.rules.diversity ?? 0, plan?.rules.excludeSeen ?? true]
-    const wish = { first, diversity, excludeSeen }
-    if (!plan) return this.pick(model, histories, { ...wish, context: [], without: visitor.products }, trail)
-    const steered = await this.steering.steer(plan, wish, { dealings: undefined, context: [], visitor }, trail)
-    return this.steering.pick(model, histories, { ...wish, steered }, trail)
+    const dealings = plan && needsDealings(plan.rules) ? await this.parts.placements.dealings({ userId: visitor.id, at }) : undefined
+    const known = { visitor, dealings, context: asked?.context ?? [], now: at.getTime() }
+    const basis = basisOf(known, plan?.rules, trail)
+    const histories: Histories = source => this.ranker.historyOf(source, basis)
+    const diversity = asked?.diversity ?? plan?.rules.diversity ?? 0
+    const wish = { first: pool, diversity, excludeSeen: asked?.excludeSeen ?? plan?.rules.excludeSeen ?? true }
+    const steered = plan && (await this.steering.steer(plan, wish, known, trail))
+    const without = withoutOf(basis, wish, known)
+    const pick = (source: Live, more: Wish & { diversity: number; taken?: readonly Scored[] }) =>
+      steered
+        ? this.steering.pick(source, histories, { ...more, steered }, trail)
+        : this.pick(source, histories, { ...more, context: known.context, without }, trail)
+    const list = await pick(model, wish)
+    const drawn = list.length
+    const baseline = this.models.baseline<Recommender>(TASK)
+    if (drawn < places && baseline && baseline !== model)
+      await this.fillUp(list, { ...wish, first: places }, trail, more => pick(baseline, more))
+    return { list, drawn }
   }
 
   /** The rules of a placement; a name that nobody has given rules is answered without any, and says so. */
@@ -164,8 +193,9 @@ export class RecommendationsService {
     const visitor = await this.visitorOf(request, context.length > 0, trail)
     const isPersonal = visitor !== null && visitor.personalisation?.granted !== false
     if (visitor && !isPersonal) trail.rules.push('The user refused PERSONALISATION: nothing personal was used')
-    const dealings = isPersonal && rules && needsDealings(rules) ? await this.parts.placements.dealings(visitor.id) : undefined
-    const basis = basisOf({ context, visitor: isPersonal ? visitor : null, dealings, rules }, trail)
+    const dealings = isPersonal && rules && needsDealings(rules) ? await this.parts.placements.dealings({ userId: visitor.id }) : undefined
+    const known: Known = { visitor: isPersonal ? visitor : null, dealings, context, now: Date.now() }
+    const basis = basisOf(known, rules, trail)
     // An experiment steers what nobody asked for by name.
     const isOpen = takesPart && (request.algorithm ?? RecommendationAlgorithm.AUTO) === RecommendationAlgorithm.AUTO
     const assignment = isOpen ? await this.assigned(nameIn(request), basis, trail) : undefined
@@ -174,8 +204,8 @@ export class RecommendationsService {
     const model = this.choose(algorithm, basis, trail)
     const histories: Histories = source => this.ranker.historyOf(source, basis)
     const wish: Wish = { first, excludeSeen, filter }
-    const steered = plan && (await this.steering.steer(plan, wish, { dealings, context, visitor: isPersonal ? visitor : null }, trail))
-    const without = basis && (excludeSeen || context.length > 0) ? basis.products : NOTHING
+    const steered = plan && (await this.steering.steer(plan, wish, known, trail))
+    const without = withoutOf(basis, wish, known)
     const pick = (source: Live, more: Wish & { diversity: number; taken?: readonly Scored[] }, way: Trail) =>
       steered
         ? this.steering.pick(source, histories, { ...more, steered }, way)
@@ -213,11 +243,11 @@ export class RecommendationsService {
         visitor,
         input,
       }
-    if (picked.length === 0 && first > 0 && model)
-      await this.sayWhyEmpty(baseline ?? model, filter, rules, { ...trail, dropped: last.dropped })
-    else if (picked.length < first) trail.fallbacks.push(shortOf(picked.length, first, last))
+    if (picked.length === 0 && first > 0 && model) await this.sayWhyEmpty(filter, rules, { ...trail, dropped: last.dropped })
+    else if (picked.length < first)
+      trail.fallbacks.push(shortOf(picked.length, first, last, steered?.only ? 'the user bought nothing else' : undefined))
     const items = await this.explained(picked, histories)
-    const experiment = assignment && chanceOf(assignment, picked, chance?.chances)
+    const experiment = assignment && { ...chanceOf(assignment, picked, chance?.chances), ...askedOf(request, context, filter) }
     return { items, model, visitor, isPersonal, input, experiment }
   }
 
@@ -267,7 +297,9 @@ export class RecommendationsService {
         product: other,
         score,
         rank: at + 1,
-        reasons: [{ kind: 'similar', text: `Chosen by the people who chose ${product.title}`, weight: score, products: [product] }],
+        reasons: [
+          { kind: 'similar', text: `${LIKENESS[model.algorithm] ?? 'Goes with'} ${product.title}`, weight: score, products: [product] },
+        ],
       }))
   }
 
@@ -290,7 +322,7 @@ export class RecommendationsService {
     const found: { ids: number[]; scores: number[] } = { ids: [], scores: [] }
     const wanted = model ? products.flatMap(product => model.indexOf.get(product) ?? []) : []
     if (!model || wanted.length === 0) return found
-    const scores = new Float64Array(model.keys.length)
+    const affinity = affinityTo(model, Int32Array.from(wanted))
     for (let from = 0; from < userIds.length; from += AFFINITY_BATCH) {
       const batch = userIds.slice(from, from + AFFINITY_BATCH)
       const visitors = await Promise.all(batch.map(id => this.repository.visitorById(id)))
@@ -299,9 +331,8 @@ export class RecommendationsService {
         if (!visitor || visitor.products.length === 0 || visitor.personalisation?.granted === false) continue
         const history = this.ranker.historyOf(model, visitor)
         if (history.items.length === 0) continue
-        model.model.score(history, scores)
         found.ids.push(batch[at])
-        found.scores.push(wanted.reduce((best, item) => Math.max(best, scores[item]), Number.NEGATIVE_INFINITY))
+        found.scores.push(affinity(history).reduce((best, score) => Math.max(best, score), Number.NEGATIVE_INFINITY))
         if (at % 20 === 19) await new Promise(done => setImmediate(done))
       }
     }
@@ -347,6 +378,11 @@ export class RecommendationsService {
     const known = this.models.live<Recommender>(TASK) ?? baseline
     // It learns nothing from others, so there is nothing to approve.
     if (!named && wanted === RecommendationAlgorithm.REPEAT && known) return ownRepeats(known)
+    // What is the same for everybody is not answered by what goes by the user.
+    if (!named && baseline && IMPERSONAL.includes(wanted)) {
+      trail.fallbacks.push(`${wanted} has no approved model: the baseline answers`)
+      return baseline
+    }
     if (!named)
       trail.fallbacks.push(`${wanted} has no approved model: ${this.models.live(TASK) ? 'the live model' : 'the baseline'} answers`)
     return named ?? known
@@ -394,20 +430,23 @@ export class RecommendationsService {
     return [...reranked(passed, wish.diversity, wish.first, likenessOf(model)), ...behind].slice(0, wish.first)
   }
 
-  /** Which filter left nothing, by what it does to the whole catalogue that the baseline knows. */
-  private async sayWhyEmpty(
-    model: Live,
-    filter: ProductFilter | undefined,
-    rules: PlacementRules | undefined,
-    trail: Trail,
-  ): Promise<void> {
-    const products = [...(await this.catalogue.byIds(Array.from(model.keys.subarray(-LOOKED_AT_FOR_CAUSE)))).values()].filter(
-      ({ stock }) => stock !== 0,
-    )
-    const cause = emptiedBy(compileFilters({ filters: rules?.filters ?? [] }, filter), products)
-    if (filter && (!cause || cause.startsWith('The filter where'))) trail.fallbacks.push('No product passes the filter "where"')
-    if (cause) trail.fallbacks.push(cause)
-    else trail.fallbacks.push(shortOf(0, 1, trail))
+  /** Which filter left nothing, by what it does to the whole catalogue. */
+  private async sayWhyEmpty(filter: ProductFilter | undefined, rules: PlacementRules | undefined, trail: Trail): Promise<void> {
+    const filters = compileFilters({ filters: rules?.filters ?? [] }, filter)
+    const emptied = filters.length > 0 ? emptiedBy(filters, await this.catalogue.passing(filters.map(({ where }) => where))) : undefined
+    if (!emptied) return void trail.fallbacks.push(shortOf(0, 1, trail))
+    const { cause, attributes } = emptied.filter
+    if (cause === FILTERED) trail.fallbacks.push('No product passes the filter "where"')
+    const unknown = await this.unknownAttribute(attributes)
+    trail.fallbacks.push(`The ${cause} leaves nothing${unknown === undefined ? emptied.why : `: no product has an attribute "${unknown}"`}`)
+  }
+
+  private async unknownAttribute(attributes: readonly AttributeFilter[]): Promise<string | undefined> {
+    for (const { name } of attributes) {
+      const { alone } = await this.catalogue.passing([{ attributes: [{ name }] }])
+      if (alone[0] === 0) return name
+    }
+    return undefined
   }
 
   private async admit(
@@ -460,21 +499,20 @@ export class RecommendationsService {
       return evidence
     })
     const products = await this.catalogue.byIds([...keys])
-    return picked.map(({ product, score, source, effects, reasons, pinnedAt }, at) => ({
-      product,
-      score,
-      rank: at + 1,
-      reasons: [
-        ...(reasons ??
-          evidences[at].map(evidence =>
-            reasonOf(
-              evidence,
-              evidence.items.slice(0, REASONS).flatMap(item => products.get(source.keys[item]) ?? []),
-            ),
-          )),
-        ...reasonsOfRules(score, effects ?? [], pinnedAt),
-      ],
-    }))
+    return picked.map(({ product, score, before = score, source, effects, reasons, pinnedAt }, at) => {
+      const own = evidences[at].map(evidence =>
+        reasonOf(
+          evidence,
+          evidence.items.slice(0, REASONS).flatMap(item => products.get(source.keys[item]) ?? []),
+        ),
+      )
+      return {
+        product,
+        score,
+        rank: at + 1,
+        reasons: [...(reasons ?? withRest(own, before)), ...reasonsOfRules(before, effects ?? [], pinnedAt)],
+      }
+    })
   }
 
   private async answer({ items, model, visitor, isPersonal, input, experiment }: Composed, trail: Trail): Promise<RecommendationList> {
@@ -526,6 +564,16 @@ export class RecommendationsService {
   }
 }
 
+/** Scores of these items for a history; where a model can, without a look at all others. */
+function affinityTo({ model, keys }: Live, items: Int32Array): (history: History) => Float64Array {
+  if (model.scoreOf) return history => model.scoreOf?.(history, items) ?? new Float64Array(0)
+  const scores = new Float64Array(keys.length)
+  return history => {
+    model.score(history, scores)
+    return Float64Array.from(items, item => scores[item])
+  }
+}
+
 function chanceOf(
   { experimentId, version, placement, arm }: Assignment,
   picked: readonly Scored[],
@@ -540,8 +588,6 @@ function chanceOf(
 
 /** As `compileFilters` says it. */
 const FILTERED = 'filter where'
-/** Newest products that are looked at to say which filter left nothing. */
-const LOOKED_AT_FOR_CAUSE = 20_000
 
 /** The placement that a request names. */
 function nameIn({ placement }: RecommendationRequest): string | null {
@@ -557,18 +603,10 @@ function needsDealings({ onlyBought, excludeBought, excludeShownDays, basis }: P
 }
 
 /** What the list goes by: the products that were named, the cart, or all that the visitor did. */
-function basisOf(
-  {
-    context,
-    visitor,
-    dealings,
-    rules,
-  }: { context: readonly number[]; visitor: Visitor | null; dealings: Dealings | undefined; rules: PlacementRules | undefined },
-  trail: Trail,
-): Visitor | null {
+function basisOf({ visitor, dealings, context, now }: Known, rules: PlacementRules | undefined, trail: Trail): Visitor | null {
   if (context.length > 0) return basisOn(context, visitor)
   if (rules?.basis === 'CART') {
-    const since = Date.now() - CART_DAYS * DAY_MS
+    const since = now - CART_DAYS * DAY_MS
     const cart = [...(dealings?.cart ?? [])].filter(([, at]) => at >= since).sort((a, b) => a[1] - b[1])
     if (cart.length > 0)
       return basisOn(
@@ -581,6 +619,26 @@ function basisOf(
   return visitor
 }
 
+/** Without rules: what the list goes by is not in it, where that is to be left out. */
+function withoutOf(basis: Visitor | null, { excludeSeen }: Pick<Wish, 'excludeSeen'>, { context }: Known): Int32Array {
+  return basis && (excludeSeen || context.length > 0) ? basis.products : NOTHING
+}
+
+/** What a request wanted beside what its placement says, as far as that is asked of another policy too. */
+function askedOf(
+  { excludeSeen, diversity }: RecommendationRequest,
+  context: readonly number[],
+  filter: ProductFilter | undefined,
+): Pick<DecisionExperiment, 'asked'> {
+  const asked = {
+    ...(context.length > 0 ? { context: [...context] } : {}),
+    ...(excludeSeen === false ? { excludeSeen } : {}),
+    ...((diversity ?? 0) > 0 ? { diversity: diversity as number } : {}),
+    ...(productTest(filter) ? { isFiltered: true } : {}),
+  }
+  return Object.keys(asked).length > 0 ? { asked } : {}
+}
+
 function basisOn(products: readonly number[], visitor: Visitor | null): Visitor {
   return {
     id: visitor?.id ?? 0,
@@ -591,10 +649,17 @@ function basisOn(products: readonly number[], visitor: Visitor | null): Visitor 
   }
 }
 
-/** Parts of the score that rules have; `score` is what came out. */
+/** Reasons of a model, and what the evidence that is not told singly comes to: together they sum to the model's score. */
+function withRest(reasons: Reason[], score: number): Reason[] {
+  const rest = reasons.reduce((left, { weight }) => left - weight, score)
+  if (Math.abs(rest) <= ROUNDING * Math.abs(score)) return reasons
+  return [...reasons, { kind: 'further', text: 'Further evidence of less weight, in sum', weight: rest, products: [] }]
+}
+
+/** Parts of the score that rules have, from what it was before them. */
 function reasonsOfRules(score: number, effects: readonly Effect[], pinnedAt: number | undefined): Reason[] {
   const reasons: Reason[] = []
-  let before = effects.every(({ factor }) => factor !== 0) ? score / effects.reduce((product, { factor }) => product * factor, 1) : 0
+  let before = score
   for (const { text, factor } of effects) {
     reasons.push({ kind: 'rule', text, weight: before * factor - before, products: [] })
     before *= factor
@@ -616,31 +681,32 @@ function dropReason(
   return product.demotedAt ? DEMOTED : undefined
 }
 
-/** An item's score, the evidence that was shown, and what the rest of it comes to: the parts sum to the score. */
+/** An item's score and the parts that sum to it. */
 function contributionsOf({ product, score, reasons }: Recommendation): Contribution[] {
   const feature = product.externalId
-  const parts = [{ feature, value: 'score', weight: score }]
-  let rest = score
-  for (const { kind, weight, products } of reasons) {
-    parts.push({ feature, value: `${kind}: ${products.map(each => each.externalId).join(', ')}`, weight })
-    rest -= weight
-  }
-  if (Math.abs(rest) > ROUNDING) parts.push({ feature, value: 'further evidence', weight: rest })
-  return parts
+  const parts = reasons.map(({ kind, text, weight, products }) => {
+    const value = kind === 'further' ? 'further evidence' : `${kind}: ${products.map(each => each.externalId).join(', ') || text}`
+    return { feature, value, weight }
+  })
+  return [{ feature, value: 'score', weight: score }, ...parts]
 }
 
-function reasonOf({ kind, weight, terms = [] }: Evidence, products: ProductType[]): Reason {
+function reasonOf(evidence: Evidence, products: ProductType[]): Reason {
   const titles = products.map(product => product.title).join(', ')
-  const texts: Record<Evidence['kind'], string> = {
-    'neighbour-item': `Chosen by people who chose ${titles || 'what this user chose'}`,
-    'neighbour-user': titles ? `Chosen by people with a similar taste, who also chose ${titles}` : 'Chosen by people with a similar taste',
-    popularity: 'Popular with everybody of late',
-    content: `Like ${titles}${terms.length > 0 ? ` (${terms.map(term => term.slice(term.indexOf(':') + 1)).join(', ')})` : ''}`,
-    factor: `Goes with ${titles}`,
-    rank: 'Put here by what people took from such lists',
-    repeat: 'Bought again and again by this user',
-  }
-  return { kind, text: texts[kind], weight, products }
+  return { kind: evidence.kind, text: TEXTS[evidence.kind](titles, evidence), weight: evidence.weight, products }
+}
+
+const TEXTS: Readonly<Record<Evidence['kind'], (titles: string, evidence: Evidence) => string>> = {
+  'neighbour-item': (titles, { weight }) =>
+    weight < 0 ? `Seldom chosen by people who chose ${titles}` : `Chosen by people who chose ${titles || 'what this user chose'}`,
+  'neighbour-user': titles =>
+    titles ? `Chosen by people with a similar taste, who also chose ${titles}` : 'Chosen by people with a similar taste',
+  popularity: () => 'Popular with everybody of late',
+  content: (titles, { terms = [] }) =>
+    `Like ${titles}${terms.length > 0 ? ` (${terms.map(term => term.slice(term.indexOf(':') + 1)).join(', ')})` : ''}`,
+  factor: (titles, { weight }) => (weight < 0 ? `Seldom goes with ${titles}` : `Goes with ${titles}`),
+  rank: () => 'Put here by what people took from such lists',
+  repeat: () => 'Bought again and again by this user',
 }
 
 function algorithmOf(model: Live | undefined): RecommendationAlgorithm {

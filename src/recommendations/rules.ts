@@ -1,4 +1,4 @@
-import { type AttributeFilter, cleanProductFilter, hasAttribute, type ProductFilter, productTest } from '../catalogue/product-filter.js'
+import { type AttributeFilter, cleanProductFilter, type Passing, type ProductFilter, productTest } from '../catalogue/product-filter.js'
 import { InvalidInput } from '../platform/errors.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
 
@@ -223,21 +223,15 @@ export function compileFilters({ filters }: Pick<PlacementRules, 'filters'>, ask
  * Which filter left nothing of the products that could have been shown: one that none of them passes by itself; or, when it takes several together,
  * the one at which the last of them went. Undefined when no filter did.
  */
-export function emptiedBy(tests: readonly FilterTest[], products: readonly Steerable[]): string | undefined {
-  if (products.length === 0 || tests.length === 0) return undefined
-  const alone = tests.find(({ passes }) => !products.some(passes))
-  if (alone) {
-    const missing = alone.attributes.find(({ name }) => !products.some(({ attributes }) => hasAttribute(attributes, { name })))
-    const why = missing ? `no product has an attribute "${missing.name}"` : `none of the ${products.length} products passes it`
-    return `The ${alone.cause} leaves nothing: ${why}`
-  }
-  let left = products
-  for (const { cause, passes } of tests) {
-    const rest = left.filter(passes)
-    if (rest.length === 0) return `The ${cause} leaves nothing of the ${left.length} products that passed the filters before it`
-    left = rest
-  }
-  return undefined
+export function emptiedBy(
+  tests: readonly FilterTest[],
+  { products, alone, together }: Passing,
+): { filter: FilterTest; why: string } | undefined {
+  if (products === 0) return undefined
+  const useless = tests.findIndex((_, at) => alone[at] === 0)
+  if (useless >= 0) return { filter: tests[useless], why: `: none of the ${products} products passes it` }
+  const last = tests.findIndex((_, at) => together[at] === 0)
+  return last < 0 ? undefined : { filter: tests[last], why: ` of the ${together[last - 1]} products that passed the filters before it` }
 }
 
 /** Counts what was taken and refuses what would be too many of a category or brand. */
@@ -258,9 +252,18 @@ export function compileCaps(caps: readonly Cap[]): ((product: Steerable, taken: 
 
 function named<T extends NamedFilter>({ name, where }: T, path: string[]): NamedFilter {
   const clean = cleanText(name, { field: ['rules', ...path, 'name'], max: 100 })
-  const filter = stripped(cleanProductFilter(where))
+  const filter = stripped(cleanWithin(path, where))
   if (!productTest(filter)) throw fault(`"${clean}" has no condition`, ...path, 'where')
   return { name: clean, where: filter }
+}
+
+/** Faults name where in the rules the condition stands. */
+function cleanWithin(path: string[], where: ProductFilter): ProductFilter {
+  try {
+    return cleanProductFilter(where)
+  } catch (error) {
+    throw error instanceof InvalidInput ? new InvalidInput(error.message, error.details, ['rules', ...path, ...(error.field ?? [])]) : error
+  }
 }
 
 function stripped(filter: ProductFilter): ProductFilter {

@@ -34,6 +34,16 @@ export interface Plan {
   rules: PlacementRules
 }
 
+/** What is known of whoever asks, and what he named, at a moment. */
+export interface Known {
+  visitor: Visitor | null
+  dealings: Dealings | undefined
+  /** Internal ids of the products that the request names. */
+  context: readonly number[]
+  /** Milliseconds since the epoch. */
+  now: number
+}
+
 /** The rules of a placement, ready for one request. */
 export interface Steered {
   rules: PlacementRules
@@ -58,13 +68,8 @@ export class Steering {
   ) {}
 
   /** Makes the rules of a placement ready for one request. */
-  async steer(
-    { rules }: Plan,
-    { filter }: Wish,
-    { dealings, context, visitor }: { dealings: Dealings | undefined; context: readonly number[]; visitor: Visitor | null },
-    trail: Trail,
-  ): Promise<Steered> {
-    const since = Date.now() - rules.excludeShownDays * DAY_MS
+  async steer({ rules }: Plan, { filter }: Wish, { dealings, context, visitor, now }: Known, trail: Trail): Promise<Steered> {
+    const since = now - rules.excludeShownDays * DAY_MS
     const hidden = new Map<number, string>()
     const hide = (keys: Iterable<number>, cause: string) => {
       let count = 0
@@ -189,6 +194,7 @@ export class Steering {
     const penalties = (keys.length > 0 ? await this.penalties?.(keys) : undefined) ?? new Map<number, number>()
     for (const each of passed) {
       each.effects = effectsOn(each.product, penalties.get(each.product.key) ?? 0)
+      each.before = each.score
       each.score = each.effects.reduce((score, { factor }) => score * factor, each.score)
     }
     passed.sort((a, b) => b.score - a.score)

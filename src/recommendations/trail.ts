@@ -32,8 +32,8 @@ export function merged(a: Trail['dropped'], b: Trail['dropped']): Trail['dropped
 }
 
 /** Says why a list is shorter than was asked for. */
-export function shortOf(length: number, first: number, { dropped }: Trail): string {
+export function shortOf(length: number, first: number, { dropped }: Trail, otherwise = 'the catalogue has no more'): string {
   const causes = Object.entries(dropped.counts).sort((a, b) => b[1] - a[1])
   const told = causes.map(([reason, count]) => `${reason} (${count})`).join(', ')
-  return `${length === 0 ? 'Nothing can be shown' : `${length} of ${first} can be shown`}: ${told || 'the catalogue has no more'}`
+  return `${length === 0 ? 'Nothing can be shown' : `${length} of ${first} can be shown`}: ${told || otherwise}`
 }

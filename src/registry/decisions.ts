@@ -46,6 +46,17 @@ export interface DecisionExperiment {
   probability: number
   /** Chance of each of what was shown to stand where it stood; where chance drew. */
   chances?: number[]
+  /** What the request wanted for itself. */
+  asked?: Asked
+}
+
+/** What steered an answer beside the placement; what a filter of the request's own said is not kept, as it may hold somebody's words. */
+export interface Asked {
+  /** Internal ids of the products that the list was to go with. */
+  context?: number[]
+  excludeSeen?: boolean
+  diversity?: number
+  isFiltered?: boolean
 }
 
 export interface DecisionRow {

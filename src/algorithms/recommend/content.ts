@@ -3,8 +3,9 @@ import { BrokenArtifact, pack, unpack } from '../artifact.js'
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, sparseFrom, transpose } from '../math/sparse.js'
 import { remembered, strongest, voteReader } from './preference.js'
-import type { Evidence, History, RecommendAlgorithm, Recommender } from './recommender.js'
+import type { Evidence, History, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
 import { rowNorms } from './similarity.js'
+import { createTally, type Tally } from './tally.js'
 
 const FORMAT = 'content/1'
 
@@ -28,6 +29,11 @@ type Group = (typeof GROUPS)[number]
 const MOST_DESCRIPTION_WORDS = 120
 const MOST_TERMS = 300_000
 const TERMS_SHOWN = 5
+const NOTHING = new Int32Array(0)
+/** Entries of lists after which it is asked for the first time whether they are enough. */
+const FIRST_LOOK = 4_000
+/** Of sums in another order. */
+const ROUNDING = 1e-9
 
 interface Vocabulary {
   /** "group:term" → column. */
@@ -178,14 +184,69 @@ function groupOf(term: string): string {
   return term.slice(0, term.indexOf(':'))
 }
 
+/** Places of a profile's terms, those that can add most first; and, by place in that order, the most that it and all behind it can add to one item. */
+interface Plan {
+  order: Int32Array
+  rest: Float64Array
+}
+
+/**
+ * How much terms can add to the score of one item. Of a kind of terms an item has at most so many, and they are at most so long together: so what some of them add
+ * is no more than the largest so many of their single bounds, and no more than |weights| · |longest| (Cauchy and Schwarz).
+ */
+function boundsOf(byTerm: SparseMatrix, { columns }: Vocabulary): { plan(terms: Int32Array, weights: Float64Array): Plan } {
+  const kinds = Uint8Array.from(columns.keys(), term => GROUPS.indexOf(groupOf(term) as Group))
+  const largest = new Float64Array(byTerm.rows)
+  const counts = GROUPS.map(() => new Int32Array(byTerm.columnCount))
+  const squares = GROUPS.map(() => new Float64Array(byTerm.columnCount))
+  for (let term = 0; term < byTerm.rows; term++) {
+    const kind = kinds[term]
+    for (let place = byTerm.offsets[term]; place < byTerm.offsets[term + 1]; place++) {
+      const value = byTerm.values[place]
+      largest[term] = Math.max(largest[term], value)
+      counts[kind][byTerm.columns[place]]++
+      squares[kind][byTerm.columns[place]] += value * value
+    }
+  }
+  const most = counts.map(each => each.reduce((high, count) => Math.max(high, count), 0))
+  const longest = squares.map(each => Math.sqrt(each.reduce((high, square) => Math.max(high, square), 0)))
+  return {
+    plan: (terms, weights) => {
+      const singly = Float64Array.from(terms, (term, at) => weights[at] * largest[term])
+      const order = topIndexes(singly, terms.length)
+      const rest = new Float64Array(order.length + 1)
+      const added = GROUPS.map((): number[] => [])
+      const windows = new Float64Array(GROUPS.length)
+      const lengths = new Float64Array(GROUPS.length)
+      for (let place = order.length - 1; place >= 0; place--) {
+        const at = order[place]
+        const kind = kinds[terms[at]]
+        const own = added[kind]
+        own.push(singly[at])
+        windows[kind] += singly[at] - (own[own.length - 1 - most[kind]] ?? 0)
+        lengths[kind] += weights[at] * weights[at]
+        for (let each = 0; each < GROUPS.length; each++) rest[place] += Math.min(windows[each], Math.sqrt(lengths[each]) * longest[each])
+      }
+      return { order, rest }
+    },
+  }
+}
+
 function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recommender {
   const itemCount = items.rows
   const row = voteReader(itemCount, votes)
-  const byTerm = transpose(items)
-  /** Scratch, 0 between calls. */
-  const profile = new Float64Array(items.columnCount)
   const lengths = rowNorms(items)
   const divisors = lengths.map(length => (length > 0 ? length ** power : 1))
+  /** Row t: what term t adds to the score of each item that has it, by its weight in the profile: x_jt / |x_j|^norm. */
+  const byTerm = transpose(items)
+  for (let place = 0; place < byTerm.values.length; place++) byTerm.values[place] /= divisors[byTerm.columns[place]]
+  const bounds = boundsOf(byTerm, vocabulary)
+  /** Scratch, 0 between calls. */
+  const profile = new Float64Array(items.columnCount)
+  let tally: Tally | undefined
+  /** On average. */
+  const termsOfItem = items.values.length / Math.max(1, itemCount)
+  let planned: { of?: History; plan: Plan } = { plan: { order: NOTHING, rest: new Float64Array(1) } }
   /** What a history is made of: its terms with their weights, and |p|. */
   const read = remembered(given => {
     const history = row(given)
@@ -197,6 +258,8 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
         profile[term] += history.values[at] * items.values[place]
       }
     }
+    // In the order in which an item's own terms stand, so that a score is the same sum from either side.
+    terms.sort((a, b) => a - b)
     const weights = Float64Array.from(terms, term => profile[term])
     for (const term of terms) profile[term] = 0
     return { terms: Int32Array.from(terms), weights, norm: Math.sqrt(weights.reduce((sum, weight) => sum + weight ** 2, 0)) }
@@ -214,7 +277,63 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
   function score(given: History, out: Float64Array) {
     const { terms, weights, norm } = read(given)
     spread(terms, weights, out)
-    for (let item = 0; item < itemCount; item++) out[item] = norm > 0 ? out[item] / norm / divisors[item] : 0
+    for (let item = 0; item < itemCount; item++) out[item] = norm > 0 ? out[item] / norm : 0
+  }
+
+  function scoreOf(given: History, wanted: Int32Array): Float64Array {
+    const { terms, weights, norm } = read(given)
+    for (let at = 0; at < terms.length; at++) profile[terms[at]] = weights[at]
+    const scores = new Float64Array(wanted.length)
+    for (let at = 0; at < wanted.length && norm > 0; at++) {
+      const end = items.offsets[wanted[at] + 1]
+      let sum = 0
+      for (let place = items.offsets[wanted[at]]; place < end; place++) {
+        const weight = profile[items.columns[place]]
+        if (weight !== 0) sum += weight * (items.values[place] / divisors[wanted[at]])
+      }
+      scores[at] = sum / norm
+    }
+    for (const term of terms) profile[term] = 0
+    return scores
+  }
+
+  /**
+   * By the lists of the profile's terms, those that can add most first (Turtle and Flood 1995), until all terms that are left cannot lift an item that has none of
+   * the others among the best; then what could still be among them is scored exactly.
+   */
+  function best(given: History, count: number, withoutHistory: boolean): Ranking {
+    const { terms, weights } = read(given)
+    if (given !== planned.of) planned = { of: given, plan: bounds.plan(terms, weights) }
+    const { order, rest } = planned.plan
+    const without = withoutHistory ? given.items : NOTHING
+    tally ??= createTally(itemCount)
+    let toCome = 0
+    for (const term of terms) toCome += byTerm.offsets[term + 1] - byTerm.offsets[term]
+    let left = 0
+    let least = 0
+    let added = 0
+    let lookAt = FIRST_LOOK
+    for (let at = 0; at < order.length; at++) {
+      if (added >= lookAt) {
+        lookAt = 4 * added
+        least = tally.threshold(count, without)
+        left = rest[at] * (1 + ROUNDING)
+        // To score what could be among the best has to be less work than the lists that are to come.
+        if (least > left && tally.countAtLeast(least * (1 - ROUNDING) - left) * termsOfItem < toCome - added) break
+      }
+      const [term, weight] = [terms[order[at]], weights[order[at]]]
+      const end = byTerm.offsets[term + 1]
+      for (let place = byTerm.offsets[term]; place < end; place++) tally.add(byTerm.columns[place], weight * byTerm.values[place])
+      added += end - byTerm.offsets[term]
+      left = 0
+    }
+    least = Math.max(least, tally.threshold(count, without))
+    const candidates = tally.atLeast(least * (1 - ROUNDING) - left)
+    const scores = scoreOf(given, candidates)
+    const had = new Set(without)
+    const skip = Uint8Array.from(candidates, item => (had.has(item) ? 1 : 0))
+    const found = topIndexes(scores, count, skip)
+    return { items: found.map(place => candidates[place]), scores: Float64Array.from(found, place => scores[place]) }
   }
 
   const termNames = () => [...vocabulary.columns.keys()]
@@ -273,6 +392,8 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
   return {
     itemCount,
     score,
+    best,
+    scoreOf,
     predict: (given, item) => parts(row(given), read(given).norm, item).reduce((sum, weight) => sum + weight, 0),
     explain: (given, item, limit = Number.POSITIVE_INFINITY) => {
       const history = row(given)
@@ -284,7 +405,7 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
       const [from, to] = [items.offsets[item], items.offsets[item + 1]]
       const scores = new Float64Array(itemCount)
       spread(items.columns.subarray(from, to), items.values.subarray(from, to), scores)
-      for (let other = 0; other < itemCount; other++) scores[other] = cosineOf(scores[other], item, other)
+      for (let other = 0; other < itemCount; other++) scores[other] = cosineOf(scores[other] * divisors[other], item, other)
       const best = topIndexes(scores, count + 1)
         .filter(other => other !== item && scores[other] > 0)
         .slice(0, count)

@@ -6,9 +6,10 @@ import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
 import { positives, sumOfParts, voteReader } from './preference.js'
 import { gramOf } from './products.js'
-import type { RecommendAlgorithm, Recommender } from './recommender.js'
+import type { History, RecommendAlgorithm, Recommender } from './recommender.js'
 
 const FORMAT = 'ease/1'
+const NOTHING = new Int32Array(0)
 
 interface State {
   itemCount: number
@@ -105,23 +106,48 @@ function recommenderOf({ itemCount, votes, known, weights: learned }: State): Re
       column < 0 || place[each] < 0 || place[each] === column ? 0 : values[at] * weights[place[each] * n + column],
     )
   }
+  const ranked = new Float64Array(n)
+  const skip = new Uint8Array(n)
+  let last: History | undefined
+
+  /** Brings the scores of the known items for this history into `sums`. */
+  function read(given: History) {
+    if (given === last) return
+    const { items, values } = row(given)
+    const mark = arena.mark()
+    const rows = arena.i32(items.length)
+    const factors = arena.f32(items.length)
+    let count = 0
+    for (let at = 0; at < items.length; at++) {
+      if (place[items[at]] < 0) continue
+      rows[count] = place[items[at]]
+      factors[count++] = values[at]
+    }
+    kernels.addRows(count, rows.byteOffset, factors.byteOffset, weights.byteOffset, n, sums.byteOffset)
+    arena.release(mark)
+    last = given
+  }
+
   return {
     itemCount,
     score: (given, out) => {
-      const { items, values } = row(given)
-      const mark = arena.mark()
-      const rows = arena.i32(items.length)
-      const factors = arena.f32(items.length)
-      let count = 0
-      for (let at = 0; at < items.length; at++) {
-        if (place[items[at]] < 0) continue
-        rows[count] = place[items[at]]
-        factors[count++] = values[at]
-      }
-      kernels.addRows(count, rows.byteOffset, factors.byteOffset, weights.byteOffset, n, sums.byteOffset)
-      arena.release(mark)
+      read(given)
       out.fill(0)
       for (let column = 0; column < n; column++) out[known[column]] = sums[column]
+    },
+    // Nothing but the known items has a score.
+    best: (given, count, withoutHistory) => {
+      read(given)
+      ranked.set(sums)
+      const had = withoutHistory ? given.items.filter(item => place[item] >= 0) : NOTHING
+      for (const item of had) skip[place[item]] = 1
+      const columns = topIndexes(ranked, count, skip).filter(column => ranked[column] > 0)
+      for (const item of had) skip[place[item]] = 0
+      return { items: columns.map(column => known[column]), scores: Float64Array.from(columns, column => ranked[column]) }
+    },
+    scoreOf: (given, items) => {
+      read(given)
+      return Float64Array.from(items, item => (place[item] < 0 ? 0 : sums[place[item]]))
     },
     ...sumOfParts(row, parts),
     similar: (item, count) => {

@@ -1,14 +1,15 @@
 import { BrokenArtifact, type NumberArray, pack, unpack } from '../artifact.js'
 import { idealDcg } from '../evaluate/ranking.js'
 import type { Random } from '../math/random.js'
-import { topIndexes } from '../math/select.js'
+import { topAmong, topIndexes } from '../math/select.js'
 import { content } from './content.js'
 import { ease } from './ease.js'
 import { holdOutLater, type Test } from './hold-out.js'
 import { ials } from './ials.js'
 import { itemCf } from './item-cf.js'
 import { popularity } from './popularity.js'
-import type { BlendLevel, Evidence, History, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
+import { remembered } from './preference.js'
+import type { BlendLevel, Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
 import { rp3beta } from './rp3beta.js'
 import { trending } from './trending.js'
 import { userCf } from './user-cf.js'
@@ -28,6 +29,12 @@ const WEIGHTS = [0, 0.05, 0.15, 0.4, 0.8, 1.2] as const
 const ROUNDS = 2
 const BAGS = 5
 const MOST_IN_BAG = 500
+/** So many of each part are looked at first. */
+const LEAST_DEPTH = 256
+/** Lists of more than one of so many items are no shorter way. */
+const DENSE = 8
+/** Of sums in another order. */
+const ROUNDING = 1e-9
 /** A part that weighs less is not worth its time. */
 const LEAST_WEIGHT = 0.02
 
@@ -136,6 +143,10 @@ function candidatesOf(models: readonly Recommender[], tests: readonly Test[]): C
 function scaleOf(scores: Float64Array, skip: Uint8Array): number {
   let most = 0
   for (let item = 0; item < scores.length; item++) if (!skip[item] && scores[item] > most) most = scores[item]
+  return inverseOf(most)
+}
+
+function inverseOf(most: number): number {
   return most > 1e-12 ? 1 / most : 0
 }
 
@@ -236,49 +247,146 @@ function ndcgs(tests: readonly Candidates[], weights: readonly number[]): Float6
   })
 }
 
+type Bounded = Required<Pick<Recommender, 'best' | 'scoreOf'>>
+
+/** Undefined when one of them has to score every item. */
+function boundedOf(models: readonly Recommender[]): Bounded[] | undefined {
+  const found = models.flatMap(({ best, scoreOf }) => (best && scoreOf ? [{ best, scoreOf }] : []))
+  return found.length === models.length ? found : undefined
+}
+
 function recommenderOf(
   itemCount: number,
   names: readonly string[],
   models: readonly Recommender[],
   levels: readonly BlendLevel[],
 ): Recommender {
-  const buffers = models.map(() => new Float64Array(itemCount))
+  const bounded = boundedOf(models)
+  let scores: Float64Array | undefined
   const skip = new Uint8Array(itemCount)
-  const known = new WeakMap<History, number[]>()
 
-  function levelOf({ items }: History): BlendLevel {
-    const amount = new Set(Array.from(items).filter(item => item >= 0 && item < itemCount)).size
+  const levelOf = remembered(({ items }: History): BlendLevel => {
+    const amount = new Set(items.filter(item => item >= 0 && item < itemCount)).size
     return levels.findLast(({ from }) => amount >= from) ?? levels[0]
-  }
+  })
 
-  /** Fills the buffers with the parts' scores; weight and scale of each part for this history. */
-  function read(history: History): number[] {
+  /** What a part's scores for a history are multiplied by to be at most 1 over what is not in it. */
+  function scaleFor(part: number, history: History): number {
+    const { best } = models[part]
+    if (best) return inverseOf(best(history, 1, true).scores[0] ?? 0)
     const own = history.items.filter(item => item >= 0 && item < itemCount)
-    const { weights } = levelOf(history)
+    scores ??= new Float64Array(itemCount)
+    models[part].score(history, scores)
     for (const item of own) skip[item] = 1
-    const factors = names.map((name, part) => {
-      if (!(weights[name] > 0)) return 0
-      models[part].score(history, buffers[part])
-      return weights[name] * scaleOf(buffers[part], skip)
-    })
+    const scale = scaleOf(scores, skip)
     for (const item of own) skip[item] = 0
-    known.set(history, factors)
-    return factors
+    return scale
   }
 
-  const factorsOf = (history: History) => known.get(history) ?? read(history)
+  /** Weight times scale of each part for a history. */
+  const factorsOf = remembered((history: History) => {
+    const { weights } = levelOf(history)
+    return names.map((name, part) => (weights[name] > 0 ? weights[name] * scaleFor(part, history) : 0))
+  })
+
+  function score(history: History, out: Float64Array) {
+    scores ??= new Float64Array(itemCount)
+    const own = scores
+    out.fill(0)
+    factorsOf(history).forEach((factor, part) => {
+      if (factor === 0) return
+      models[part].score(history, own)
+      for (let item = 0; item < itemCount; item++) out[item] += factor * own[item]
+    })
+  }
+
+  function scoreOf(history: History, items: Int32Array, parts: readonly Bounded[]): Float64Array {
+    const sums = new Float64Array(items.length)
+    factorsOf(history).forEach((factor, part) => {
+      if (factor === 0) return
+      const own = parts[part].scoreOf(history, items)
+      for (let at = 0; at < items.length; at++) sums[at] += factor * own[at]
+    })
+    return sums
+  }
+
+  /** By item, what the lists of the parts say beyond their ends; 0 between calls. */
+  let beyond: Float64Array | undefined
+
+  /**
+   * From the best of each part (Fagin, Lotem and Naor 2001): what is in none of these lists scores no more than their ends together, and what is in some of them no
+   * more than it has there and the ends of the others. Only what could be among the best is scored, and the list whose end weighs most grows until none of the
+   * unseen can be; where it would be a good part of everything, everything is scored.
+   */
+  function best(history: History, count: number, withoutHistory: boolean, parts: readonly Bounded[]): Ranking {
+    const factors = factorsOf(history)
+    const used = [...factors.keys()].filter(part => factors[part] > 0)
+    const depths = used.map(() => Math.max(LEAST_DEPTH, 2 * count))
+    const tops = used.map((part, at) => parts[part].best(history, depths[at], withoutHistory))
+    while (depths.every(depth => depth * DENSE <= itemCount)) {
+      const ends = used.map((part, at) => Math.max(0, factors[part] * (tops[at].scores[depths[at] - 1] ?? 0)))
+      const unseen = ends.reduce((sum, end) => sum + end, 0)
+      const found = bestOfSeen(history, count, { parts, tops, ends, factors: used.map(part => factors[part]) })
+      const last = found.items.length < count ? 0 : found.scores[count - 1]
+      if (unseen <= 0 || last > unseen * (1 + ROUNDING)) return found
+      const heaviest = ends.indexOf(Math.max(...ends))
+      depths[heaviest] *= 2
+      tops[heaviest] = parts[used[heaviest]].best(history, depths[heaviest], withoutHistory)
+    }
+    const all = new Float64Array(itemCount)
+    score(history, all)
+    const own = withoutHistory ? history.items.filter(item => item >= 0 && item < itemCount) : history.items.subarray(0, 0)
+    for (const item of own) skip[item] = 1
+    const items = topIndexes(all, count, skip).filter(item => all[item] > 0)
+    for (const item of own) skip[item] = 0
+    return { items, scores: Float64Array.from(items, item => all[item]) }
+  }
+
+  interface Lists {
+    parts: readonly Bounded[]
+    tops: readonly Ranking[]
+    ends: readonly number[]
+    factors: readonly number[]
+  }
+
+  /** The best of all that stand in one of these lists. */
+  function bestOfSeen(history: History, count: number, { parts, tops, ends, factors }: Lists): Ranking {
+    beyond ??= new Float64Array(itemCount)
+    const bounds = beyond
+    const seen: number[] = []
+    tops.forEach(({ items, scores }, at) => {
+      for (let place = 0; place < items.length; place++) {
+        if (bounds[items[place]] === 0) seen.push(items[place])
+        // So little more than 0 that it changes no bound, and says that the item was seen.
+        bounds[items[place]] += Math.max(Number.MIN_VALUE, factors[at] * scores[place] - ends[at])
+      }
+    })
+    const unseen = ends.reduce((sum, end) => sum + end, 0)
+    const order = topAmong(bounds, seen.length, Int32Array.from(seen), seen.length)
+    const uppers = new Float64Array(order.length)
+    for (let place = 0; place < order.length; place++) uppers[place] = (unseen + bounds[order[place]]) * (1 + ROUNDING)
+    for (const item of seen) bounds[item] = 0
+    // Those that promise most tell how much it takes to be among the best.
+    const head = order.slice(0, 2 * count)
+    const headScores = scoreOf(history, head, parts)
+    const places = topIndexes(headScores, count)
+    const least = places.length < count ? Number.NEGATIVE_INFINITY : headScores[places[count - 1]]
+    let end = head.length
+    while (end < order.length && uppers[end] >= least) end++
+    const items = order.slice(0, end).sort()
+    const scores = scoreOf(history, items, parts)
+    const found = topIndexes(scores, count).filter(place => scores[place] > 0)
+    return { items: found.map(place => items[place]), scores: Float64Array.from(found, place => scores[place]) }
+  }
 
   return {
     itemCount,
     blend: levels,
-    score: (history, out) => {
-      out.fill(0)
-      read(history).forEach((factor, part) => {
-        if (factor === 0) return
-        const scores = buffers[part]
-        for (let item = 0; item < itemCount; item++) out[item] += factor * scores[item]
-      })
-    },
+    score,
+    ...(bounded && {
+      best: (history: History, count: number, withoutHistory: boolean) => best(history, count, withoutHistory, bounded),
+      scoreOf: (history: History, items: Int32Array) => scoreOf(history, items, bounded),
+    }),
     predict: (history, item) =>
       factorsOf(history).reduce((sum, factor, part) => (factor === 0 ? sum : sum + factor * models[part].predict(history, item)), 0),
     explain: (history, item, limit = Number.POSITIVE_INFINITY) =>
@@ -306,9 +414,7 @@ function recommenderOf(
       const part = names.indexOf('content')
       const fresh = part < 0 ? undefined : models[part].scoreNew?.(history, described)
       if (!fresh) return new Float64Array(described.titles.length)
-      const scores = new Float64Array(itemCount)
-      models[part].score(history, scores)
-      const weight = Math.max(NEW_WEIGHT, levelOf(history).weights.content ?? 0) * scaleOf(scores, skip)
+      const weight = Math.max(NEW_WEIGHT, levelOf(history).weights.content ?? 0) * scaleFor(part, history)
       return fresh.map(score => weight * score)
     },
     save: () => {

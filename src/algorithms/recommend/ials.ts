@@ -220,13 +220,21 @@ function recommenderOf(state: State): Recommender {
     const reach = normOf(visitor, 0, factors) * (1 + ROUNDING)
     if (withoutHistory) for (const item of given.items) skip[rowOf[item] ?? -1] = 1
     let found: Int32Array = new Int32Array(0)
+    let looked = 0
     for (let from = 0, to = Math.min(itemCount, Math.max(LOOKED_AT, 4 * count)); ; from = to, to = Math.min(itemCount, 2 * to)) {
       kernels.scoreRows(to - from, factors, visitor.byteOffset, rows.byteOffset + 4 * from * factors, scores.byteOffset + 8 * from)
       found = topIndexes(scores.subarray(0, to), count, skip)
+      looked = to
       if (to === itemCount || (found.length === count && scores[found[count - 1]] > reach * norms[order[to]])) break
     }
+    // Of equal scores the lower index of an item counts, not its place by length.
+    const least = found.length < count ? Number.NEGATIVE_INFINITY : scores[found[count - 1]]
+    const places: number[] = []
+    for (let at = 0; at < looked; at++) if (scores[at] >= least && skip[at] === 0) places.push(at)
+    places.sort((a, b) => scores[b] - scores[a] || order[a] - order[b])
+    const best = places.slice(0, count)
     for (const item of given.items) skip[rowOf[item] ?? -1] = 0
-    return { items: found.map(at => order[at]), scores: Float64Array.from(found, at => scores[at]) }
+    return { items: Int32Array.from(best, at => order[at]), scores: Float64Array.from(best, at => scores[at]) }
   }
 
   return {
@@ -239,6 +247,15 @@ function recommenderOf(state: State): Recommender {
       for (let at = 0; at < itemCount; at++) out[order[at]] = scores[at]
     },
     best,
+    scoreOf: (given, wanted) => {
+      const { vector, items: own } = foldIn(given)
+      if (own.length === 0) return new Float64Array(wanted.length)
+      visitor.set(vector)
+      return Float64Array.from(wanted, item => {
+        kernels.scoreRows(1, factors, visitor.byteOffset, rows.byteOffset + 4 * rowOf[item] * factors, scores.byteOffset)
+        return scores[0]
+      })
+    },
     predict: (given, item) => {
       if (item < 0 || item >= itemCount) return 0
       const { vector } = foldIn(given)

@@ -4,7 +4,7 @@ import { topIndexes } from '../math/select.js'
 import { rowMeans, type SparseMatrix, transpose } from '../math/sparse.js'
 import { mostTelling, preferences, rowReader } from './preference.js'
 import { topProducts } from './products.js'
-import type { Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
+import type { Evidence, History, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
 import { createSimilarity, rowNorms, type SimilaritySettings } from './similarity.js'
 import { createTally, type Tally } from './tally.js'
 
@@ -198,7 +198,7 @@ function recommenderOf({ kind, neighbours, globalMean, means, nearest }: State):
 
   /** By the lists of the history's items alone. */
   let tally: Tally | undefined
-  function best(given: History, count: number, withoutHistory: boolean): Ranking {
+  function tallied(given: History): Tally {
     tally ??= createTally(itemCount)
     const { items, values } = row(given)
     for (let at = 0; at < items.length; at++) {
@@ -208,12 +208,17 @@ function recommenderOf({ kind, neighbours, globalMean, means, nearest }: State):
         if (part > 0) tally.add(followers.columns[place], part)
       }
     }
-    return tally.best(count, withoutHistory ? given.items : NOTHING)
+    return tally
+  }
+
+  const bounded: Pick<Recommender, 'best' | 'scoreOf'> = {
+    best: (given, count, withoutHistory) => tallied(given).best(count, withoutHistory ? given.items : NOTHING),
+    scoreOf: (given, items) => tallied(given).of(items),
   }
 
   return {
     itemCount,
-    ...(kind === 'implicit' ? { best } : {}),
+    ...(kind === 'implicit' ? bounded : {}),
     score: (given, out) => {
       const history = row(given)
       if (kind === 'explicit') return scoreExplicit(history, out)

@@ -1,7 +1,7 @@
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
 import { sumOfParts, voteReader } from './preference.js'
-import type { Recommender } from './recommender.js'
+import type { History, Recommender } from './recommender.js'
 import { createTally, type Tally } from './tally.js'
 
 const NOTHING = new Int32Array(0)
@@ -32,6 +32,19 @@ export function itemWeightsRecommender({ votes, matrix }: ItemWeights, save: () 
     }
     return added
   }
+  /** Sums by the rows of the history's items alone. */
+  function tallied(given: History): Tally {
+    tally ??= createTally(itemCount)
+    const { items, values } = row(given)
+    for (let at = 0; at < items.length; at++) {
+      for (let place = matrix.offsets[items[at]]; place < matrix.offsets[items[at] + 1]; place++) {
+        const part = values[at] * matrix.values[place]
+        if (part > 0) tally.add(matrix.columns[place], part)
+      }
+    }
+    return tally
+  }
+
   return {
     itemCount,
     score: (given, out) => {
@@ -42,17 +55,8 @@ export function itemWeightsRecommender({ votes, matrix }: ItemWeights, save: () 
           out[matrix.columns[place]] += values[at] * matrix.values[place]
       }
     },
-    best: (given, count, withoutHistory) => {
-      tally ??= createTally(itemCount)
-      const { items, values } = row(given)
-      for (let at = 0; at < items.length; at++) {
-        for (let place = matrix.offsets[items[at]]; place < matrix.offsets[items[at] + 1]; place++) {
-          const part = values[at] * matrix.values[place]
-          if (part > 0) tally.add(matrix.columns[place], part)
-        }
-      }
-      return tally.best(count, withoutHistory ? given.items : NOTHING)
-    },
+    best: (given, count, withoutHistory) => tallied(given).best(count, withoutHistory ? given.items : NOTHING),
+    scoreOf: (given, items) => tallied(given).of(items),
     ...sumOfParts(row, parts),
     similar: (item, count) => {
       if (item < 0 || item >= itemCount) return { items: new Int32Array(0), scores: new Float32Array(0) }

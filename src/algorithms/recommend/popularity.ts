@@ -40,8 +40,9 @@ export function popularityRecommender(scores: Float64Array, save: () => Uint8Arr
       const items = new Int32Array(Math.min(count, order.length))
       let length = 0
       for (let place = 0; place < order.length && length < count; place++) if (!skip.has(order[place])) items[length++] = order[place]
-      return { items: items.subarray(0, length), scores: Float64Array.from(items.subarray(0, length), item => scores[item]) }
+      return { items: items.subarray(0, length), scores: valuesAt(scores, items.subarray(0, length)) }
     },
+    scoreOf: (_history, items) => valuesAt(scores, items),
     predict: (_history, item) => scores[item] ?? 0,
     explain: (_history, item) => (scores[item] > 0 ? [{ kind: 'popularity', items: [], weight: scores[item] }] : []),
     similar: (item, count) => {
@@ -52,4 +53,10 @@ export function popularityRecommender(scores: Float64Array, save: () => Uint8Arr
     },
     save,
   }
+}
+
+function valuesAt(scores: Float64Array, items: Int32Array): Float64Array {
+  const values = new Float64Array(items.length)
+  for (let at = 0; at < items.length; at++) values[at] = scores[items[at]]
+  return values
 }

@@ -69,6 +69,8 @@ export interface Recommender extends Learned {
    * a score of 0 may be missing. Absent where every item has to be scored.
    */
   best?(history: History, count: number, withoutHistory: boolean): Ranking
+  /** `score` of these items alone, bit by bit the same; of all that have `best`. */
+  scoreOf?(history: History, items: Int32Array): Float64Array
   /**
    * Scores for `history` of items that came after the training, by what they are; on the scale of `score`, so the two can be merged.
    * Absent where the algorithm knows only behaviour.

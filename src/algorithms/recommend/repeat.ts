@@ -55,6 +55,7 @@ function recommenderOf({ itemCount, halfLifeDays, now }: State): Recommender {
       const best = own.slice(0, count)
       return { items: Int32Array.from(best, ([item]) => item), scores: Float64Array.from(best, ([, sum]) => sum) }
     },
+    scoreOf: (history, items) => Float64Array.from(items, item => scoreOf(history, item)),
     predict: scoreOf,
     explain: (history, item): Evidence[] => {
       const weight = scoreOf(history, item)

@@ -3,7 +3,7 @@ import type { Random } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
 import { holdOutLater } from './hold-out.js'
 import { hybrid } from './hybrid.js'
-import type { Evidence, History, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
+import type { Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
 import { trending } from './trending.js'
 
 const FORMAT = 'rerank/1'
@@ -78,19 +78,27 @@ interface Candidates {
 }
 
 function candidates({ first, depth, trend, common, itemCount }: State, history: History): Candidates {
-  const scores = scoresOf(first, itemCount, history)
-  const skip = new Uint8Array(itemCount)
-  for (const item of history.items) skip[item] = 1
-  const items = topIndexes(scores, depth, skip).filter(item => scores[item] > 0)
-  const most = items.length > 0 ? scores[items[0]] : 1
+  const ranking = first.best ? first.best(history, depth, true) : bestOf(first, itemCount, history, depth)
+  const items = ranking.items.filter((_, place) => ranking.scores[place] > 0)
+  const { scores } = ranking
+  const most = items.length > 0 ? scores[0] : 1
   const facts = new Float64Array(items.length * FEATURES.length)
   items.forEach((item, place) => {
     facts.set(
-      [scores[item] / most, 1 / (1 + place / PLACE_SCALE), trend[item], common[item], likenessOf(first, history, item)],
+      [scores[place] / most, 1 / (1 + place / PLACE_SCALE), trend[item], common[item], likenessOf(first, history, item)],
       place * FEATURES.length,
     )
   })
   return { items, facts, most }
+}
+
+/** By a look at every item. */
+function bestOf(first: Recommender, itemCount: number, history: History, count: number): Ranking {
+  const scores = scoresOf(first, itemCount, history)
+  const skip = new Uint8Array(itemCount)
+  for (const item of history.items) skip[item] = 1
+  const items = topIndexes(scores, count, skip)
+  return { items, scores: Float64Array.from(items, item => scores[item]) }
 }
 
 /** Cosine to the newest items of the history by what they are; 0 where that is not known. */
@@ -213,8 +221,33 @@ function recommenderOf(state: State): Recommender {
     return place === undefined || !weights ? undefined : lift + weigh(weights, facts, place)
   }
 
+  const ofFirst = first.best && first.scoreOf ? { best: first.best, scoreOf: first.scoreOf } : undefined
+
+  /** The candidates, and behind them the best of the first stage. */
+  function best(
+    history: History,
+    count: number,
+    withoutHistory: boolean,
+    { best, scoreOf: scoreOfFirst }: NonNullable<typeof ofFirst>,
+  ): Ranking {
+    const candidates = read(history).items
+    const behind = best(history, count + candidates.length, withoutHistory).items
+    const items = Int32Array.from(new Set([...candidates, ...behind])).sort()
+    const scores = scoreSome(history, items, scoreOfFirst)
+    const places = topIndexes(scores, count)
+    return { items: places.map(place => items[place]), scores: Float64Array.from(places, place => scores[place]) }
+  }
+
+  function scoreSome(history: History, items: Int32Array, scoreOfFirst: NonNullable<Recommender['scoreOf']>): Float64Array {
+    return scoreOfFirst(history, items).map((score, place) => scoreOf(history, items[place]) ?? score)
+  }
+
   return {
     itemCount,
+    ...(ofFirst && {
+      best: (history: History, count: number, withoutHistory: boolean) => best(history, count, withoutHistory, ofFirst),
+      scoreOf: (history: History, items: Int32Array) => scoreSome(history, items, ofFirst.scoreOf),
+    }),
     blend: first.blend,
     score: (history, out) => {
       first.score(history, out)

@@ -5,7 +5,7 @@ import { rowMeans, type SparseMatrix, transpose } from '../math/sparse.js'
 import { settingsOf } from './item-cf.js'
 import { mostTelling, preferences, rowReader, strongest } from './preference.js'
 import { productThresholds } from './products.js'
-import type { Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
+import type { Evidence, History, Interactions, RecommendAlgorithm, Recommender } from './recommender.js'
 import { createSimilarity, rowNorms, type SimilaritySettings } from './similarity.js'
 import { createTally, type Tally } from './tally.js'
 
@@ -154,7 +154,7 @@ function recommenderOf(state: State): Recommender {
 
   /** By what the peers have alone. */
   let tally: Tally | undefined
-  function bestImplicit(given: History, count: number, withoutHistory: boolean): Ranking {
+  function tallied(given: History): Tally {
     tally ??= createTally(itemCount)
     for (const user of compare(row(given))) {
       const similarity = similarities[user]
@@ -163,7 +163,12 @@ function recommenderOf(state: State): Recommender {
         if (part > 0) tally.add(byUser.columns[at], part)
       }
     }
-    return tally.best(count, withoutHistory ? given.items : NOTHING)
+    return tally
+  }
+
+  const bounded: Pick<Recommender, 'best' | 'scoreOf'> = {
+    best: (given, count, withoutHistory) => tallied(given).best(count, withoutHistory ? given.items : NOTHING),
+    scoreOf: (given, items) => tallied(given).of(items),
   }
 
   /** r̂ of every item at once: from the nearest user on, until an item has all the raters it takes. */
@@ -197,7 +202,7 @@ function recommenderOf(state: State): Recommender {
   const row = rowReader(itemCount, kind)
   return {
     itemCount,
-    ...(kind === 'implicit' ? { best: bestImplicit } : {}),
+    ...(kind === 'implicit' ? bounded : {}),
     score: (given, out) => (kind === 'implicit' ? scoreImplicit(row(given), out) : scoreExplicit(row(given), out)),
     predict: (given, item) => {
       const history = row(given)

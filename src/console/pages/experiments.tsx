@@ -482,7 +482,6 @@ function OffPolicy() {
 
 function Earned({ estimate }: { estimate: Estimate }) {
   const words = useWords()
-  const { value, low, high } = estimate
   return (
     <div role="status">
       <p>
@@ -490,10 +489,7 @@ function Earned({ estimate }: { estimate: Estimate }) {
       </p>
       <dl>
         <dt>{words.wouldEarn}</dt>
-        <dd>
-          {value === null ? words.unknownValue : numberOf(value)}
-          {low !== null && high !== null && ` (95 %: ${low.toFixed(4)} … ${high.toFixed(4)})`}
-        </dd>
+        <dd>{earned(estimate, words.unknownValue)}</dd>
         <dt>{words.didEarn}</dt>
         <dd>{numberOf(estimate.logged)}</dd>
         <dt>{words.decisionsUsed}</dt>
@@ -502,7 +498,24 @@ function Earned({ estimate }: { estimate: Estimate }) {
         <dd>{estimate.effectiveSize.toFixed(1)}</dd>
         <dt>{words.meanWeight}</dt>
         <dd>{estimate.meanWeight.toFixed(3)}</dd>
+        <dt>{words.listWouldEarn}</dt>
+        <dd>{earned(estimate.list, words.unknownValue)}</dd>
+        <dt>{words.listDidEarn}</dt>
+        <dd>{numberOf(estimate.list.logged)}</dd>
       </dl>
+      {estimate.list.places.length > 1 && (
+        <Table
+          rows={estimate.list.places}
+          keyOf={({ place }) => String(place)}
+          columns={[
+            { title: words.atPlace, cell: ({ place }) => place, isNumber: true },
+            { title: words.wouldEarn, cell: ({ value }) => (value === null ? words.unknownValue : numberOf(value)), isNumber: true },
+            { title: words.didEarn, cell: ({ logged }) => numberOf(logged), isNumber: true },
+            { title: words.effectiveSize, cell: ({ effectiveSize }) => effectiveSize.toFixed(1), isNumber: true },
+            { title: words.meanWeight, cell: ({ meanWeight }) => meanWeight.toFixed(3), isNumber: true },
+          ]}
+        />
+      )}
       <ul className="reasons">
         {estimate.caveats.map(caveat => (
           <li key={caveat}>{caveat}</li>
@@ -510,6 +523,11 @@ function Earned({ estimate }: { estimate: Estimate }) {
       </ul>
     </div>
   )
+}
+
+function earned({ value, low, high }: { value: number | null; low: number | null; high: number | null }, unknown: string): string {
+  const range = low !== null && high !== null ? ` (95 %: ${low.toFixed(4)} … ${high.toFixed(4)})` : ''
+  return `${value === null ? unknown : numberOf(value)}${range}`
 }
 
 function rankOf(status: string): number {

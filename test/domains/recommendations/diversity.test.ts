@@ -5,6 +5,7 @@ import { byBrand, byCategory, byPriceBand, type Shown } from '../../../src/recom
 import {
   compileCaps,
   compileEffects,
+  compileFilters,
   emptiedBy,
   NO_RULES,
   rulesFromJson,
@@ -129,10 +130,16 @@ describe('rules', () => {
     expect(compileCaps([])).toBeUndefined()
   })
 
-  test('no filter is blamed while something passes', () => {
-    expect(emptiedBy([{ cause: 'filter "a"', where: {}, passes: () => true, attributes: [] }], [product()])).toBeUndefined()
-    expect(emptiedBy([], [product()])).toBeUndefined()
-    expect(emptiedBy([{ cause: 'filter "a"', where: {}, passes: () => false, attributes: [] }], [])).toBeUndefined()
+  test('the filter that nothing passes is blamed, else the one at which the last product went, and none while something passes', () => {
+    const tests = compileFilters({ filters: ['a', 'b', 'c'].map(brand => ({ name: brand, where: { brand } })) }, undefined)
+    const blamed = (products: number, alone: number[], together: number[]) => {
+      const found = emptiedBy(tests, { products, alone, together })
+      return found && `${found.filter.cause}${found.why}`
+    }
+    expect(blamed(9, [3, 0, 0], [3, 0, 0])).toBe('filter "b": none of the 9 products passes it')
+    expect(blamed(9, [3, 4, 5], [3, 2, 0])).toBe('filter "c" of the 2 products that passed the filters before it')
+    expect(blamed(9, [3, 4, 5], [3, 2, 1])).toBeUndefined()
+    expect(blamed(0, [0, 0, 0], [0, 0, 0])).toBeUndefined()
   })
 })
 

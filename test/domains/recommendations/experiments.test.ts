@@ -395,4 +395,47 @@ describe('a running experiment', () => {
       caveats: [expect.stringMatching(/No decision was made by chance/)],
     })
   }, 60_000)
+
+  test('an estimate knows what had been bought, shown and named when a list was made, and leaves out whose filter it does not know', async () => {
+    const rules = { excludeSeen: false, excludeBought: true, excludeShownDays: 7 }
+    await house.app.placements.upsert({ name: 'test' }, { name: 'mindful', rules } as never)
+    const arms = [
+      { key: 'explore', share: 0.99, exploration: 0.5 },
+      { key: 'control', share: 0.01 },
+    ]
+    const { id } = await made('mindful', { arms })
+    const dealings = users.flatMap((userId, at) => [
+      { userId, productId: `p${(at + 1) % 12}`, type: 'PURCHASE', price: 1, messageId: `mindful-buy-${at}` },
+      { userId, productId: `p${(at + 2) % 12}`, type: 'IMPRESSION', messageId: `mindful-show-${at}` },
+    ])
+    await run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', { e: dealings }, 'ingest')
+    await write('Start', { experimentId: id })
+    const ASK = `query($user: String, $context: [String!], $where: ProductWhere) {
+      recommendations(userExternalId: $user, placement: "mindful", contextProductExternalIds: $context, where: $where, first: 3) { items { rank } } }`
+    const half = users.slice(0, 50)
+    for (const [at, user] of half.entries()) await run(ASK, { user, context: at % 2 === 0 ? [`p${at % 12}`] : null })
+    // What comes after a list must not change what the model is thought to have shown then.
+    const later = half.map((userId, at) => ({
+      userId,
+      productId: `p${(at + 3) % 12}`,
+      type: 'PURCHASE',
+      price: 1,
+      messageId: `later-${at}`,
+    }))
+    await run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', { e: later }, 'ingest')
+    const estimate = async () =>
+      (
+        await run<{ e: { decisions: number; meanWeight: number; caveats: string[]; list: { meanWeight: number } } }>(
+          '{ e: recommendationOffPolicyEstimate(algorithm: ITEM_CF, placement: "mindful", exploration: 0.5) { decisions meanWeight caveats list { meanWeight } } }',
+        )
+      ).e
+    const own = await estimate()
+    expect(own.decisions).toBeGreaterThan(40)
+    expect(own.meanWeight).toBeCloseTo(1, 4)
+    expect(own.list.meanWeight).toBeCloseTo(1, 4)
+    for (const user of half.slice(0, 10)) await run(ASK, { user, where: { category: 'tea' } })
+    const filtered = await estimate()
+    expect(filtered.decisions).toBe(own.decisions)
+    expect(filtered.caveats.at(-1)).toMatch(/^\d+ decisions more were asked for with a filter of their own/)
+  }, 60_000)
 })
