@@ -32,8 +32,8 @@ const MEASURES_TTL_MS = 30_000
 export interface RefreshOptions {
   signal?: AbortSignal
   progress?(share: number, message: string): Promise<void>
-  /** Users of a batch who have no profile any more. */
-  gone?(userIds: readonly number[]): Promise<void>
+  /** Users of a batch who have no profile, or none any more; rules may ask for their facts and events all the same. */
+  without?(userIds: readonly number[]): Promise<void>
 }
 
 /** The living picture of every user, made from events: by the thousand after they come in, and for a single reader at once. */
@@ -98,7 +98,9 @@ export class ProfilesService {
     const isFirst = (await this.profiles.measures()) === undefined
     if (isFirst) await this.learnMeasures()
     const since = await this.profiles.watermark()
-    const from = since ? new Date(since.getTime() - OVERLAP_MS) : new Date(0)
+    // Where the clock was put back, what came in since is not known by its time.
+    const isKnown = since && since.getTime() <= startedAt.getTime() + OVERLAP_MS
+    const from = new Date(isKnown ? since.getTime() - OVERLAP_MS : 0)
     const done = await this.inBatches(after => this.profiles.overtaken(from, after, BATCH), options)
     await this.profiles.keepWatermark(startedAt)
     // What is usual of people is known only now that there are profiles.
@@ -115,6 +117,11 @@ export class ProfilesService {
   /** Profiles whose segments wait to be looked at, at most `limit`. */
   waiting(limit: number): Promise<Waiting[]> {
     return this.profiles.waiting(limit)
+  }
+
+  /** Since when something waits that may change profiles or segments; null when nothing does. */
+  waitingSince(): Promise<Date | null> {
+    return this.profiles.waitingSince()
   }
 
   markFollowed(rows: readonly Waiting[]): Promise<void> {
@@ -152,14 +159,15 @@ export class ProfilesService {
 
   /** Learns anew what scores and outliers are measured by. */
   async learnMeasures(): Promise<Measures> {
-    const { recencyDays, frequency, monetary } = await this.profiles.customerValues()
+    const at = this.now()
+    const { recencyDays, frequency, monetary } = await this.profiles.customerValues(at)
     const measures: Measures = {
       outlierMicros: await this.profiles.outlierLimit(),
       cuts: { recencyDays: cutsOf(recencyDays), frequency: cutsOf(frequency), monetary: cutsOf(monetary) },
       categoryShares: await this.profiles.likingShares('categories'),
       brandShares: await this.profiles.likingShares('brands'),
       priceLevels: await this.profiles.priceLevels(),
-      at: this.now().toISOString(),
+      at: at.toISOString(),
     }
     await this.profiles.keepMeasures(measures)
     this.measures = undefined
@@ -173,13 +181,13 @@ export class ProfilesService {
     return this.measures.value
   }
 
-  private async inBatches(next: (afterId: number) => Promise<number[]>, { signal, progress, gone }: RefreshOptions): Promise<number> {
+  private async inBatches(next: (afterId: number) => Promise<number[]>, { signal, progress, without }: RefreshOptions): Promise<number> {
     let done = 0
     for (let ids = await next(0); ids.length > 0; ids = await next(ids[ids.length - 1])) {
       signal?.throwIfAborted()
       const kept = new Set((await this.refresh(ids)).map(row => row.userId))
-      if (kept.size < ids.length) await gone?.(ids.filter(id => !kept.has(id)))
-      done += ids.length
+      if (kept.size < ids.length) await without?.(ids.filter(id => !kept.has(id)))
+      done += kept.size
       await progress?.(0.5, `Refreshed ${done} profiles`)
     }
     return done
@@ -194,9 +202,11 @@ export class ProfilesService {
 
   private async scoresOf(rows: readonly StoredFacts[], measures: Measures, now: Date): Promise<ProfileScores[]> {
     const said = await this.models.score(rows, now)
+    // Recency counts to the moment of the cuts, not to now: who ordered last at the same time has the same score, whenever the profile was made.
+    const measuredAt = new Date(measures.at)
     return rows.map((row, index) => {
       const rfm = rfmOf(
-        { recencyDays: daysBetween(row.lastOrderAt, now), orderDays: row.orderDays, monetary: Number(row.monetaryMicros) / 1e6 },
+        { recencyDays: daysBetween(row.lastOrderAt, measuredAt), orderDays: row.orderDays, monetary: Number(row.monetaryMicros) / 1e6 },
         measures.cuts,
       )
       const { cluster, churn, purchase, lifetimeValue, nextOrderAt } = said[index]
