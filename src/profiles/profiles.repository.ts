@@ -258,11 +258,12 @@ export class ProfilesRepository {
 
   /** Since when something waits that may change profiles or segments: an event or a fact that no run has seen, or a profile whose segments were not looked at. */
   async waitingSince(): Promise<Date | null> {
-    const since = (await this.watermark()) ?? new Date(0)
+    // Of whichever definition of the features: another one makes profiles anew, but nothing has waited longer by that.
+    const { at } = (await this.setting<{ at: string }>(WATERMARK)) ?? { at: new Date(0).toISOString() }
     const [row] = await this.database.sql<{ at: Date | null }>(
       `SELECT least((SELECT min("receivedAt") FROM "Event" WHERE "receivedAt" >= $1), (SELECT min("updatedAt") FROM "User" WHERE "updatedAt" >= $1),
          (SELECT min("refreshedAt") FROM "UserProfile" WHERE "segmentedAt" <> "refreshedAt")) AS at`,
-      [since.toISOString()],
+      [at],
       'profiles-waiting-since',
     )
     return row.at

@@ -121,6 +121,9 @@ test('the lag is nothing while nothing waits, and else what has waited longest',
   expect(lag >= 5 && lag < 90).toBe(true)
   await segments.followWaiting()
   expect([await lagOf(searchers), await namesOf(searchers)]).toEqual([0, ['lara']])
+  // A new definition of the features makes nothing wait that was seen.
+  await database.sql(`UPDATE "Setting" SET value = value || '{"version": 0}' WHERE name = 'profiles.watermark'`)
+  expect(await lagOf(searchers)).toBe(0)
 })
 
 test('rules that follow the clock have their turn every minute, and less often where that would cost much', async () => {
