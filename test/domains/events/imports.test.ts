@@ -69,7 +69,11 @@ describe('a file', () => {
   })
 
   test('of users and products creates and completes them; stubs become products', async () => {
-    await imported(house, 'users', 'externalId,email,city,country,birthYear,timeZone\nann,ann@example.com,Bonn,DE,1990,Europe/Berlin\nben,,Köln,DE,,\n')
+    await imported(
+      house,
+      'users',
+      'externalId,email,city,country,birthYear,timeZone\nann,ann@example.com,Bonn,DE,1990,Europe/Berlin\nben,,Köln,DE,,\n',
+    )
     await imported(house, 'users', '{"externalId":"ann","traits":{"plan":"gold"}}', { format: 'ndjson' })
     const [ann] = await house.app.database.sql(`SELECT email, city, "birthYear", "timeZone", traits FROM "User" WHERE "externalId" = 'ann'`)
     expect(ann).toEqual({ email: 'ann@example.com', city: 'Bonn', birthYear: 1990, timeZone: 'Europe/Berlin', traits: { plan: 'gold' } })
