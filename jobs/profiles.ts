@@ -11,7 +11,7 @@ export const refreshProfiles = defineJob<App, Record<string, never>>({
   payload: z.object({}) as never,
   trigger: [{ on: 'events.ingested' }, { cron: '* * * * *' }],
   run: async ({ profiles, segments, database }, _, context) => {
-    const refreshed = await profiles.refreshOvertaken({ ...context, gone: async ids => void (await segments.follow(ids, 'unknown')) })
+    const refreshed = await profiles.refreshOvertaken({ ...context, without: async ids => void (await segments.follow(ids, 'unknown')) })
     const followed = await segments.followWaiting(context)
     const reason = `Refreshed ${refreshed} profiles, looked at the segments of ${followed} users`
     await reportStage(database, { stage: 'profiles', state: 'ok', reason, rowsIn: refreshed, rowsOut: followed })

@@ -16,7 +16,7 @@ export const evaluateSegments = defineJob<App, Record<string, never>>({
   name: 'evaluate-segments',
   lane: 'quick',
   payload: z.object({}) as never,
-  trigger: [{ on: 'segment.changed' }, { cron: '*/10 * * * *' }],
+  trigger: [{ on: 'segment.changed' }, { cron: '* * * * *' }],
   run: async ({ segments, database }, _, context) => {
     const shards = await segments.dueShards()
     if (shards.length > 0) return cut(shards.map(payload => ({ job: 'evaluate-segment-shard', payload })))

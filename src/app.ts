@@ -270,7 +270,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     pool,
     signals,
     seed: config.seed,
-    build: async (audienceId, version, createdBy) => (await jobs.enqueue('build-audience', { audienceId, version }, { createdBy })).id,
+    build: (audienceId, version, createdBy) => jobs.enqueue('build-audience', { audienceId, version }, { createdBy }),
   })
   const biddingRepository = new BiddingRepository(database)
   const market = new MarketService({

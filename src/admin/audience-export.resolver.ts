@@ -2,10 +2,10 @@ import { Arg, Authorized, Ctx, Field, ID, InputType, Int, Mutation, Resolver, re
 import { Scope, type Viewer } from '../graphql/auth.js'
 import type { Context } from '../graphql/context.js'
 import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
+import { JobPayload, JobType } from '../graphql/job.js'
 import { payload } from '../graphql/payload.js'
 import { AudienceExportFormat, Purpose } from '../platform/generated/prisma/enums.js'
 import type { JobRow } from '../platform/job-store.js'
-import { JobPayload, JobType } from './job.schema.js'
 
 registerEnumType(AudienceExportFormat, {
   name: 'AudienceExportFormat',

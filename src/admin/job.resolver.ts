@@ -2,10 +2,10 @@ import { Arg, Args, ArgsType, Authorized, Field, ID, Mutation, Query, Resolver, 
 import { Scope } from '../graphql/auth.js'
 import { PageArgs } from '../graphql/connection.js'
 import type { Context } from '../graphql/context.js'
+import { JobConnection, JobPayload, JobType } from '../graphql/job.js'
 import { decodeId } from '../graphql/node-id.js'
 import { payload } from '../graphql/payload.js'
 import { JobState } from '../platform/generated/prisma/enums.js'
-import { JobConnection, JobPayload, JobType } from './job.schema.js'
 import type { JobsService } from './job.service.js'
 
 @ArgsType()

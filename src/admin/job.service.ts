@@ -1,11 +1,11 @@
 import { type Connection, pageOf } from '../graphql/connection.js'
 import { timeOf } from '../graphql/cursor.js'
+import { JobType } from '../graphql/job.js'
 import { NotFound } from '../platform/errors.js'
 import type { JobState } from '../platform/generated/prisma/enums.js'
 import type { Jobs } from '../platform/job-runner.js'
 import type { JobFilter, JobRow, JobStore } from '../platform/job-store.js'
 import type { Signals } from '../platform/signals.js'
-import { JobType } from './job.schema.js'
 
 const ENDED: readonly JobState[] = ['COMPLETED', 'FAILED', 'CANCELLED']
 /** A signal may be lost, so a watched job is also looked at this often. */

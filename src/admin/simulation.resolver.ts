@@ -2,9 +2,9 @@ import { Arg, Authorized, Ctx, Field, Float, ID, InputType, Mutation, Resolver, 
 import { Scope } from '../graphql/auth.js'
 import type { Context } from '../graphql/context.js'
 import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
+import { JobPayload, JobType } from '../graphql/job.js'
 import { payload } from '../graphql/payload.js'
 import type { Jobs } from '../platform/job-runner.js'
-import { JobPayload, JobType } from './job.schema.js'
 
 export enum SimulationOver {
   BID = 'BID',

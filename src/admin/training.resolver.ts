@@ -2,11 +2,11 @@ import { Arg, Authorized, Ctx, Mutation, Resolver } from 'type-graphql'
 import { Scope } from '../graphql/auth.js'
 import type { Context } from '../graphql/context.js'
 import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
+import { JobPayload, JobType } from '../graphql/job.js'
 import { payload } from '../graphql/payload.js'
 import type { Jobs } from '../platform/job-runner.js'
 import { ModelTrainInput } from '../registry/model.schema.js'
 import type { Trainer } from '../registry/trainer.js'
-import { JobPayload, JobType } from './job.schema.js'
 
 /** Training is a job; the registry does not know jobs, so the mutation stands here. */
 @Resolver()

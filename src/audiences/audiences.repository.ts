@@ -313,10 +313,17 @@ export class AudiencesRepository {
     }
   }
 
-  /** Who would belong, by cause of exclusion (null is eligible), without storing anything. */
-  async tally(audience: AudienceRow): Promise<{ reason: string | null; count: number }[]> {
+  /**
+   * Who would be eligible (null), and who would be left out by cause, without storing anything. As `merge` counts it: with a bound, only those left out count
+   * who are as good as the last of the `wanted`.
+   */
+  async tally(audience: AudienceRow, wanted: number | undefined): Promise<{ reason: string | null; count: number }[]> {
     const rows = await this.database.sql<{ code: number; count: number }>(
-      `SELECT CASE WHEN value IS NULL THEN ${NO_SCORE} ELSE code END AS code, count(*)::int AS count FROM (${shardSql(audience, EVERYBODY)}) j GROUP BY 1`,
+      `WITH j AS (${shardSql(audience, EVERYBODY)}),
+         bar AS (SELECT value FROM j WHERE code = ${ELIGIBLE} AND value IS NOT NULL ORDER BY value DESC OFFSET greatest($1::int, 1) - 1 LIMIT CASE WHEN $1::int IS NULL THEN 0 ELSE 1 END)
+       SELECT CASE WHEN value IS NULL THEN ${NO_SCORE} ELSE code END AS code, count(*)::int AS count FROM j
+       WHERE value IS NULL OR code = ${ELIGIBLE} OR value >= coalesce((SELECT value FROM bar), '-Infinity') GROUP BY 1`,
+      [wanted ?? null],
     )
     return rows.map(({ code, count }) => ({ reason: code === ELIGIBLE ? null : REASONS[code], count }))
   }
@@ -370,7 +377,7 @@ function shardSql({ definition, source }: AudienceRow, { low, high }: Range): st
   if (definition.frequencyCap) {
     const { impressions, hours } = definition.frequencyCap
     causes.push(
-      `WHEN (SELECT count(*) FROM "AdLogEntry" l WHERE l."userId" = u.id AND l."occurredAt" >= now() - make_interval(hours => ${whole(hours)})) >= ${whole(impressions)} THEN ${codeOf('FREQUENCY_CAP')}`,
+      `WHEN (SELECT count(*) FROM "AdLogEntry" l WHERE l."userId" = ANY(u.id || ARRAY(SELECT was.id FROM "User" was WHERE was."mergedIntoId" = u.id)) AND l."occurredAt" >= now() - make_interval(hours => ${whole(hours)})) >= ${whole(impressions)} THEN ${codeOf('FREQUENCY_CAP')}`,
     )
   }
   // Each table is cut to the range by itself, so that all are read in one go instead of by a look-up a user.

@@ -43,9 +43,7 @@ export class AudiencesResolver {
   audienceCreate(@Arg('input', () => AudienceCreateInput) input: AudienceCreateInput, @Ctx() { viewer }: Context) {
     if (input.dryRun) return payload(async () => ({ preview: await this.audiences.preview(input) }))
     const caller = requireScope(viewer, Scope.SEGMENTS_WRITE)
-    return idempotent(this.idempotency, caller, 'audienceCreate', input, async () => ({
-      audience: await this.audiences.create(caller, input),
-    }))
+    return idempotent(this.idempotency, caller, 'audienceCreate', input, () => this.audiences.create(caller, input))
   }
 
   @Authorized(Scope.SEGMENTS_WRITE)
@@ -54,9 +52,7 @@ export class AudiencesResolver {
   })
   audienceRebuild(@Arg('input', () => AudienceActionInput) input: AudienceActionInput, @Ctx() { viewer }: Context) {
     const caller = requireScope(viewer, Scope.SEGMENTS_WRITE)
-    return idempotent(this.idempotency, caller, 'audienceRebuild', input, async () => ({
-      audience: await this.audiences.rebuild(caller, input),
-    }))
+    return idempotent(this.idempotency, caller, 'audienceRebuild', input, () => this.audiences.rebuild(caller, input))
   }
 
   @Authorized(Scope.SEGMENTS_WRITE)

@@ -1,5 +1,6 @@
 import { Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql'
 import { connectionType } from '../graphql/connection.js'
+import { JobType } from '../graphql/job.js'
 import { NodeType } from '../graphql/node.js'
 import { encodeId } from '../graphql/node-id.js'
 import { Payload } from '../graphql/payload.js'
@@ -191,6 +192,9 @@ export class AudiencePreview {
 export class AudiencePayload extends Payload {
   @Field(() => AudienceType, { nullable: true })
   audience?: AudienceType | null
+
+  @Field(() => JobType, { nullable: true, description: 'The job that finds the members' })
+  job?: JobType | null
 
   @Field(() => AudiencePreview, { nullable: true, description: 'Only for a dry run' })
   preview?: AudiencePreview | null

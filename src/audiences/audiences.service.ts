@@ -4,9 +4,11 @@ import { requireScope, Scope, type Viewer } from '../graphql/auth.js'
 import { type Connection, pageOf } from '../graphql/connection.js'
 import type { Context } from '../graphql/context.js'
 import { intIdOf, timeOf } from '../graphql/cursor.js'
+import { JobType } from '../graphql/job.js'
 import { decodeId, decodeIntId } from '../graphql/node-id.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import type { AudienceSource } from '../platform/generated/prisma/enums.js'
+import type { JobRow } from '../platform/job-store.js'
 import type { Pool } from '../platform/pool.js'
 import type { Signals } from '../platform/signals.js'
 import { cleanText } from '../platform/text-input.js'
@@ -27,8 +29,14 @@ export interface AudienceParts {
   pool: Pool
   signals: Pick<Signals, 'announce'>
   seed: number
-  /** Lets a job build this version; returns the id of the job. */
-  build(audienceId: string, version: number, createdBy: string): Promise<string>
+  /** Lets a job build this version. */
+  build(audienceId: string, version: number, createdBy: string): Promise<JobRow>
+}
+
+/** An audience, and the job that finds its members. */
+interface Started {
+  audience: AudienceType
+  job: JobType
 }
 
 const RANGE = 50_000
@@ -98,14 +106,14 @@ export class AudiencesService {
     })
   }
 
-  async create(viewer: Pick<Viewer, 'name'>, input: AudienceCreateInput): Promise<AudienceType> {
+  async create(viewer: Pick<Viewer, 'name'>, input: AudienceCreateInput): Promise<Started> {
     const { source, definition } = await this.definitionOf(input)
     const name = cleanText(input.name, { field: ['name'], max: 200 })
     const row = await this.parts.audiences.create({ id: v7(), name, source, definition, createdBy: viewer.name })
     return this.started(row, viewer)
   }
 
-  async rebuild(viewer: Pick<Viewer, 'name'>, input: AudienceActionInput): Promise<AudienceType> {
+  async rebuild(viewer: Pick<Viewer, 'name'>, input: AudienceActionInput): Promise<Started> {
     const id = decodeId('Audience', input.audienceId, 'audienceId')
     const row = await this.parts.audiences.rebuild(id, cleanVersion(input.expectedVersion))
     if (!row) throw await this.refusal(id)
@@ -128,10 +136,11 @@ export class AudiencesService {
     const { source, definition } = await this.definitionOf(input)
     cleanText(input.name, { field: ['name'], max: 200 })
     if (source !== 'SEGMENT' && source !== 'MODEL_SCORE') return { size: null, excluded: [] }
-    const rows = await this.parts.audiences.tally({ id: '', source, definition, detail: {} } as unknown as AudienceRow)
+    const wanted = await this.wantedOf(definition)
+    const rows = await this.parts.audiences.tally({ id: '', source, definition, detail: {} } as unknown as AudienceRow, wanted)
     const eligible = rows.find(({ reason }) => reason === null)?.count ?? 0
     const excluded = rows.flatMap(({ reason, count }) => (reason ? { reason, count } : []))
-    const wanted = await this.wantedOf(definition)
+    excluded.sort((a, b) => (a.reason < b.reason ? -1 : 1))
     const size = Math.min(eligible, wanted ?? eligible)
     if (size >= definition.minimumSize || size === 0) return { size, excluded }
     return { size: 0, excluded: [...excluded, { reason: 'TOO_SMALL', count: size }] }
@@ -284,10 +293,10 @@ export class AudiencesService {
     return { productId }
   }
 
-  private async started(row: AudienceRow, viewer: Pick<Viewer, 'name'>): Promise<AudienceType> {
-    const jobId = await this.parts.build(row.id, row.version, viewer.name)
-    await this.parts.audiences.setJob(row.id, jobId)
-    return AudienceType.of({ ...row, jobId })
+  private async started(row: AudienceRow, viewer: Pick<Viewer, 'name'>): Promise<Started> {
+    const job = await this.parts.build(row.id, row.version, viewer.name)
+    await this.parts.audiences.setJob(row.id, job.id)
+    return { audience: AudienceType.of({ ...row, jobId: job.id }), job: JobType.of(job) }
   }
 
   private async stored(id: string): Promise<AudienceRow | undefined> {

@@ -19,13 +19,16 @@ interface Moved {
   aliases: string[]
   /** Records that had been merged into the one that is merged now. */
   users: number[]
-  /** Facts the person's record lacked and took over. */
+  /** Facts and traits the person's record lacked and took over. */
   facts: Record<string, unknown>
+  traits?: Record<string, unknown>
   consents: { purpose: string; before: { granted: boolean; at: string; source: string } | null }[]
   /** Stays in segments that ended with the merge. */
   memberships: { segmentId: string; joinedAt: string }[]
   wasSuppressed: boolean
 }
+
+type Taken = Pick<Moved, 'facts' | 'traits' | 'consents' | 'wasSuppressed'>
 
 interface Person {
   id: number
@@ -103,26 +106,7 @@ export class IdentityRepository {
         moved.aliases,
       ])
       await client.query('UPDATE "User" SET "mergedIntoId" = $1 WHERE id = ANY($3::int[]) AND "mergedIntoId" = $2', [...both, moved.users])
-      for (const [name, value] of Object.entries(moved.facts))
-        await client.query(`UPDATE "User" SET "${FACTS.find(fact => fact === name)}" = NULL WHERE id = $1 AND "${name}" = $2`, [
-          intoUserId,
-          value,
-        ])
-      for (const { purpose, before } of moved.consents) {
-        // What the person has said since then stays.
-        const untouched = `"userId" = $1 AND purpose = $2::"Purpose" AND at = (SELECT at FROM "Consent" WHERE "userId" = $3 AND purpose = $2::"Purpose")`
-        if (before)
-          await client.query(`UPDATE "Consent" SET granted = $4, at = $5, source = $6 WHERE ${untouched}`, [
-            intoUserId,
-            purpose,
-            fromUserId,
-            before.granted,
-            before.at,
-            before.source,
-          ])
-        else await client.query(`DELETE FROM "Consent" WHERE ${untouched}`, [intoUserId, purpose, fromUserId])
-      }
-      if (moved.wasSuppressed) await client.query('DELETE FROM "Suppression" WHERE "userId" = $1', [intoUserId])
+      await this.giveBack(client, row)
       await client.query(
         `WITH back AS (UPDATE "SegmentMember" m SET "leftAt" = NULL FROM unnest($2::text[], $3::timestamptz[]) AS s(segment, joined)
            WHERE m."userId" = $1 AND m."segmentId" = s.segment AND m."joinedAt" = s.joined AND m."leftAt" = $4 RETURNING m."segmentId" AS id)
@@ -131,6 +115,7 @@ export class IdentityRepository {
       )
       await client.query('UPDATE "User" SET "mergedIntoId" = NULL WHERE id = $1', [fromUserId])
       await client.query('UPDATE "IdentityMerge" SET "undoneAt" = now() WHERE id = $1', [mergeId])
+      await this.takeAgain(client, row)
       await this.touch(client, both)
       return { fromUserId, intoUserId }
     })
@@ -178,12 +163,7 @@ export class IdentityRepository {
     const reviews = await ids<string>('UPDATE "Review" SET "userId" = $2 WHERE "userId" = $1 RETURNING id')
     const aliases = await ids<string>('UPDATE "UserAlias" SET "userId" = $2 WHERE "userId" = $1 RETURNING "anonymousId" AS id')
     const users = await ids<number>('UPDATE "User" SET "mergedIntoId" = $2 WHERE "mergedIntoId" = $1 RETURNING id')
-    const facts = await this.takeFacts(client, from, into)
-    const consents = await this.takeConsents(client, from, into)
-    const suppressed = await client.query(
-      'INSERT INTO "Suppression" ("userId", reason) SELECT $2, reason FROM "Suppression" WHERE "userId" = $1 ON CONFLICT DO NOTHING RETURNING 1',
-      both,
-    )
+    const taken = await this.take(client, from.id, into.id)
     const mergedAt = new Date()
     const stays = await client.query<{ segmentId: string; joinedAt: Date }>(
       'UPDATE "SegmentMember" SET "leftAt" = $2 WHERE "userId" = $1 AND "leftAt" IS NULL RETURNING "segmentId", "joinedAt"',
@@ -195,7 +175,7 @@ export class IdentityRepository {
       [memberships.map(each => each.segmentId)],
     )
     await client.query('UPDATE "User" SET "mergedIntoId" = $2 WHERE id = $1', both)
-    const moved: Moved = { events, reviews, aliases, users, facts, consents, memberships, wasSuppressed: (suppressed.rowCount ?? 0) > 0 }
+    const moved: Moved = { events, reviews, aliases, users, memberships, ...taken }
     await client.query(
       'INSERT INTO "IdentityMerge" (id, "fromUserId", "intoUserId", evidence, moved, "mergedAt") VALUES ($1, $2, $3, $4, $5, $6)',
       [v7(), from.id, into.id, evidence, JSON.stringify(moved), mergedAt],
@@ -203,17 +183,88 @@ export class IdentityRepository {
     await this.touch(client, both)
   }
 
+  /** What a record learns of the one that becomes part of it. */
+  private async take(client: pg.PoolClient, fromId: number, intoId: number): Promise<Taken> {
+    const facts = await this.takeFacts(client, fromId, intoId)
+    const traits = await this.takeTraits(client, fromId, intoId)
+    const consents = await this.takeConsents(client, fromId, intoId)
+    const suppressed = await client.query(
+      'INSERT INTO "Suppression" ("userId", reason, at) SELECT $2, reason, at FROM "Suppression" WHERE "userId" = $1 ON CONFLICT DO NOTHING RETURNING 1',
+      [fromId, intoId],
+    )
+    return { facts, traits, consents, wasSuppressed: (suppressed.rowCount ?? 0) > 0 }
+  }
+
+  /** What was taken over goes, unless it was said anew since. */
+  private async giveBack(client: pg.PoolClient, { id, fromUserId, intoUserId, moved }: MergeRow & { moved: Moved }): Promise<void> {
+    for (const [name, value] of Object.entries(moved.facts))
+      await client.query(`UPDATE "User" SET "${FACTS.find(fact => fact === name)}" = NULL WHERE id = $1 AND "${name}" = $2`, [
+        intoUserId,
+        value,
+      ])
+    for (const [name, value] of Object.entries(moved.traits ?? {}))
+      await client.query('UPDATE "User" SET traits = traits - $2::text WHERE id = $1 AND traits->$2::text = $3::jsonb', [
+        intoUserId,
+        name,
+        JSON.stringify(value),
+      ])
+    for (const { purpose, before } of moved.consents) {
+      // A later merge that found this consent finds now what this merge had found.
+      await client.query(
+        `UPDATE "IdentityMerge" m SET moved = jsonb_set(moved, '{consents}', (SELECT jsonb_agg(CASE WHEN c->>'purpose' = $3::text AND (c->'before'->>'at')::timestamptz = f.at
+             THEN jsonb_set(c, '{before}', $4::jsonb) ELSE c END) FROM jsonb_array_elements(moved->'consents') AS c))
+         FROM "Consent" f WHERE f."userId" = $1 AND f.purpose = $3::text::"Purpose" AND m."intoUserId" = $2 AND m."undoneAt" IS NULL AND m.id <> $5 AND moved->'consents' <> '[]'`,
+        [fromUserId, intoUserId, purpose, JSON.stringify(before), id],
+      )
+      const untouched = `"userId" = $1 AND purpose = $2::"Purpose" AND at = (SELECT at FROM "Consent" WHERE "userId" = $3 AND purpose = $2::"Purpose")`
+      if (before)
+        await client.query(`UPDATE "Consent" SET granted = $4, at = $5, source = $6 WHERE ${untouched}`, [
+          intoUserId,
+          purpose,
+          fromUserId,
+          before.granted,
+          before.at,
+          before.source,
+        ])
+      else await client.query(`DELETE FROM "Consent" WHERE ${untouched}`, [intoUserId, purpose, fromUserId])
+    }
+    if (moved.wasSuppressed)
+      await client.query('DELETE FROM "Suppression" i USING "Suppression" f WHERE i."userId" = $1 AND f."userId" = $2 AND i.at = f.at', [
+        intoUserId,
+        fromUserId,
+      ])
+  }
+
+  /** Records that are still part of the person may bring what the one that left had brought before them. */
+  private async takeAgain(client: pg.PoolClient, { intoUserId }: MergeRow): Promise<void> {
+    const { rows } = await client.query<MergeRow & { moved: Moved }>(
+      'SELECT * FROM "IdentityMerge" WHERE "intoUserId" = $1 AND "undoneAt" IS NULL ORDER BY "mergedAt", id FOR UPDATE',
+      [intoUserId],
+    )
+    for (const { id, fromUserId, moved } of rows) {
+      const { facts, traits, consents, wasSuppressed } = await this.take(client, fromUserId, intoUserId)
+      const now: Moved = {
+        ...moved,
+        facts: { ...moved.facts, ...facts },
+        traits: { ...moved.traits, ...traits },
+        consents: [...moved.consents.filter(({ purpose }) => !consents.some(each => each.purpose === purpose)), ...consents],
+        wasSuppressed: moved.wasSuppressed || wasSuppressed,
+      }
+      await client.query('UPDATE "IdentityMerge" SET moved = $2 WHERE id = $1', [id, JSON.stringify(now)])
+    }
+  }
+
   /** Facts that the person's record lacks. */
-  private async takeFacts(client: pg.PoolClient, from: Person, into: Person): Promise<Record<string, unknown>> {
+  private async takeFacts(client: pg.PoolClient, fromId: number, intoId: number): Promise<Record<string, unknown>> {
     const { rows } = await client.query<Record<string, unknown>>(
       `SELECT ${FACTS.map(name => `"${name}"`).join(', ')} FROM "User" WHERE id = $1`,
-      [from.id],
+      [fromId],
     )
     const facts: Record<string, unknown> = {}
     for (const name of FACTS) {
       if (rows[0][name] === null) continue
       const { rowCount } = await client.query(`UPDATE "User" SET "${name}" = $2 WHERE id = $1 AND "${name}" IS NULL`, [
-        into.id,
+        intoId,
         rows[0][name],
       ])
       if (rowCount) facts[name] = rows[0][name]
@@ -221,17 +272,29 @@ export class IdentityRepository {
     return facts
   }
 
+  /** Traits whose names the person's record does not have. */
+  private async takeTraits(client: pg.PoolClient, fromId: number, intoId: number): Promise<Record<string, unknown>> {
+    const { rows } = await client.query<{ traits: Record<string, unknown> | null }>(
+      `SELECT jsonb_object_agg(t.key, t.value) AS traits FROM "User" f CROSS JOIN LATERAL jsonb_each(f.traits) AS t JOIN "User" i ON i.id = $2
+       WHERE f.id = $1 AND NOT i.traits ? t.key`,
+      [fromId, intoId],
+    )
+    const traits = rows[0].traits ?? {}
+    await client.query('UPDATE "User" SET traits = $2::jsonb || traits WHERE id = $1', [intoId, JSON.stringify(traits)])
+    return traits
+  }
+
   /** For each purpose, what was said last holds. */
-  private async takeConsents(client: pg.PoolClient, from: Person, into: Person): Promise<Moved['consents']> {
+  private async takeConsents(client: pg.PoolClient, fromId: number, intoId: number): Promise<Moved['consents']> {
     const { rows } = await client.query<{ purpose: string; granted: boolean | null; at: Date; source: string }>(
       `SELECT f.purpose::text AS purpose, i.granted, i.at, i.source FROM "Consent" f LEFT JOIN "Consent" i ON i."userId" = $2 AND i.purpose = f.purpose
        WHERE f."userId" = $1 AND (i.at IS NULL OR f.at > i.at)`,
-      [from.id, into.id],
+      [fromId, intoId],
     )
     await client.query(
       `INSERT INTO "Consent" ("userId", purpose, granted, at, source) SELECT $2, purpose, granted, at, source FROM "Consent" WHERE "userId" = $1
        ON CONFLICT ("userId", purpose) DO UPDATE SET granted = EXCLUDED.granted, at = EXCLUDED.at, source = EXCLUDED.source WHERE EXCLUDED.at > "Consent".at`,
-      [from.id, into.id],
+      [fromId, intoId],
     )
     return rows.map(({ purpose, granted, at, source }) => ({
       purpose,

@@ -117,6 +117,7 @@ const USER_COLUMNS = [
   ['city', 'text'],
   ['country', 'text'],
   ['locale', 'text'],
+  ['timeZone', 'text'],
   ['createdAt', 'timestamptz'],
 ] as const
 

@@ -125,7 +125,8 @@ function parseRow(bytes: Buffer, at: number, numbers: Float64Array): number {
         if (byte === BACKSLASH) value = Number.NaN
       }
     }
-    if (isPlain) numbers[column] = (sign * value) / (scale || 1)
+    // Beyond 2⁵³ digits would be lost on the way.
+    if (isPlain && value <= Number.MAX_SAFE_INTEGER) numbers[column] = (sign * value) / (scale || 1)
     else numbers[column] = Number.isNaN(value) ? Number.NaN : Number(bytes.toString('latin1', start, at))
     at++
     if (byte === NEWLINE) return at

@@ -16,6 +16,8 @@ export interface Upsert {
   expectedVersion?: number
   /** false only changes what is there already. */
   mayCreate: boolean
+  /** What belongs to the row in another table changes too: a new version even where no column does. */
+  changesMore?: boolean
 }
 
 export interface Statement {
@@ -27,12 +29,12 @@ export interface Statement {
  * One statement that creates or changes a row by its external id and returns it; it returns nothing when the condition does not hold.
  * As the version is compared by the statement that writes, of many parallel calls with one expected version exactly one succeeds.
  */
-export function upsertStatement({ table, externalId, changes, expectedVersion, mayCreate }: Upsert): Statement {
+export function upsertStatement({ table, externalId, changes, expectedVersion, mayCreate, changesMore = false }: Upsert): Statement {
   const names = Object.keys(changes)
   const values: unknown[] = [externalId, ...names.map(name => changes[name].value)]
   const given = names.map((name, index) => `$${index + 2}::${changes[name].type}`)
   const mustExist = !mayCreate || (expectedVersion !== undefined && expectedVersion > 0)
-  const isChange = names.length > 0
+  const isChange = names.length > 0 || changesMore
   const bump = isChange ? [`version = "${table}".version + 1`, '"updatedAt" = now()'] : ['"externalId" = $1']
   const set = [...names.map((name, index) => `"${name}" = ${mergeOr(table, name, changes[name], given[index])}`), ...bump].join(', ')
   if (mustExist) {

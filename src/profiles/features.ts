@@ -62,6 +62,21 @@ const OF_DAYS = {
 }
 
 /**
+ * How active somebody was before the last 90 days: a Poisson rate with a gamma prior of 3 active days in 40, which is that of shops, so that one day of a
+ * newcomer makes no habit. WEIGHT / SPAN is the rate a day, EXPECTED90 the active days that the last 90 would have had, had nothing changed.
+ */
+const WEIGHT = '(active91to365 + 3)'
+const SPAN = `(greatest(0, least(365, ${AGE('first_event')}) - 90) + 40)`
+const RECENT = `least(90, ${AGE('first_event')})`
+const EXPECTED90 = `${WEIGHT} / ${SPAN} * ${RECENT}`
+/** ln of the likelihood of the last 90 days (negative binomial) had the activity fallen to a share of 0.2 to 0.8, over that of no change. */
+const FADING = `ln((${[0.2, 0.4, 0.6, 0.8]
+  .map(
+    share => `exp(active90 * ln(${share}::float8) + (${WEIGHT} + active90) * ln((${SPAN} + ${RECENT}) / (${SPAN} + ${share} * ${RECENT})))`,
+  )
+  .join(' + ')}) / 4)`
+
+/**
  * The one definition of the features, for training (at a moment in the past) and for serving (now): every moment is relative to `as_of`, and no event
  * at or after it counts. New ones are appended; a change of an existing one raises FEATURE_VERSION. Gender and country are left to rules on purpose:
  * no model learns from them.
@@ -207,9 +222,30 @@ export const FEATURES: readonly Feature[] = [
     unit: 'level',
     sql: 'mood',
   },
+  {
+    name: 'usualActivity',
+    en: 'active days in 30 before the last 90 days, drawn to the usual where little is known',
+    zh: '90天前的平常活跃度（每30天活跃天数）',
+    unit: 'count',
+    sql: `30 * ${WEIGHT} / ${SPAN}`,
+  },
+  {
+    name: 'activityDrop',
+    en: 'active days of the last 90 against those expected from before (0: as expected)',
+    zh: '近90天活跃天数相对预期（0为符合预期）',
+    unit: 'level',
+    sql: `ln((active90 + 2) / (${EXPECTED90} + 2))`,
+  },
+  {
+    name: 'fadingEvidence',
+    en: 'evidence that activity has faded in the last 90 days (above 0: likelier than not)',
+    zh: '近90天活跃度减退的证据（大于0更可能减退）',
+    unit: 'level',
+    sql: FADING,
+  },
 ]
 
-export const FEATURE_VERSION = 1
+export const FEATURE_VERSION = 2
 export const FEATURE_NAMES: readonly string[] = FEATURES.map(({ name }) => name)
 
 /** Events of one hour, and of one day, beyond which nobody clicks by hand. */
@@ -233,7 +269,7 @@ export const MAY_BE_PROFILED = `u."mergedIntoId" IS NULL AND NOT EXISTS (SELECT 
  */
 export function featuresSql(scope: string): string {
   return `
-  WITH who AS (SELECT u.id, coalesce(u."timeZone", $4::text) AS zone, u."birthYear" AS born FROM "User" u WHERE ${MAY_BE_PROFILED} AND ${scope}),
+  WITH who AS (SELECT u.id, coalesce(u."timeZone", $4::text) AS zone, u."birthYear" AS born, u.version FROM "User" u WHERE ${MAY_BE_PROFILED} AND ${scope}),
   usual AS MATERIALIZED (SELECT key AS category, value::float8 AS level FROM jsonb_each_text($6::jsonb)),
   raw AS (
     SELECT who.id AS "userId", who.zone, who.born, r.* FROM who CROSS JOIN LATERAL (
@@ -276,9 +312,9 @@ export function featuresSql(scope: string): string {
     SELECT "userId", jsonb_object_agg(channel, n) FILTER (WHERE channel IS NOT NULL) AS channels FROM (SELECT "userId", channel, count(*) AS n FROM valued GROUP BY 1, 2) c GROUP BY 1),
   clock AS (
     SELECT "userId", array_agg(n ORDER BY hour) AS counts, array_agg(hour ORDER BY hour) AS "at" FROM (SELECT "userId", hour, sum(n)::int AS n FROM hours_of_days GROUP BY 1, 2) c GROUP BY 1),
-  seen AS (SELECT who.id AS "userId", n.* FROM who CROSS JOIN LATERAL (
+  seen AS (SELECT who.id AS "userId", who.version, n.* FROM who CROSS JOIN LATERAL (
     SELECT count(*)::int AS count, max(x.id) AS last, count(*) FILTER (WHERE x."occurredAt" >= $1::timestamptz)::int AS future FROM "Event" x WHERE x."userId" = who.id) n)
-  SELECT seen."userId", seen.count AS "eventCount", coalesce(seen.last, 0) AS "lastEventId",
+  SELECT seen."userId", seen.count AS "eventCount", coalesce(seen.last, 0) AS "lastEventId", seen.version AS "userVersion",
     first_event AS "firstEventAt", last_event AS "lastEventAt", first_order AS "firstOrderAt", last_order AS "lastOrderAt",
     coalesce(order_days, 0)::int AS "orderDays", coalesce(amount, 0)::int8 AS "monetaryMicros",
     CASE WHEN first_event IS NULL THEN $5::float8[] ELSE ARRAY[${FEATURES.map(({ sql }) => `coalesce((${sql})::float8, 'NaN')`).join(', ')}] END AS features,

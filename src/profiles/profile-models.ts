@@ -85,7 +85,7 @@ export class ProfileModels {
     if (prediction === 'lifetimeValue') return this.explainValue(row, value)
     const model = this.serving<Classifier>(prediction)
     if (!model) return NOTHING_YET
-    const examples = examplesOf([row.features])
+    const examples = examplesOf([row.features], model.model.fields)
     const said = model.model.predict(examples)[0]
     const rules = [`The parts are log-odds; together they give ${said.toFixed(4)}`]
     if (model.modelId && Math.abs(said - value) > 1e-6)
@@ -123,10 +123,12 @@ export class ProfileModels {
   private async probabilities(prediction: 'churn' | 'purchase', rows: readonly ScoredFacts[]): Promise<(Estimate | null)[]> {
     const model = this.serving<Classifier>(prediction)
     if (!model || rows.length === 0) return rows.map(() => null)
-    const examples = examplesOf(rows.map(row => row.features))
-    const rate = (this.models.baseline<Classifier>(TASKS[prediction]) ?? model).model.predict(
-      examplesOf([rows[0].features.map(() => Number.NaN)]),
-    )[0]
+    const examples = examplesOf(
+      rows.map(row => row.features),
+      model.model.fields,
+    )
+    const { model: everybody } = this.models.baseline<Classifier>(TASKS[prediction]) ?? model
+    const rate = everybody.predict(examplesOf([[]], everybody.fields))[0]
     const groupSize = (TEST_SHARE * (model.keys[0] ?? 0)) / GROUPS
     const probabilities =
       this.pool && rows.length > FEW

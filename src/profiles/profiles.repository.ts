@@ -153,24 +153,25 @@ const CLUSTER_DRIFT = 'profiles.cluster-drift'
 const UNKNOWN = FEATURE_NAMES.map(() => Number.NaN)
 /** A profile older than this is refreshed when it is read, because days pass. */
 const FRESH_HOURS = 12
-/** Clocks of hosts differ by less. */
+/** Clocks of hosts differ by less, and a statement takes less. */
 const CLOCKS_SECONDS = 5
 
 const REFRESH = (scope: string) => `
-  INSERT INTO "UserProfile" ("userId", "refreshedAt", "eventCount", "lastEventId", "firstEventAt", "lastEventAt", "firstOrderAt", "lastOrderAt", "orderDays", "monetaryMicros",
+  INSERT INTO "UserProfile" ("userId", "refreshedAt", "eventCount", "lastEventId", "userVersion", "firstEventAt", "lastEventAt", "firstOrderAt", "lastOrderAt", "orderDays", "monetaryMicros",
     "featureVersion", features, categories, brands, channels, hours, "isBot", "leftOut")
-  SELECT f."userId", $1, f."eventCount", f."lastEventId", f."firstEventAt", f."lastEventAt", f."firstOrderAt", f."lastOrderAt", f."orderDays", f."monetaryMicros",
+  SELECT f."userId", $1, f."eventCount", f."lastEventId", f."userVersion", f."firstEventAt", f."lastEventAt", f."firstOrderAt", f."lastOrderAt", f."orderDays", f."monetaryMicros",
     ${FEATURE_VERSION}, f.features, f.categories, f.brands, f.channels, f.hours, f."isBot", f."leftOut"
   FROM (${featuresSql(scope)}) f ORDER BY f."userId"
-  ON CONFLICT ("userId") DO UPDATE SET "refreshedAt" = EXCLUDED."refreshedAt", "eventCount" = EXCLUDED."eventCount", "lastEventId" = EXCLUDED."lastEventId", "firstEventAt" = EXCLUDED."firstEventAt",
+  ON CONFLICT ("userId") DO UPDATE SET "refreshedAt" = EXCLUDED."refreshedAt", "eventCount" = EXCLUDED."eventCount", "lastEventId" = EXCLUDED."lastEventId", "userVersion" = EXCLUDED."userVersion", "firstEventAt" = EXCLUDED."firstEventAt",
     "lastEventAt" = EXCLUDED."lastEventAt", "firstOrderAt" = EXCLUDED."firstOrderAt", "lastOrderAt" = EXCLUDED."lastOrderAt", "orderDays" = EXCLUDED."orderDays", "monetaryMicros" = EXCLUDED."monetaryMicros",
     "featureVersion" = EXCLUDED."featureVersion", features = EXCLUDED.features, categories = EXCLUDED.categories, brands = EXCLUDED.brands, channels = EXCLUDED.channels, hours = EXCLUDED.hours,
     "isBot" = EXCLUDED."isBot", "leftOut" = EXCLUDED."leftOut"
   RETURNING *`
 
-/** Changed since the profile was made: events came or went, facts changed, or the definition did. Over "User" u LEFT JOIN "UserProfile" p. */
-const IS_OVERTAKEN = `(p."userId" IS NULL OR p."featureVersion" <> ${FEATURE_VERSION} OR u."updatedAt" > p."refreshedAt" + interval '${CLOCKS_SECONDS} seconds'
-  OR p."eventCount" <> (SELECT count(*) FROM "Event" e WHERE e."userId" = u.id))`
+/** Changed since the profile was made: events came or went, facts changed, a review was read, or the definition did. Over "User" u LEFT JOIN "UserProfile" p. */
+const IS_OVERTAKEN = `(p."userId" IS NULL OR p."featureVersion" <> ${FEATURE_VERSION} OR p."userVersion" <> u.version
+  OR p."eventCount" <> (SELECT count(*) FROM "Event" e WHERE e."userId" = u.id)
+  OR EXISTS (SELECT 1 FROM "Review" r WHERE r."userId" = u.id AND r."analysedAt" > p."refreshedAt" - interval '${CLOCKS_SECONDS} seconds'))`
 
 export class ProfilesRepository {
   constructor(
@@ -205,12 +206,16 @@ export class ProfilesRepository {
     return rows
   }
 
-  /** Users whose events or facts came in since `since` and whose profile does not know them yet, in ascending order after `afterId`. */
+  /**
+   * Users whose events or facts came in since `since` and whose profile does not know them yet, in ascending order after `afterId`; those who may have no
+   * profile are all among them, because their segments know it from nothing else.
+   */
   async overtaken(since: Date, afterId: number, limit: number): Promise<number[]> {
     const rows = await this.database.sql<{ id: number }>(
-      `SELECT u.id FROM (SELECT "userId" AS id FROM "Event" WHERE "receivedAt" >= $1 UNION SELECT id FROM "User" WHERE "updatedAt" >= $1) changed
+      `SELECT u.id FROM (SELECT "userId" AS id FROM "Event" WHERE "receivedAt" >= $1 UNION SELECT id FROM "User" WHERE "updatedAt" >= $1
+         UNION SELECT "userId" FROM "Review" WHERE "analysedAt" >= $1 AND "userId" IS NOT NULL) changed
        JOIN "User" u ON u.id = changed.id LEFT JOIN "UserProfile" p ON p."userId" = u.id
-       WHERE u.id > $2 AND CASE WHEN ${MAY_BE_PROFILED} THEN ${IS_OVERTAKEN} ELSE p."userId" IS NOT NULL END ORDER BY u.id LIMIT $3`,
+       WHERE u.id > $2 AND (NOT (${MAY_BE_PROFILED}) OR ${IS_OVERTAKEN}) ORDER BY u.id LIMIT $3`,
       [since.toISOString(), afterId, limit],
     )
     return rows.map(row => row.id)
@@ -250,11 +255,24 @@ export class ProfilesRepository {
   waiting(limit: number): Promise<Waiting[]> {
     return this.database.sql(
       `SELECT p."userId", p."refreshedAt", p."segmentedAt", ARRAY(SELECT DISTINCT e.type::text FROM "Event" e
-         WHERE e."userId" = p."userId" AND e."receivedAt" > p."segmentedAt" - interval '5 minutes' ORDER BY 1) AS types
-       FROM "UserProfile" p WHERE p."segmentedAt" < p."refreshedAt" ORDER BY p."userId" LIMIT $1`,
+         WHERE e."userId" = p."userId" AND e."receivedAt" > least(p."segmentedAt", p."refreshedAt") - interval '5 minutes' ORDER BY 1) AS types
+       FROM "UserProfile" p WHERE p."segmentedAt" <> p."refreshedAt" ORDER BY p."userId" LIMIT $1`,
       [limit],
       'profiles-waiting',
     )
+  }
+
+  /** Since when something waits that may change profiles or segments: an event or a fact that no run has seen, or a profile whose segments were not looked at. */
+  async waitingSince(): Promise<Date | null> {
+    // Of whichever definition of the features: another one makes profiles anew, but nothing has waited longer by that.
+    const { at } = (await this.setting<{ at: string }>(WATERMARK)) ?? { at: new Date(0).toISOString() }
+    const [row] = await this.database.sql<{ at: Date | null }>(
+      `SELECT least((SELECT min("receivedAt") FROM "Event" WHERE "receivedAt" >= $1), (SELECT min("updatedAt") FROM "User" WHERE "updatedAt" >= $1),
+         (SELECT min("refreshedAt") FROM "UserProfile" WHERE "segmentedAt" <> "refreshedAt")) AS at`,
+      [at],
+      'profiles-waiting-since',
+    )
+    return row.at
   }
 
   /** Their segments were looked at after those refreshments; a later one keeps its user waiting. */
@@ -321,13 +339,14 @@ export class ProfilesRepository {
     return row.n >= 1_000 && row.limit !== null ? row.limit : 1e15
   }
 
-  /** Days since the last order, order days and money of every customer, in three columns. */
-  async customerValues(): Promise<{ recencyDays: Float64Array; frequency: Float64Array; monetary: Float64Array }> {
+  /** Days from the last order to `at`, order days and money of every customer, in three columns. */
+  async customerValues(at: Date): Promise<{ recencyDays: Float64Array; frequency: Float64Array; monetary: Float64Array }> {
     const rows: number[] = []
     await this.database.withClient(client =>
       copyNumbers(
         client,
-        `SELECT p.features[1], p."orderDays", p."monetaryMicros" / 1e6 FROM "UserProfile" p WHERE p."orderDays" > 0 AND ${LEARNABLE}`,
+        `SELECT extract(epoch FROM '${at.toISOString()}'::timestamptz - p."lastOrderAt") / 86400, p."orderDays", p."monetaryMicros" / 1e6
+         FROM "UserProfile" p WHERE p."orderDays" > 0 AND ${LEARNABLE}`,
         3,
         row => rows.push(row[0], row[1], row[2]),
       ),

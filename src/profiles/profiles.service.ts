@@ -37,8 +37,8 @@ const MEASURES_TTL_MS = 30_000
 export interface RefreshOptions {
   signal?: AbortSignal
   progress?(share: number, message: string): Promise<void>
-  /** Users of a batch who have no profile any more. */
-  gone?(userIds: readonly number[]): Promise<void>
+  /** Users of a batch who have no profile, or none any more; rules may ask for their facts and events all the same. */
+  without?(userIds: readonly number[]): Promise<void>
 }
 
 /** The living picture of every user, made from events: by the thousand after they come in, and for a single reader at once. */
@@ -104,9 +104,10 @@ export class ProfilesService {
     if (isFirst) await this.learnMeasures()
     const seen = await this.profiles.watermark()
     const sinceAll = seen ? startedAt.getTime() - seen.allAt.getTime() : 0
-    // A clock that was set back makes the marks worthless until time has passed them.
     const isAll = !seen || sinceAll < 0 || sinceAll >= LOOK_AT_ALL_EVERY_MS
-    const from = !seen ? 0 : isAll ? Math.min(startedAt.getTime(), seen.allAt.getTime()) - OVERLAP_MS : seen.at.getTime() - SHORT_OVERLAP_MS
+    // Where the clock was put back, what came in since is not known by its time.
+    const isKnown = seen && sinceAll >= -OVERLAP_MS
+    const from = !isKnown ? 0 : isAll ? Math.min(startedAt.getTime(), seen.allAt.getTime()) - OVERLAP_MS : seen.at.getTime() - SHORT_OVERLAP_MS
     const done = await this.inBatches(after => this.profiles.overtaken(new Date(from), after, FOUND_AT_ONCE), options)
     await this.profiles.keepWatermark({ at: startedAt, allAt: isAll ? startedAt : seen.allAt })
     // What is usual of people is known only now that there are profiles.
@@ -123,6 +124,11 @@ export class ProfilesService {
   /** Profiles whose segments wait to be looked at, at most `limit`. */
   waiting(limit: number): Promise<Waiting[]> {
     return this.profiles.waiting(limit)
+  }
+
+  /** Since when something waits that may change profiles or segments; null when nothing does. */
+  waitingSince(): Promise<Date | null> {
+    return this.profiles.waitingSince()
   }
 
   markFollowed(rows: readonly Waiting[]): Promise<void> {
@@ -160,14 +166,15 @@ export class ProfilesService {
 
   /** Learns anew what scores and outliers are measured by. */
   async learnMeasures(): Promise<Measures> {
-    const { recencyDays, frequency, monetary } = await this.profiles.customerValues()
+    const at = this.now()
+    const { recencyDays, frequency, monetary } = await this.profiles.customerValues(at)
     const measures: Measures = {
       outlierMicros: await this.profiles.outlierLimit(),
       cuts: { recencyDays: cutsOf(recencyDays), frequency: cutsOf(frequency), monetary: cutsOf(monetary) },
       categoryShares: await this.profiles.likingShares('categories'),
       brandShares: await this.profiles.likingShares('brands'),
       priceLevels: await this.profiles.priceLevels(),
-      at: this.now().toISOString(),
+      at: at.toISOString(),
     }
     await this.profiles.keepMeasures(measures)
     this.measures = undefined
@@ -181,15 +188,15 @@ export class ProfilesService {
     return this.measures.value
   }
 
-  private async inBatches(next: (afterId: number) => Promise<number[]>, { signal, progress, gone }: RefreshOptions): Promise<number> {
+  private async inBatches(next: (afterId: number) => Promise<number[]>, { signal, progress, without }: RefreshOptions): Promise<number> {
     let done = 0
     for (let found = await next(0); found.length > 0; found = found.length < FOUND_AT_ONCE ? [] : await next(found[found.length - 1])) {
       for (let from = 0; from < found.length; from += BATCH) {
         signal?.throwIfAborted()
         const ids = found.slice(from, from + BATCH)
         const kept = new Set((await this.refresh(ids)).map(row => row.userId))
-        if (kept.size < ids.length) await gone?.(ids.filter(id => !kept.has(id)))
-        done += ids.length
+        if (kept.size < ids.length) await without?.(ids.filter(id => !kept.has(id)))
+        done += kept.size
         await progress?.(0.5, `Refreshed ${done} profiles`)
       }
     }
@@ -205,9 +212,11 @@ export class ProfilesService {
 
   private async scoresOf(rows: readonly StoredFacts[], measures: Measures, now: Date): Promise<ProfileScores[]> {
     const said = await this.models.score(rows, now)
+    // Recency counts to the moment of the cuts, not to now: who ordered last at the same time has the same score, whenever the profile was made.
+    const measuredAt = new Date(measures.at)
     return rows.map((row, index) => {
       const rfm = rfmOf(
-        { recencyDays: daysBetween(row.lastOrderAt, now), orderDays: row.orderDays, monetary: Number(row.monetaryMicros) / 1e6 },
+        { recencyDays: daysBetween(row.lastOrderAt, measuredAt), orderDays: row.orderDays, monetary: Number(row.monetaryMicros) / 1e6 },
         measures.cuts,
       )
       const { cluster, churn, purchase, lifetimeValue, nextOrderAt } = said[index]

@@ -70,9 +70,10 @@ function traitClause({ name, op, value, values, daysAgo }: NonNullable<Rule['tra
       const moment = `${now} - make_interval(secs => 86400 * ${params.add(daysAgo, 'float8')})`
       return { sql: `coalesce(${column} ${COMPARISONS[op]} ${moment}, false)`, seen: column }
     }
-    if (op === 'IN') return { sql: `coalesce(${column} = ANY(${params.add(values, `${type}[]`)}), false)`, seen: column }
+    const exact = (each: unknown) => (kind === 'time' ? new Date(String(each)).toISOString() : each)
+    if (op === 'IN') return { sql: `coalesce(${column} = ANY(${params.add(values?.map(exact), `${type}[]`)}), false)`, seen: column }
     if (op === 'EXISTS') return { sql: `${column} IS NOT NULL`, seen: column }
-    return { sql: `coalesce(${column} ${COMPARISONS[op]} ${params.add(value, type)}, false)`, seen: column }
+    return { sql: `coalesce(${column} ${COMPARISONS[op]} ${params.add(exact(value), type)}, false)`, seen: column }
   }
   const path = `u.traits #> ${params.add(name.split('.').slice(1), 'text[]')}`
   if (op === 'EXISTS') return { sql: `(${path}) IS NOT NULL`, seen: path }
@@ -143,10 +144,11 @@ function didClause(clause: NonNullable<Rule['did']>, params: SqlParams, now: str
 function didThenNotClause(clause: NonNullable<Rule['didThenNot']>, params: SqlParams, now: string): Clause {
   const { first, butNot, withinHours, lastDays, sameProduct } = clause
   const hours = `make_interval(secs => 3600 * ${params.add(withinHours, 'float8')})`
-  const sql = `EXISTS (SELECT 1 FROM "Event" e WHERE e."userId" = u.id AND e.type = ${params.add(first, '"EventType"')}
-    AND e."occurredAt" > ${now} - make_interval(secs => 86400 * ${params.add(lastDays, 'float8')}) AND e."occurredAt" <= ${now} - ${hours}${aboutOf(clause, params)}
-    AND NOT EXISTS (SELECT 1 FROM "Event" n WHERE n."userId" = u.id AND n.type = ${params.add(butNot, '"EventType"')} AND n."occurredAt" >= e."occurredAt" AND n."occurredAt" <= e."occurredAt" + ${hours}${sameProduct ? ' AND n."productId" = e."productId"' : ''}))`
-  return { sql, seen: sql }
+  const began = `FROM "Event" e WHERE e."userId" = u.id AND e.type = ${params.add(first, '"EventType"')}
+    AND e."occurredAt" > ${now} - make_interval(secs => 86400 * ${params.add(lastDays, 'float8')}) AND e."occurredAt" <= ${now} - ${hours}${aboutOf(clause, params)}`
+  const followed = `EXISTS (SELECT 1 FROM "Event" n WHERE n."userId" = u.id AND n.id <> e.id AND n.type = ${params.add(butNot, '"EventType"')} AND n."occurredAt" >= e."occurredAt" AND n."occurredAt" <= e."occurredAt" + ${hours}${sameProduct ? ' AND n."productId" = e."productId"' : ''})`
+  const counts = `jsonb_build_object('first', count(*), 'notFollowed', count(*) FILTER (WHERE NOT ${followed}), 'last', max(e."occurredAt"))`
+  return { sql: `EXISTS (SELECT 1 ${began} AND NOT ${followed})`, seen: `(SELECT ${counts} ${began})` }
 }
 
 function affinityClause({ category, brand, atLeast }: NonNullable<Rule['affinity']>, params: SqlParams): Clause {

@@ -38,6 +38,8 @@ const count = z.number().int().min(0).max(1_000_000)
 const days = z.number().min(0.001).max(3_660)
 const eventType = z.enum(Object.values(EventType) as [string, ...string[]])
 const time = z.iso.datetime({ offset: true, error: 'must be a time such as 2026-01-31T00:00:00Z' })
+/** A day stands for its beginning in UTC. */
+const TIME = z.union([time, z.iso.date()])
 const about = {
   event: z.string().min(1).max(200).optional(),
   category: z.string().min(1).max(200).optional(),
@@ -151,6 +153,7 @@ function leaf(name: LeafName, value: unknown, path: string[]): unknown {
   if (name === 'trait') checkTrait(parsed.data as z.infer<typeof trait>, path)
   if (name === 'feature') checkFeature(parsed.data as z.infer<typeof feature>, path)
   if (name === 'prediction') checkPrediction(parsed.data as z.infer<typeof prediction>, path)
+  if (name === 'didThenNot') checkDidThenNot(parsed.data as z.infer<typeof didThenNot>, path)
   if (name === 'did') checkDid(parsed.data as z.infer<typeof did>, path)
   return parsed.data
 }
@@ -177,8 +180,9 @@ function checkTrait({ name, op, value, values, daysAgo }: z.infer<typeof trait>,
       (kind === 'number' && typeof each !== 'number') ||
       (kind === 'boolean' && typeof each !== 'boolean') ||
       (kind === 'text' && typeof each !== 'string') ||
-      (kind === 'time' && (typeof each !== 'string' || !/^\d{4}-\d\d-\d\d/.test(each) || Number.isNaN(Date.parse(each))))
-    if (wrong) throw fault([...path, 'value'], `${name} compares with a ${kind}`)
+      (kind === 'time' && !TIME.safeParse(each).success)
+    const form = kind === 'time' ? 'time such as 2026-01-31T00:00:00Z, or a day' : kind
+    if (wrong) throw fault([...path, 'value'], `${name} compares with a ${form}`)
   }
 }
 
@@ -210,37 +214,105 @@ function checkDid(
   if (event !== undefined && type !== 'CUSTOM') throw fault([...path, 'event'], 'names a CUSTOM event; other types have no name')
 }
 
+function checkDidThenNot({ first, event, withinHours, lastDays }: z.infer<typeof didThenNot>, path: string[]) {
+  if (withinHours >= 24 * lastDays)
+    throw fault([...path, 'withinHours'], `is not over before lastDays are: within ${lastDays} days nobody has waited ${withinHours} hours`)
+  if (event !== undefined && first !== 'CUSTOM') throw fault([...path, 'event'], 'names a CUSTOM event; other types have no name')
+}
+
 /** Clauses of one `all` that nobody can meet together: told at once instead of an empty segment. */
 function refuseContradiction(rules: readonly Rule[], path: string[]) {
-  const bounds = new Map<string, { low: number; high: number; open: boolean }>()
-  const equals = new Map<string, unknown>()
-  const wanted = new Set(rules.map(rule => JSON.stringify(rule)))
-  for (const [index, rule] of rules.entries()) {
-    const place = [...path, String(index)]
+  const wanted = new Set<string>()
+  const rooms = new Map<string, Room>()
+  const clauses = rules.flatMap((rule, index) => conjunctsOf(rule, [...path, String(index)]))
+  for (const { rule } of clauses) wanted.add(JSON.stringify(rule))
+  for (const { rule, place } of clauses) {
     if (rule.not && wanted.has(JSON.stringify(rule.not)))
       throw fault(place, 'contradicts another clause: nobody both meets it and does not')
-    if (rule.trait?.op === 'EQ') {
-      const { name, value } = rule.trait
-      if (equals.has(name) && equals.get(name) !== value) throw fault(place, `contradicts an earlier clause: ${name} has one value only`)
-      equals.set(name, value)
+    for (const claim of claimsOf(rule)) {
+      const key = JSON.stringify(claim.about)
+      const room = rooms.get(key) ?? {
+        low: Number.NEGATIVE_INFINITY,
+        high: Number.POSITIVE_INFINITY,
+        isLowOpen: false,
+        isHighOpen: false,
+        others: new Set(),
+      }
+      rooms.set(key, room)
+      if (!leavesRoom(room, claim)) throw fault(place, `contradicts an earlier clause: no ${claim.name} can meet both`)
     }
-    if (rule.cluster !== undefined) {
-      if (equals.has('cluster') && equals.get('cluster') !== rule.cluster)
-        throw fault(place, 'contradicts an earlier clause: a user is in one cluster only')
-      equals.set('cluster', rule.cluster)
-    }
-    const clause = rule.feature ?? rule.prediction
-    if (!clause || clause.value === undefined || rule.feature?.per !== undefined) continue
-    const bound = bounds.get(clause.name) ?? { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY, open: false }
-    const { op, value } = clause
-    if ((op === 'GT' || op === 'GTE' || op === 'EQ') && value >= bound.low)
-      Object.assign(bound, { low: value, open: op === 'GT' || (bound.open && value === bound.low) })
-    if ((op === 'LT' || op === 'LTE' || op === 'EQ') && value <= bound.high)
-      Object.assign(bound, { high: value, open: bound.open || op === 'LT' })
-    bounds.set(clause.name, bound)
-    if (bound.low > bound.high || (bound.low === bound.high && bound.open))
-      throw fault(place, `contradicts an earlier clause: no ${clause.name} can meet both`)
   }
+}
+
+/** All that must hold for `rule` to hold, those of a nested `all` too. */
+function conjunctsOf(rule: Rule, place: string[]): { rule: Rule; place: string[] }[] {
+  return rule.all ? rule.all.flatMap((each, at) => conjunctsOf(each, [...place, 'all', String(at)])) : [{ rule, place }]
+}
+
+/** What is left of the values that something may have. */
+interface Room {
+  low: number
+  high: number
+  /** The bound itself is not in it. */
+  isLowOpen: boolean
+  isHighOpen: boolean
+  /** Only these; any where undefined. */
+  only?: Set<unknown>
+  others: Set<unknown>
+}
+
+/** A claim about one value of a user. */
+interface Claim {
+  /** The same for claims about the same value. */
+  about: unknown
+  name: string
+  op: Operator
+  value?: unknown
+  values?: readonly unknown[]
+}
+
+function claimsOf({ trait: fact, feature: number, prediction: score, did: deed, rfm, cluster }: Rule): Claim[] {
+  if (fact?.daysAgo !== undefined) return [{ about: ['ago', fact.name], name: fact.name, op: fact.op, value: -fact.daysAgo }]
+  if (fact) {
+    const isTime = TRAITS[fact.name as keyof typeof TRAITS] === 'time'
+    const plain = (value: unknown) => (isTime && typeof value === 'string' ? Date.parse(value) : value)
+    return [{ about: ['trait', fact.name], name: fact.name, op: fact.op, value: plain(fact.value), values: fact.values?.map(plain) }]
+  }
+  if (number) return [{ ...number, about: ['feature', number.name, number.per] }]
+  if (score) return [{ ...score, about: ['prediction', score.name] }]
+  if (rfm) return [{ about: 'rfm', name: 'RFM group', op: 'IN', values: rfm }]
+  if (cluster !== undefined) return [{ about: 'cluster', name: 'cluster', op: 'EQ', value: cluster }]
+  if (!deed) return []
+  const { atLeast, atMost, ...about } = deed
+  const claim = (op: Operator, value: number | undefined) =>
+    value === undefined ? [] : [{ about, name: `number of ${deed.type}`, op, value }]
+  return [...claim('GTE', atLeast), ...claim('LTE', atMost)]
+}
+
+/** Narrows the room by a claim; false when nothing is left. */
+function leavesRoom(room: Room, { op, value, values }: Claim): boolean {
+  if (op === 'NE') room.others.add(value)
+  const given = op === 'IN' ? values : op === 'EQ' ? [value] : undefined
+  if (given) room.only = new Set(given.filter(each => room.only?.has(each) ?? true))
+  if (typeof value === 'number') {
+    if (op === 'GT' || op === 'GTE') narrow(room, 'low', value, op === 'GT')
+    if (op === 'LT' || op === 'LTE') narrow(room, 'high', value, op === 'LT')
+  }
+  if (room.low > room.high || (room.low === room.high && (room.isLowOpen || room.isHighOpen))) return false
+  const fits = (each: unknown) => !room.others.has(each) && (typeof each !== 'number' || isWithin(room, each))
+  return !room.only || [...room.only].some(fits)
+}
+
+function narrow(room: Room, side: 'low' | 'high', value: number, isOpen: boolean) {
+  const isTighter = side === 'low' ? value > room.low : value < room.high
+  if (!isTighter && value !== room[side]) return
+  if (isOpen) room[side === 'low' ? 'isLowOpen' : 'isHighOpen'] = true
+  else if (isTighter) room[side === 'low' ? 'isLowOpen' : 'isHighOpen'] = false
+  room[side] = value
+}
+
+function isWithin({ low, high, isLowOpen, isHighOpen }: Room, value: number): boolean {
+  return (isLowOpen ? value > low : value >= low) && (isHighOpen ? value < high : value <= high)
 }
 
 /** What may change whether somebody matches. */

@@ -142,12 +142,12 @@ export class SegmentsRepository {
   }
 
   /** Ends an evaluation of this version of the rule; an edit in the meantime keeps it open. */
-  async settle(id: string, version: number, outcome: { at: Date; failure?: string }): Promise<void> {
+  async settle(id: string, version: number, outcome: { at: Date; ended: Date; failure?: string }): Promise<void> {
     await this.database.sql(
       `UPDATE "Segment" SET status = CASE WHEN $4::text IS NOT NULL THEN 'FAILED'::"SegmentStatus" WHEN version = $2 THEN 'READY' ELSE status END, failure = $4,
          "evaluatedAt" = CASE WHEN $4::text IS NULL THEN $3::timestamptz ELSE "evaluatedAt" END, "evaluatedVersion" = CASE WHEN $4::text IS NULL THEN $2 ELSE "evaluatedVersion" END,
-         size = (SELECT count(*) FROM "SegmentMember" m WHERE m."segmentId" = $1 AND m."leftAt" IS NULL) WHERE id = $1`,
-      [id, version, outcome.at.toISOString(), outcome.failure ?? null],
+         "evaluationMs" = CASE WHEN $4::text IS NULL THEN $5::int ELSE "evaluationMs" END, size = (SELECT count(*) FROM "SegmentMember" m WHERE m."segmentId" = $1 AND m."leftAt" IS NULL) WHERE id = $1`,
+      [id, version, outcome.at.toISOString(), outcome.failure ?? null, Math.max(0, outcome.ended.getTime() - outcome.at.getTime())],
     )
   }
 

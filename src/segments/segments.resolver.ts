@@ -1,4 +1,4 @@
-import { Arg, Args, Authorized, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql'
+import { Arg, Args, Authorized, Ctx, FieldResolver, Float, ID, Mutation, Query, Resolver, Root } from 'type-graphql'
 import { requireScope, Scope } from '../graphql/auth.js'
 import { PageArgs } from '../graphql/connection.js'
 import type { Context } from '../graphql/context.js'
@@ -70,6 +70,15 @@ export class SegmentsResolver {
   segmentUpdate(@Arg('input', () => SegmentUpdateInput) input: SegmentUpdateInput, @Ctx() { viewer }: Context) {
     if (input.dryRun) return payload(async () => ({ preview: await this.segments.preview(input, input.segmentId) }))
     return idempotent(this.idempotency, viewer, 'segmentUpdate', input, async () => ({ segment: await this.segments.update(input) }))
+  }
+
+  @FieldResolver(() => Float, {
+    nullable: true,
+    description:
+      'For how many seconds something has waited that may change the members: an event or a fact, an edit, or the clock where the rule follows it. 0 when nothing waits; null before the first evaluation',
+  })
+  lagSeconds(@Root() segment: SegmentType, @Ctx() context: Context) {
+    return this.segments.lagSeconds(context, segment)
   }
 
   @FieldResolver(() => UserConnection, { description: 'Scope: users:read.' })

@@ -6,7 +6,7 @@ import { Payload } from '../graphql/payload.js'
 import { DateTime, JSONScalar } from '../graphql/scalars.js'
 import { EventType, Purpose, SegmentStatus } from '../platform/generated/prisma/enums.js'
 import { UserType } from '../users/users.schema.js'
-import type { Rule } from './rule.js'
+import { type Rule, touchesOf } from './rule.js'
 import type { SegmentRow } from './segments.repository.js'
 
 registerEnumType(SegmentStatus, { name: 'SegmentStatus', description: 'Whether the members follow the rule as it stands' })
@@ -33,6 +33,9 @@ registerEnumType(CalendarPeriod, { name: 'CalendarPeriod', description: "In the 
 @ObjectType('Segment', { implements: NodeType, description: 'Users who match a rule, kept up to date as events come in' })
 export class SegmentType extends NodeType {
   key!: string
+  /** The members follow the rule as it stands. */
+  isCurrent!: boolean
+  followsTheClock!: boolean
 
   @Field(() => String)
   name!: string
@@ -52,9 +55,6 @@ export class SegmentType extends NodeType {
   @Field(() => DateTime, { nullable: true, description: 'The members are right as of this moment' })
   evaluatedAt!: Date | null
 
-  @Field(() => Float, { nullable: true, description: 'Seconds since evaluatedAt; null before the first evaluation' })
-  lagSeconds!: number | null
-
   @Field(() => SegmentStatus)
   status!: SegmentStatus
 
@@ -64,9 +64,10 @@ export class SegmentType extends NodeType {
   @Field(() => DateTime)
   createdAt!: Date
 
-  static of({ id, rule, ...row }: SegmentRow, now: Date): SegmentType {
-    const lagSeconds = row.evaluatedAt && Math.max(0, (now.getTime() - row.evaluatedAt.getTime()) / 1000)
-    return Object.assign(new SegmentType(), row, { key: id, id: encodeId('Segment', id), rule: withIds(rule), lagSeconds })
+  static of({ id, rule, ...row }: SegmentRow): SegmentType {
+    const isCurrent = row.status === SegmentStatus.READY && row.evaluatedVersion === row.version
+    const followsTheClock = touchesOf(rule).time
+    return Object.assign(new SegmentType(), row, { key: id, id: encodeId('Segment', id), rule: withIds(rule), isCurrent, followsTheClock })
   }
 }
 

@@ -44,11 +44,18 @@ const SHARD = 20_000
 /** A shop of more shards than this has them done by whichever worker takes them. */
 const INLINE = 10
 const BATCH = 500
-/** Rules that follow the clock are evaluated over all users this often; events are followed at once. */
-const STALE_HOURS = 1
+/**
+ * Rules that follow the clock are evaluated over all users every minute, or as seldom as it takes not to spend more than a twentieth of the time on it, but every
+ * hour; events are followed at once.
+ */
+const SHORTEST_TURN_MS = 50_000
+const LONGEST_TURN_MS = 3_600_000
+const IDLE = 20
 
 /** Groups of users by rules as data, kept up to date per event and by the clock. */
 export class SegmentsService {
+  private recountAt = 0
+
   constructor(
     private readonly segments: SegmentsRepository,
     private readonly users: UsersService,
@@ -64,7 +71,17 @@ export class SegmentsService {
 
   async find(id: string): Promise<SegmentType | null> {
     const [row] = await this.segments.byIds([id])
-    return row ? SegmentType.of(row, this.now()) : null
+    return row ? SegmentType.of(row) : null
+  }
+
+  /**
+   * For how many seconds something has waited that may change the members: an event or a fact, an edit, or the clock where the rule follows it. 0 when nothing
+   * waits; null before the first evaluation.
+   */
+  async lagSeconds(context: Context, { evaluatedAt, isCurrent, followsTheClock }: SegmentType): Promise<number | null> {
+    if (!evaluatedAt) return null
+    const since = isCurrent && !followsTheClock ? await context.loader('segments.waiting', () => this.profiles.waitingSince()) : evaluatedAt
+    return since === null ? 0 : Math.max(0, (this.now().getTime() - since.getTime()) / 1000)
   }
 
   page({ first, after }: { first: number; after?: string }): Promise<Connection<SegmentType>> {
@@ -73,7 +90,7 @@ export class SegmentsService {
       after,
       fetch: (cursor, limit) => this.segments.page(cursor && { createdAt: timeOf(cursor), id: cursor[1] }, limit),
       cursorOf: row => [row.createdAt.toISOString(), row.id],
-      nodeOf: row => SegmentType.of(row, this.now()),
+      nodeOf: row => SegmentType.of(row),
       count: () => this.segments.count(),
     })
   }
@@ -106,7 +123,7 @@ export class SegmentsService {
       .loader('user.segments', () => {
         return new DataLoader<number, SegmentType[]>(async ids => {
           const rows = await this.segments.ofUsers(ids)
-          return ids.map(id => rows.filter(row => row.userId === id).map(row => SegmentType.of(row, this.now())))
+          return ids.map(id => rows.filter(row => row.userId === id).map(row => SegmentType.of(row)))
         })
       })
       .load(userId)
@@ -119,7 +136,7 @@ export class SegmentsService {
     const description = cleanOptionalText(input.description, { field: ['description'], max: 2_000, min: 0 }) ?? null
     const row = await this.segments.create({ id: v7(), name, description, rule, createdBy: viewer.name })
     await this.signals.announce('segment.changed', { segmentId: row.id })
-    return SegmentType.of(row, this.now())
+    return SegmentType.of(row)
   }
 
   async update(
@@ -138,7 +155,7 @@ export class SegmentsService {
     const row = await this.segments.update(id, expectedVersion, change)
     if (!row) throw await this.refusal(id, expectedVersion)
     await this.signals.announce('segment.changed', { segmentId: id })
-    return SegmentType.of(row, this.now())
+    return SegmentType.of(row)
   }
 
   /** What a rule would hold, before it is saved. */
@@ -198,7 +215,10 @@ export class SegmentsService {
       await this.evaluate(row, signal)
       await progress?.((index + 1) / due.length, `Evaluated ${row.name}`)
     }
-    await this.segments.recount()
+    if (this.now().getTime() >= this.recountAt) {
+      await this.segments.recount()
+      this.recountAt = this.now().getTime() + LONGEST_TURN_MS
+    }
     return due.length
   }
 
@@ -228,7 +248,7 @@ export class SegmentsService {
       const [row] = await this.segments.byIds([id])
       if (row?.version !== shard.version) continue
       if (failure === undefined) await this.catchUp(row, new Date(shard.at))
-      await this.segments.settle(id, shard.version, { at: new Date(shard.at), failure })
+      await this.segments.settle(id, shard.version, { at: new Date(shard.at), ended: this.now(), failure })
     }
     // Segments made of these may wait now.
     if ((await this.due()).length > 0) await this.signals.announce('segment.changed', { segmentId: outcomes[0].shard.segmentId })
@@ -263,10 +283,10 @@ export class SegmentsService {
       }
       await Promise.all([work(), work()])
       await this.catchUp(row, at)
-      await this.segments.settle(row.id, row.version, { at })
+      await this.segments.settle(row.id, row.version, { at, ended: this.now() })
     } catch (error) {
       if (signal?.aborted) throw error
-      await this.segments.settle(row.id, row.version, { at, failure: messageOf(error) })
+      await this.segments.settle(row.id, row.version, { at, ended: this.now(), failure: messageOf(error) })
     }
   }
 
@@ -276,8 +296,8 @@ export class SegmentsService {
   }
 
   private async due(): Promise<SegmentRow[]> {
-    const aged = this.now().getTime() - STALE_HOURS * 3_600_000
     const rows = inOrderOfNeed(await this.segments.all())
+    const aged = this.now().getTime() - turnMsOf(rows)
     const due = new Set<string>()
     for (const row of rows) {
       const { time, segments } = touchesOf(row.rule)
@@ -329,7 +349,8 @@ export class SegmentsService {
     try {
       await this.segments.evaluateUsers(wave, userIds, this.now())
     } catch (error) {
-      if (wave.length === 1) return this.segments.settle(wave[0].id, wave[0].version, { at: this.now(), failure: messageOf(error) })
+      if (wave.length === 1)
+        return this.segments.settle(wave[0].id, wave[0].version, { at: this.now(), ended: this.now(), failure: messageOf(error) })
       for (const row of wave) await this.followWave([row], userIds)
     }
   }
@@ -375,6 +396,12 @@ export class SegmentsService {
       ['expectedVersion'],
     )
   }
+}
+
+/** After how long rules that follow the clock are to be evaluated again. */
+function turnMsOf(rows: readonly SegmentRow[]): number {
+  const spent = rows.filter(row => touchesOf(row.rule).time).reduce((sum, { evaluationMs }) => sum + (evaluationMs ?? 0), 0)
+  return Math.min(LONGEST_TURN_MS, Math.max(SHORTEST_TURN_MS, IDLE * spent))
 }
 
 function grouped<T extends { shard: SegmentShard }>(outcomes: readonly T[]): Map<string, T[]> {

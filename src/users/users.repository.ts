@@ -63,7 +63,7 @@ export class UsersRepository {
 
   /** Writes the user and the consents in one statement; undefined when the upsert's condition does not hold. A consent never yields to an older one. */
   async upsert(upsert: Omit<Upsert, 'table'>, consents: readonly ConsentChange[]): Promise<UserRow | undefined> {
-    const { text, values } = upsertStatement({ ...upsert, table: 'User' })
+    const { text, values } = upsertStatement({ ...upsert, table: 'User', changesMore: consents.length > 0 })
     if (consents.length === 0) return (await this.database.sql<UserRow>(text, values))[0]
     const next = values.length + 1
     const rows = await this.database.sql<UserRow>(

@@ -104,7 +104,9 @@ export const audienceScoring: Benchmark = {
           worker.once('exit', code => failed(new Error(`The worker ended with ${code}`)))
         })
         const startedAt = performance.now()
-        const { key } = await app.audiences.create(
+        const {
+          audience: { key },
+        } = await app.audiences.create(
           { name: 'bench' },
           {
             name: 'Alike',

@@ -40,7 +40,9 @@ describe.each(backends)('an audience scored by two worker processes, on $name', 
   test('one is killed in the middle: nobody is lost and nobody is there twice', async () => {
     const { database, audiences } = house.app
     workers.push(...(await Promise.all([spawnWorker(house.app), spawnWorker(house.app)])))
-    const { key } = await audiences.create(
+    const {
+      audience: { key },
+    } = await audiences.create(
       { name: 'test' },
       { name: 'Best', prediction: 'PURCHASE' as never, ascending: false, limit: 10_000, consent: 'ADS', minimumSize: 0, dryRun: false },
     )

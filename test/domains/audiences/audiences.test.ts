@@ -35,7 +35,7 @@ type Any = any
 
 const FIELDS = `id name source status failure size version auc similarityCurve { share seedShare similarity } excluded { reason count }
   members(first: 100) { totalCount nodes { externalId } }`
-const CREATE = `mutation($i: AudienceCreateInput!) { audienceCreate(input: $i) { audience { id jobId status } preview { size excluded { reason count } } idempotentReplay userErrors { code field message } } }`
+const CREATE = `mutation($i: AudienceCreateInput!) { audienceCreate(input: $i) { audience { id jobId status } job { id name } preview { size excluded { reason count } } idempotentReplay userErrors { code field message } } }`
 
 async function run(query: string, variables: Record<string, unknown> = {}): Promise<Any> {
   const { data, errors } = await house.as('marketer').run(query, variables)
@@ -51,6 +51,7 @@ async function built(id: string): Promise<Any> {
 async function create(input: Record<string, unknown>): Promise<Any> {
   const { audienceCreate } = await run(CREATE, { i: input })
   expect(audienceCreate.userErrors).toEqual([])
+  expect(audienceCreate.job).toEqual({ id: audienceCreate.audience.jobId, name: 'build-audience' })
   return built(audienceCreate.audience.id)
 }
 async function buyers(): Promise<Any> {
@@ -118,6 +119,16 @@ test('the best by a prediction, best first; a rebuild follows new scores and a k
     { id: audience.id },
   )
   expect(again.audienceRebuild.userErrors).toEqual([{ code: 'VERSION_CONFLICT' }])
+}, 60_000)
+
+test('a dry run leaves out whom the building leaves out: those as good as the last who belongs', async () => {
+  for (const ascending of [false, true]) {
+    const input = { name: 'Some', prediction: 'PURCHASE', ascending, limit: 12 }
+    const { audienceCreate } = await run(CREATE, { i: { ...input, dryRun: true } })
+    const { size, excluded } = await create(input)
+    expect(audienceCreate.preview).toEqual({ size, excluded })
+    expect(excluded).toHaveLength(ascending ? 3 : 0)
+  }
 }, 60_000)
 
 test('what cannot be built says why', async () => {

@@ -96,17 +96,24 @@ test('bots, and those who saw enough ads, are left out and counted', async () =>
   await seen('u10', 3, 1)
   await seen('u12', 2, 1)
   await seen('u14', 9, 30)
+  // What was shown to a visitor counts for the person who he turned out to be.
+  await database.sql(
+    `INSERT INTO "User" ("externalId", anonymous, "mergedIntoId") SELECT 'anonymous:u16', true, id FROM "User" WHERE "externalId" = 'u16'`,
+  )
+  await seen('u16', 1, 1)
+  await seen('anonymous:u16', 2, 2)
   const audience = await create({ name: 'Rested', prediction: 'PURCHASE', frequencyCap: { impressions: 3, hours: 24 } })
   expect(audience).toMatchObject({
-    size: 58,
+    size: 57,
     excluded: [
       { reason: 'BOT', count: 1 },
-      { reason: 'FREQUENCY_CAP', count: 1 },
+      { reason: 'FREQUENCY_CAP', count: 2 },
     ],
   })
   const members = audience.members.nodes.map(({ externalId }: Any) => externalId)
   expect(members).toEqual(expect.arrayContaining(['u12', 'u14']))
   expect(members).not.toContain('u10')
+  expect(members).not.toContain('u16')
 }, 60_000)
 
 test('a campaign shows whom it addresses, which cannot be put away before it ends', async () => {

@@ -113,10 +113,14 @@ describe('a file', () => {
   })
 
   test('of users and products creates and completes them; stubs become products', async () => {
-    await imported(house, 'users', 'externalId,email,city,country,birthYear\nann,ann@example.com,Bonn,DE,1990\nben,,Köln,DE,\n')
+    await imported(
+      house,
+      'users',
+      'externalId,email,city,country,birthYear,timeZone\nann,ann@example.com,Bonn,DE,1990,Europe/Berlin\nben,,Köln,DE,,\n',
+    )
     await imported(house, 'users', '{"externalId":"ann","traits":{"plan":"gold"}}', { format: 'ndjson' })
-    const [ann] = await house.app.database.sql(`SELECT email, city, "birthYear", traits FROM "User" WHERE "externalId" = 'ann'`)
-    expect(ann).toEqual({ email: 'ann@example.com', city: 'Bonn', birthYear: 1990, traits: { plan: 'gold' } })
+    const [ann] = await house.app.database.sql(`SELECT email, city, "birthYear", "timeZone", traits FROM "User" WHERE "externalId" = 'ann'`)
+    expect(ann).toEqual({ email: 'ann@example.com', city: 'Bonn', birthYear: 1990, timeZone: 'Europe/Berlin', traits: { plan: 'gold' } })
     await imported(house, 'products', 'externalId,title,categories,price,stock\ntea,Green tea,drinks|tea,4.20,7\n')
     const [tea] = await house.app.database.sql(
       `SELECT title, stub, categories, "priceMicros", "currencyCode", stock FROM "Product" WHERE "externalId" = 'tea'`,

@@ -69,6 +69,10 @@ test('the features say what happened', async () => {
     ratingMean: 4,
     productsSeen: 2,
     ageYears: 36,
+    // 3 active days in 40 are expected of whom nothing was known 90 days ago.
+    usualActivity: (30 * 3) / 40,
+    activityDrop: Math.log((4 + 2) / (3 + 2)),
+    fadingEvidence: Math.log([0.2, 0.4, 0.6, 0.8].reduce((sum, share) => sum + share ** 4 * (80 / (40 + 40 * share)) ** 7, 0) / 4),
   }
   for (const [name, value] of Object.entries(expected)) expect([name, anna.feature(name)]).toEqual([name, expect.closeTo(value, 6)])
   expect(anna.feature('activityTrend')).toBeNaN()
@@ -194,8 +198,7 @@ test('a run refreshes whom events or facts have overtaken since the last one, an
   await shop.happen(['anna', 'VIEW', 300])
   expect(await profiles.refreshOvertaken()).toBe(1)
   expect(await profiles.refreshOvertaken()).toBe(0)
-  await database.sql(`UPDATE "User" SET "birthYear" = 2000, "updatedAt" = $2::timestamptz + interval '1 minute' WHERE id = $1`, [id, NOW])
-  now = new Date(NOW.getTime() + 2 * 60_000)
+  await database.sql(`UPDATE "User" SET "birthYear" = 2000, version = version + 1, "updatedAt" = $2 WHERE id = $1`, [id, NOW])
   expect(await profiles.refreshOvertaken()).toBe(1)
   expect((await profileOf(id)).feature('ageYears')).toBe(26)
   now = NOW
@@ -212,6 +215,40 @@ test('events of a statement that took minutes are found by the next look at all'
   expect(await profiles.refreshOvertaken()).toBe(0)
   now = new Date(NOW.getTime() + 60_000)
   expect(await profiles.refreshOvertaken()).toBe(1)
+  now = NOW
+})
+
+test('a review that was read is known to the next run and the next read', async () => {
+  const id = await shop.user('critic')
+  await shop.happen(['critic', 'VIEW', 1])
+  await database.sql(`INSERT INTO "Review" (id, "userId", text, locale, "createdAt") VALUES ('r-critic', $1, 'Fine', 'en', $2)`, [
+    id,
+    new Date(NOW.getTime() - DAY),
+  ])
+  expect((await profileOf(id)).feature('reviewSentiment')).toBeNaN()
+  now = new Date(NOW.getTime() + 3_600_000)
+  await profiles.refreshOvertaken()
+  await database.sql(`UPDATE "Review" SET sentiment = 'POSITIVE', "analysedAt" = $1 WHERE id = 'r-critic'`, [now])
+  now = new Date(NOW.getTime() + 3_700_000)
+  expect(await profiles.refreshOvertaken()).toBe(1)
+  expect((await profileOf(id)).feature('reviewSentiment')).toBe(1)
+  now = NOW
+})
+
+test('who ordered last at the same time has the same recency score, whenever the profile was made', async () => {
+  const buyers = await Promise.all([1, 2, 3, 4, 5].map(n => shop.user(`twin-${n}`)))
+  await shop.happen(...[1, 2, 3, 4, 5].map(n => [`twin-${n}`, 'PURCHASE', 7 * n, { product: 'tea', price: 10 }] as const))
+  const twin = await shop.user('twin-of-3')
+  await shop.happen(['twin-of-3', 'PURCHASE', 21, { product: 'tea', price: 10 }])
+  await profiles.refreshOvertaken()
+  await profiles.learnMeasures()
+  const [early] = await profiles.refresh([buyers[2]])
+  now = new Date(NOW.getTime() + 20 * DAY)
+  const [late] = await profiles.refresh([twin])
+  expect(late.recencyScore).toBe(early.recencyScore)
+  // Who ordered after the cuts were learned is as recent as can be.
+  await shop.happen(['twin-5', 'PURCHASE', -19, { product: 'tea', price: 10 }])
+  expect((await profiles.refresh([buyers[4]]))[0].recencyScore).toBe(5)
   now = NOW
 })
 

@@ -41,6 +41,11 @@ describe('a faulty rule names the place of the fault', () => {
     [{ trait: { name: 'createdAt', op: 'GT', value: 'yesterday' } }, 'rule.trait.value'],
     [{ trait: { name: 'country', op: 'GT', daysAgo: 1 } }, 'rule.trait.daysAgo'],
     [{ trait: { name: 'createdAt', op: 'EQ', daysAgo: 1 } }, 'rule.trait.op'],
+    [{ trait: { name: 'createdAt', op: 'GT', value: '2026-02-30' } }, 'rule.trait.value'],
+    [{ trait: { name: 'createdAt', op: 'GT', value: '2026-01-31 10:00 (noon)' } }, 'rule.trait.value'],
+    [{ trait: { name: 'createdAt', op: 'IN', values: ['2026-01-31', '2026-01-31T10:00'] } }, 'rule.trait.value'],
+    [{ didThenNot: { first: 'VIEW', butNot: 'PURCHASE', withinHours: 48, lastDays: 2 } }, 'rule.didThenNot.withinHours'],
+    [{ didThenNot: { first: 'VIEW', event: 'signup', butNot: 'PURCHASE', withinHours: 4, lastDays: 2 } }, 'rule.didThenNot.event'],
     [{ did: { type: 'JUMP', atLeast: 1 } }, 'rule.did.type'],
     [{ did: { type: 'VIEW' } }, 'rule.did.atLeast'],
     [{ did: { type: 'VIEW', atLeast: 3, atMost: 2 } }, 'rule.did.atMost'],
@@ -59,6 +64,7 @@ describe('a faulty rule names the place of the fault', () => {
 })
 
 describe('what nobody can meet is refused', () => {
+  const trait = (name: string, op: string, value: unknown): Rule => ({ trait: { name, op, value } }) as Rule
   const feature = (op: string, value: number): Rule => ({ feature: { name: 'monetary', op, value } }) as Rule
   test.each([
     [[feature('GT', 5), feature('LT', 5)]],
@@ -67,10 +73,50 @@ describe('what nobody can meet is refused', () => {
     [[feature('GTE', 7), feature('LT', 6)]],
     [[{ rfm: ['lost'] }, { not: { rfm: ['lost'] } }]],
     [[{ cluster: 'a' }, { cluster: 'b' }]],
-    [[{ trait: { name: 'country', op: 'EQ', value: 'DE' } }, { trait: { name: 'country', op: 'EQ', value: 'CN' } }]],
-  ])('%j', all => expect(faultOf({ all })).toMatchObject({ field: 'rule.all.1', message: expect.stringContaining('contradicts') }))
+    [[trait('country', 'EQ', 'DE'), trait('country', 'EQ', 'CN')]],
+    [[trait('country', 'EQ', 'DE'), trait('country', 'NE', 'DE')]],
+    [[{ trait: { name: 'country', op: 'IN', values: ['DE', 'FR'] } }, trait('country', 'EQ', 'CN')]],
+    [[{ trait: { name: 'country', op: 'IN', values: ['DE', 'FR'] } }, { trait: { name: 'country', op: 'IN', values: ['CN'] } }]],
+    [[trait('birthYear', 'GT', 2000), trait('birthYear', 'LT', 1990)]],
+    [[trait('birthYear', 'EQ', 1995), trait('birthYear', 'GT', 1995)]],
+    [[trait('traits.seats', 'GTE', 9), trait('traits.seats', 'LT', 9)]],
+    [[trait('createdAt', 'GTE', '2026-02-01'), trait('createdAt', 'LT', '2026-01-31T23:00:00-01:00')]],
+    [[{ trait: { name: 'createdAt', op: 'GT', daysAgo: 3 } }, { trait: { name: 'createdAt', op: 'LT', daysAgo: 4 } }]],
+    [[{ rfm: ['lost', 'new'] }, { rfm: ['champions'] }]],
+    [[{ did: { type: 'VIEW', atLeast: 3, withinDays: 7 } }, { did: { type: 'VIEW', atMost: 2, withinDays: 7 } }]],
+    [
+      [
+        { prediction: { name: 'churnProbability', op: 'GT', value: 0.8 } },
+        { prediction: { name: 'churnProbability', op: 'LT', value: 0.2 } },
+      ],
+    ],
+    [
+      [
+        { feature: { name: 'monetary', per: 'orderDays', op: 'GT', value: 9 } },
+        { feature: { name: 'monetary', per: 'orderDays', op: 'LT', value: 8 } },
+      ],
+    ],
+  ] as Rule[][][])('%j', all =>
+    expect(faultOf({ all })).toMatchObject({ field: 'rule.all.1', message: expect.stringContaining('contradicts') }),
+  )
+
+  test('also over the levels of nested AND', () => {
+    const all = [trait('country', 'EQ', 'DE'), { any: [{ cluster: 'a' }] }, { all: [{ cluster: 'b' }, trait('country', 'EQ', 'CN')] }]
+    expect(faultOf({ all })).toMatchObject({ field: 'rule.all.2.all.1', message: expect.stringContaining('contradicts') })
+    expect(faultOf({ any: [{ all: [{ cluster: 'b' }, { all: [{ not: { cluster: 'b' } }] }] }] }).field).toBe('rule.any.0.all.1.all.0')
+  })
 
   test('while bounds that leave room are not', () => {
+    const room: Rule[][] = [
+      [trait('birthYear', 'GT', 1990), trait('birthYear', 'LT', 2000), trait('birthYear', 'NE', 1995)],
+      [trait('country', 'EQ', 'DE'), trait('city', 'EQ', 'CN'), trait('country', 'NE', 'FR')],
+      [{ did: { type: 'VIEW', atLeast: 3, withinDays: 7 } }, { did: { type: 'VIEW', atMost: 9, withinDays: 7 } }],
+      [{ did: { type: 'VIEW', atLeast: 3 } }, { did: { type: 'VIEW', atMost: 2, withinDays: 7 } }],
+      [{ feature: { name: 'monetary', per: 'orderDays', op: 'GT', value: 9 } }, feature('LT', 8)],
+      [{ rfm: ['lost', 'new'] }, { rfm: ['new', 'champions'] }],
+      [{ trait: { name: 'createdAt', op: 'GT', daysAgo: 4 } }, { trait: { name: 'createdAt', op: 'LT', daysAgo: 3 } }],
+    ]
+    for (const all of room) expect(cleanRule({ all })).toEqual({ all })
     expect(cleanRule({ all: [feature('GTE', 5), feature('LTE', 5)] })).toBeTruthy()
     expect(cleanRule({ any: [feature('GT', 5), feature('LT', 5)] })).toBeTruthy()
   })

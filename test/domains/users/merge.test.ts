@@ -65,7 +65,7 @@ test('identify joins what the visitor did before to the person, and undoing it p
   await track({ messageId: 'a3', anonymousId: 'cookie-1', type: 'VIEW', productId: 'p1' })
   expect(await eventsOf('kim')).toContain('a3')
   const follow = async () => {
-    await app.profiles.refreshOvertaken({ gone: async ids => void (await app.segments.follow(ids, 'unknown')) })
+    await app.profiles.refreshOvertaken({ without: async ids => void (await app.segments.follow(ids, 'unknown')) })
     await app.segments.followWaiting()
   }
   await follow()
@@ -155,6 +155,59 @@ test('merges are undone in the opposite order, each once', async () => {
   expect((await undo(first?.id as string)).userErrors).toEqual([])
   expect([await eventsOf('anonymous:chain-1'), await eventsOf('anonymous:chain-2')]).toEqual([['c1'], ['c2']])
   expect((await undo(first?.id as string)).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
+})
+
+test('of several visitors one may be taken out again; what the others brought stays, and what was said since', async () => {
+  const { app } = house
+  await track(
+    { messageId: 'v1', anonymousId: 'visit-1', type: 'VIEW' },
+    { messageId: 'v2', anonymousId: 'visit-2', type: 'VIEW' },
+    { messageId: 'v3', userId: 'vera', type: 'VIEW' },
+  )
+  const said = (daysAgo: number, granted: boolean) => ({ purpose: 'ADS' as const, granted, at: new Date(Date.now() - daysAgo * DAY) })
+  await app.users.upsert({ externalId: 'vera', traits: { plan: 'gold' }, consents: [said(9, true)] })
+  await app.users.upsert({
+    externalId: 'anonymous:visit-1',
+    city: 'Bonn',
+    traits: { plan: 'free', source: 'mail', size: 38 },
+    consents: [said(3, false), { purpose: 'MESSAGING', granted: true, at: new Date(Date.now() - 3 * DAY) }],
+  })
+  await app.users.upsert({ externalId: 'anonymous:visit-2', city: 'Bonn', traits: { source: 'search' }, consents: [said(2, true)] })
+  const [one, two, vera] = [await idOf('anonymous:visit-1'), await idOf('anonymous:visit-2'), await idOf('vera')]
+  await app.database.sql('INSERT INTO "Suppression" ("userId", reason) VALUES ($1, \'complaint\'), ($2, \'complaint\')', [one, two])
+  const known = async () => {
+    const [user] = await app.database.sql<{ city: string | null; traits: object }>('SELECT city, traits FROM "User" WHERE id = $1', [vera])
+    const consents = await app.database.sql<{ purpose: string; granted: boolean; daysAgo: number }>(
+      'SELECT purpose::text, granted, round(extract(epoch FROM now() - at) / 86400)::int AS "daysAgo" FROM "Consent" WHERE "userId" = $1 ORDER BY 1',
+      [vera],
+    )
+    const suppressed = await app.database.sql('SELECT 1 FROM "Suppression" WHERE "userId" = $1', [vera])
+    return { ...user, consents: consents.map(each => Object.values(each)), isSuppressed: suppressed.length > 0 }
+  }
+  const before = await known()
+  const merge = (from: number) => mutate(MERGE, { fromUserId: encodeId('User', from), intoUserId: encodeId('User', vera) })
+  await merge(one)
+  await merge(two)
+  expect(await known()).toEqual({
+    city: 'Bonn',
+    traits: { plan: 'gold', source: 'mail', size: 38 },
+    consents: [
+      ['ADS', true, 2],
+      ['MESSAGING', true, 3],
+    ],
+    isSuppressed: true,
+  })
+  await app.users.upsert({ externalId: 'vera', traits: { size: 40 } }, { mergeTraits: true })
+  expect((await mutate(UNMERGE, { userId: encodeId('User', one) })).userErrors).toEqual([])
+  expect(await known()).toEqual({
+    city: 'Bonn',
+    traits: { plan: 'gold', source: 'search', size: 40 },
+    consents: [['ADS', true, 2]],
+    isSuppressed: true,
+  })
+  expect(await eventsOf('vera')).toEqual(['v2', 'v3'])
+  expect((await mutate(UNMERGE, { userId: encodeId('User', two) })).userErrors).toEqual([])
+  expect(await known()).toEqual({ ...before, traits: { plan: 'gold', size: 40 } })
 })
 
 test('events that were on their way to a merged record follow it', async () => {

@@ -1,11 +1,11 @@
 import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql'
-import { connectionType } from '../graphql/connection.js'
-import { NodeType } from '../graphql/node.js'
-import { encodeId } from '../graphql/node-id.js'
-import { Payload } from '../graphql/payload.js'
-import { DateTime, JSONScalar } from '../graphql/scalars.js'
 import { JobState } from '../platform/generated/prisma/enums.js'
 import type { JobRow } from '../platform/job-store.js'
+import { connectionType } from './connection.js'
+import { NodeType } from './node.js'
+import { encodeId } from './node-id.js'
+import { Payload } from './payload.js'
+import { DateTime, JSONScalar } from './scalars.js'
 
 registerEnumType(JobState, { name: 'JobState' })
 
