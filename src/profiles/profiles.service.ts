@@ -107,7 +107,11 @@ export class ProfilesService {
     const isAll = !seen || sinceAll < 0 || sinceAll >= LOOK_AT_ALL_EVERY_MS
     // Where the clock was put back, what came in since is not known by its time.
     const isKnown = seen && sinceAll >= -OVERLAP_MS
-    const from = !isKnown ? 0 : isAll ? Math.min(startedAt.getTime(), seen.allAt.getTime()) - OVERLAP_MS : seen.at.getTime() - SHORT_OVERLAP_MS
+    const from = !isKnown
+      ? 0
+      : isAll
+        ? Math.min(startedAt.getTime(), seen.allAt.getTime()) - OVERLAP_MS
+        : seen.at.getTime() - SHORT_OVERLAP_MS
     const done = await this.inBatches(after => this.profiles.overtaken(new Date(from), after, FOUND_AT_ONCE), options)
     await this.profiles.keepWatermark({ at: startedAt, allAt: isAll ? startedAt : seen.allAt })
     // What is usual of people is known only now that there are profiles.
