@@ -419,6 +419,12 @@ describe('words of many texts', () => {
       ]),
     )
   })
+  test.each([
+    [['Do you sell gift cards?', 'are gift cards sold', 'can i buy a gift card', 'gift cards available?']],
+    [['有没有礼品卡', '礼品卡怎么买', '可以买礼品卡吗', '你们卖礼品卡吗']],
+  ])('also where they are all there is, in other ways of asking: %#', questions => {
+    expect(clusterQuestions(questions).map(({ members }) => members.length)).toEqual([questions.length])
+  })
   test.each(hostile)('answer for %s', (_, text) => {
     expect(keywordsOf(text, 5).length).toBeLessThanOrEqual(5)
     expect(clusterQuestions([text, text]).length).toBeLessThanOrEqual(1)
