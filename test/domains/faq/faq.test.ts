@@ -222,6 +222,14 @@ describe('two that are close', () => {
     expect(await answers(new Date()).answer({ question: '第一个', conversationId: 'c-4' })).toMatchObject({ entry: expect.anything() })
   })
 
+  test('are no two where they have one answer', async () => {
+    const answer = 'The garden is open from May to October.'
+    await approved({ question: 'When can I visit the rose garden of the museum?', answer })
+    await approved({ question: 'When can I visit the herb garden of the museum?', answer })
+    await house.app.faqIndex.look()
+    expect(await ask('When can I visit the garden of the museum?')).toMatchObject({ __typename: 'FaqAnswer', text: answer })
+  })
+
   test('and one that is likely, but not certain enough to be given, is asked about', async () => {
     const offer = await ask('how can I return a present', { conversationId: 'c-5' })
     expect(offer).toMatchObject({ __typename: 'FaqClarification', candidates: [{ question: 'How do I return an article?' }] })
