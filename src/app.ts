@@ -388,6 +388,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     AdGroup: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAdGroup(key),
     OpinionAlert: async (key, { viewer }) => requireScope(viewer, Scope.REVIEWS_READ) && opinion.find(key),
     FaqEntry: async (key, { viewer }) => requireScope(viewer, Scope.FAQ_WRITE) && faq.find(key),
+    FaqTicket: async (key, { viewer }) => requireScope(viewer, Scope.FAQ_WRITE) && faq.findTicket(key),
     Review: async (key, { viewer }) => requireScope(viewer, Scope.REVIEWS_READ) && reviews.find(key),
     Ad: async (key, { viewer }) => requireScope(viewer, Scope.CAMPAIGNS_READ) && campaigns.findAd(key),
     Decision: async (key, { viewer }) => {

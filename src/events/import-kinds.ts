@@ -1,3 +1,4 @@
+import { detectLanguage } from '../algorithms/text/language.js'
 import type { Cell } from '../platform/bulk.js'
 import { cleanUser, type UserFacts } from '../users/user-rules.js'
 import {
@@ -219,11 +220,11 @@ const texts = (source: string): ImportKind => ({
     if (!SOURCES.includes(named)) throw new RowFault('source', `source must be one of ${SOURCES.join(', ')}, not ${JSON.stringify(named)}`)
     return [
       optionalId(record.externalId, 'externalId') ?? `import:${fileId}:${line}`,
-      optionalId(record.userId, 'userId'),
-      optionalId(record.productId, 'productId'),
+      optionalId(record.userId ?? record.userExternalId, 'userId'),
+      optionalId(record.productId ?? record.productExternalId, 'productId'),
       text,
       rating === null ? null : Math.round(rating),
-      optionalId(record.locale, 'locale', 35) ?? 'und',
+      optionalId(record.locale, 'locale', 35) ?? detectLanguage(text).language.replace(/^(none|other)$/, 'und'),
       at,
       named,
     ]

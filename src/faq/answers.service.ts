@@ -7,11 +7,13 @@ import { decisionRow } from '../registry/decisions.js'
 import type { FaqRepository, NewQuestion, QuestionRow, ServedEntry } from './faq.repository.js'
 import { FaqAnswer, type FaqAnswerArgs, FaqClarification, FaqEntryType, FaqHandOff } from './faq.schema.js'
 import { type FaqIndex, type FaqSearch, languageOf } from './faq-index.js'
-import { agrees, asksForPerson, choiceIn, isFollowUp, isGreeting } from './wishes.js'
+import { agrees, asksForPerson, choiceIn, complainsOfAnswer, isFollowUp, isGreeting, isShort, refuses } from './wishes.js'
 
 const LONGEST_QUESTION = 2_000
 /** A conversation is forgotten so long after its last message. */
 export const CONVERSATION_MS = 30 * 60_000
+/** So many messages before are looked at for what a new one goes on with. */
+const MOST_CONTEXT = 4
 const CANDIDATES = 3
 /** A candidate is offered from this share of the best score on. */
 const NEAR = 0.75
@@ -20,7 +22,7 @@ const CLARIFY_FROM = 0.5
 const TIED = 0.95
 const NOTHING = 0.1
 
-type HandOffReason = 'PERSON_ASKED' | 'UNKNOWN' | 'UNSURE'
+type HandOffReason = 'PERSON_ASKED' | 'UNKNOWN' | 'UNSURE' | 'NOT_HELPFUL'
 
 interface Asked {
   id: string
@@ -48,20 +50,22 @@ export class AnswersService {
     const asked = this.read(args)
     if (asksForPerson(asked.text)) return this.handOff(asked, 'PERSON_ASKED', undefined)
     if (isGreeting(asked.text)) return this.greet(asked)
-    const before = asked.conversationId
-      ? await this.parts.repository.lastOf(asked.conversationId, new Date(asked.now.getTime() - CONVERSATION_MS))
-      : undefined
+    const recent = asked.conversationId
+      ? await this.parts.repository.recent(asked.conversationId, new Date(asked.now.getTime() - CONVERSATION_MS), MOST_CONTEXT)
+      : []
+    const [before] = recent
+    if (before && turnsDown(asked.text, before)) return this.giveUp(asked, before)
     const chosen = before && this.chosen(asked, before)
     if (chosen)
       return this.give(asked, chosen, { confidence: 1, phrasing: chosen.question, rule: 'The customer chose it of what was offered' })
     let search = this.search(asked, asked.text)
     let text = asked.text
-    if (before && search.confidence < search.threshold && isFollowUp(asked.text)) {
-      const joined = `${before.text} ${asked.text}`
+    if (before && search.confidence < search.threshold && saysMore(asked.text, before)) {
+      const joined = `${contextOf(recent)} ${asked.text}`
       const together = this.search(asked, joined)
       if (together.confidence > search.confidence) [search, text] = [together, joined]
     }
-    const rule = text === asked.text ? [] : ['Read together with the message before it']
+    const rule = text === asked.text ? [] : ['Read together with a message before it']
     const [first] = search.found
     if (!first || search.confidence < NOTHING * search.threshold) return this.handOff(asked, 'UNKNOWN', search, rule)
     const isTied =
@@ -97,7 +101,7 @@ export class AnswersService {
   private chosen({ text }: Asked, { outcome, candidates }: QuestionRow): ServedEntry | undefined {
     if (outcome !== 'CLARIFICATION') return undefined
     const said = text.trim().toLowerCase()
-    const place = candidates.length === 1 && agrees(text) ? 0 : choiceIn(text)
+    const place = candidates.length === 1 && agrees(text) ? 0 : choiceIn(text, candidates.length)
     const id =
       place >= 0 ? candidates[place] : candidates.find(each => this.parts.index.entry(each)?.question.trim().toLowerCase() === said)
     return id === undefined ? undefined : this.parts.index.entry(id)
@@ -142,6 +146,12 @@ export class AnswersService {
     ])
     const question = asked.speech === 'zh' ? '请问有什么可以帮您？' : 'How can I help you?'
     return Object.assign(new FaqClarification(), { decisionId, question, candidates: [] })
+  }
+
+  /** What was offered or answered was of no use: a person takes over, and the question before counts as one that got no answer. */
+  private async giveUp(asked: Asked, before: QuestionRow): Promise<FaqHandOff> {
+    await this.parts.repository.judge(before.id, false, null)
+    return this.handOff(asked, 'NOT_HELPFUL', undefined)
   }
 
   private async handOff(asked: Asked, reason: HandOffReason, search: FaqSearch | undefined, rules: string[] = []): Promise<FaqHandOff> {
@@ -201,6 +211,23 @@ export class AnswersService {
   }
 }
 
+/** Whether a reply says that it was not that: "no" to what was offered, "that did not help" to an answer. */
+function turnsDown(text: string, { outcome, candidates }: QuestionRow): boolean {
+  if (outcome === 'ANSWER') return complainsOfAnswer(text)
+  return outcome === 'CLARIFICATION' && candidates.length > 0 && refuses(text)
+}
+
+/** The last message that stands by itself; those that went on with it asked for other things. Rows are newest first. */
+function contextOf(recent: readonly QuestionRow[]): string {
+  const root = recent.find(({ text }, at) => at === recent.length - 1 || !saysMore(text, recent[at + 1]))
+  return root?.text ?? ''
+}
+
+/** Whether a text goes on with the one before; after a question back a few words say which was meant. */
+function saysMore(text: string, { outcome, candidates }: QuestionRow): boolean {
+  return isFollowUp(text) || (outcome === 'CLARIFICATION' && candidates.length > 0 && isShort(text))
+}
+
 const MESSAGES: Record<HandOffReason, Record<'en' | 'zh', string>> = {
   PERSON_ASKED: {
     en: 'Of course. A person will take over and answer you here.',
@@ -209,6 +236,10 @@ const MESSAGES: Record<HandOffReason, Record<'en' | 'zh', string>> = {
   UNKNOWN: {
     en: 'I have no answer to this yet. I have passed your question on; a person will answer you.',
     zh: '这个问题我暂时无法回答，已为您转给人工客服，稍后会有人回复您。',
+  },
+  NOT_HELPFUL: {
+    en: 'I am sorry that this was no help. I have passed your question on; a person will answer you.',
+    zh: '抱歉没能帮到您，已为您转给人工客服，稍后会有人回复您。',
   },
   UNSURE: {
     en: 'I am not sure enough to answer this. I have passed your question on; a person will answer you.',

@@ -22,7 +22,7 @@ export interface FoundEntry {
 export interface FaqSearch {
   /** Best first. */
   found: FoundEntry[]
-  /** Probability that the first one answers the question. */
+  /** Probability that the answer of the first one answers the question. */
   confidence: number
   /** The same if the second one were not there: what is lost by the two being close. */
   aloneConfidence: number
@@ -97,7 +97,9 @@ export class FaqIndex {
       const second = entries[1]
       aloneConfidence = served.index.search(question, 2, (phrasing, entry) => entry === second || skip(phrasing, entry)).confidence
     }
-    return { found, confidence, aloneConfidence, threshold, isJudged }
+    // Whichever of two entries with one answer is meant, the answer is right.
+    const isOneAnswer = found.length > 1 && found[0].entry.answer === found[1].entry.answer
+    return { found, confidence: isOneAnswer ? Math.max(confidence, aloneConfidence) : confidence, aloneConfidence, threshold, isJudged }
   }
 
   entry(id: string): ServedEntry | undefined {

@@ -67,6 +67,25 @@ export interface QuestionRow extends Omit<NewQuestion, 'ticketId'> {
   feedback: string | null
 }
 
+/** A hand-off, with what the conversation said until then. */
+export interface TicketRow {
+  id: string
+  reason: string
+  locale: string | null
+  channel: string | null
+  conversationId: string | null
+  createdAt: Date
+  closedAt: Date | null
+  closedBy: string | null
+  messages: { id: string; text: string; outcome: string; entryId: string | null; askedAt: string }[]
+}
+
+const MOST_MESSAGES = 20
+const TICKETS = `SELECT t.*, q.locale, q.channel, m.messages FROM "FaqTicket" t LEFT JOIN "FaqQuestion" q ON q.id = t."questionId",
+  LATERAL (SELECT COALESCE(json_agg(json_build_object('id', id, 'text', text, 'outcome', outcome, 'entryId', "entryId", 'askedAt', "askedAt") ORDER BY "askedAt", id), '[]') AS messages
+    FROM (SELECT * FROM (SELECT o.* FROM "FaqQuestion" o WHERE o."conversationId" = t."conversationId" AND o."askedAt" <= t."createdAt" AND o."askedAt" > t."createdAt" - interval '1 day'
+        UNION ALL SELECT q.* WHERE q.id IS NOT NULL AND t."conversationId" IS NULL) said ORDER BY "askedAt" DESC, id DESC LIMIT ${MOST_MESSAGES}) said) m`
+
 const FILTER = `($1::"FaqStatus" IS NULL OR status = $1) AND ($2::text IS NULL OR locale = $2) AND ($3::text IS NULL OR channel = $3)
   AND ($4::text IS NULL OR origin = $4) AND ($5::text IS NULL OR question ILIKE $5 OR answer ILIKE $5 OR array_to_string(alternatives, ' ') ILIKE $5)`
 
@@ -220,13 +239,12 @@ export class FaqRepository {
     return this.addOne({ ...question, decision })
   }
 
-  /** The last question of a conversation since a time. */
-  async lastOf(conversationId: string, since: Date): Promise<QuestionRow | undefined> {
-    const [row] = await this.database.sql<QuestionRow>(
-      `SELECT * FROM "FaqQuestion" WHERE "conversationId" = $1 AND "askedAt" >= $2 ORDER BY "askedAt" DESC, id DESC LIMIT 1`,
-      [conversationId, since],
+  /** The last questions of a conversation since a time, newest first. */
+  recent(conversationId: string, since: Date, limit: number): Promise<QuestionRow[]> {
+    return this.database.sql<QuestionRow>(
+      `SELECT * FROM "FaqQuestion" WHERE "conversationId" = $1 AND "askedAt" >= $2 ORDER BY "askedAt" DESC, id DESC LIMIT $3`,
+      [conversationId, since, limit],
     )
-    return row
   }
 
   /** What a customer said of an answer; the last word counts. Undefined when nothing was asked under this id. */
@@ -247,12 +265,72 @@ export class FaqRepository {
     )
   }
 
-  async markDrafted(ids: readonly string[]): Promise<void> {
-    await this.database.sql('UPDATE "FaqQuestion" SET drafted = true WHERE id = ANY($1)', [ids])
+  /** Drafts that were made of questions and that nobody has looked at yet, oldest first. */
+  questionDrafts(limit: number): Promise<Pick<FaqEntryRow, 'id' | 'question' | 'alternatives' | 'locale'>[]> {
+    return this.database.sql(
+      `SELECT id, question, alternatives, locale FROM "FaqEntry" WHERE origin = 'questions' AND status = 'DRAFT' AND version = 1 ORDER BY "createdAt", id LIMIT $1`,
+      [limit],
+    )
   }
 
+  /** Stores a draft that is made of these questions, and that it is: both or neither. */
+  async draft({ id, question, alternatives, locale }: FaqContent & { id: string }, questionIds: readonly string[]): Promise<void> {
+    await this.database.sql(
+      `WITH drafted AS (UPDATE "FaqQuestion" SET drafted = true WHERE id = ANY($5))
+       INSERT INTO "FaqEntry" (id, question, answer, alternatives, locale, origin, "updatedAt") VALUES ($1, $2, '', $3, $4, 'questions', now())`,
+      [id, question, alternatives, locale, questionIds],
+    )
+  }
+
+  /** Adds these questions to a draft that nobody has looked at yet, up to `most` alternatives; one that somebody has stays as it is. */
+  async addToDraft(id: string, texts: readonly string[], most: number, questionIds: readonly string[]): Promise<void> {
+    await this.database.sql(
+      `WITH drafted AS (UPDATE "FaqQuestion" SET drafted = true WHERE id = ANY($4))
+       UPDATE "FaqEntry" SET "updatedAt" = clock_timestamp(),
+         alternatives = (alternatives || ARRAY(SELECT t FROM unnest($2::text[]) t WHERE t <> ALL(alternatives) AND t <> question))[1:$3]
+       WHERE id = $1 AND status = 'DRAFT' AND version = 1`,
+      [id, texts, most, questionIds],
+    )
+  }
+
+  /** Questions and their tickets. */
   async forgetQuestionsBefore(time: Date): Promise<number> {
-    return (await this.database.sql('DELETE FROM "FaqQuestion" WHERE "askedAt" < $1 RETURNING 1', [time])).length
+    const [{ count }] = await this.database.sql<{ count: bigint }>(
+      `WITH tickets AS (DELETE FROM "FaqTicket" WHERE "createdAt" < $1), questions AS (DELETE FROM "FaqQuestion" WHERE "askedAt" < $1 RETURNING 1)
+       SELECT count(*) FROM questions`,
+      [time],
+    )
+    return Number(count)
+  }
+
+  async ticket(id: string): Promise<TicketRow | undefined> {
+    return (await this.database.sql<TicketRow>(`${TICKETS} WHERE t.id = $1`, [id]))[0]
+  }
+
+  /** Tickets, newest first. */
+  tickets(isOpen: boolean | null, after: { createdAt: string; id: string } | undefined, limit: number): Promise<TicketRow[]> {
+    return this.database.sql<TicketRow>(
+      `${TICKETS} WHERE ($1::bool IS NULL OR (t."closedAt" IS NULL) = $1) AND ($2::timestamptz IS NULL OR (t."createdAt", t.id) < ($2, $3))
+       ORDER BY t."createdAt" DESC, t.id DESC LIMIT $4`,
+      [isOpen, after?.createdAt ?? null, after?.id ?? null, limit],
+    )
+  }
+
+  async ticketCount(isOpen: boolean | null): Promise<number> {
+    const [{ count }] = await this.database.sql<{ count: bigint }>(
+      'SELECT count(*) FROM "FaqTicket" WHERE $1::bool IS NULL OR ("closedAt" IS NULL) = $1',
+      [isOpen],
+    )
+    return Number(count)
+  }
+
+  /** Whether it was open: of parallel calls the first closes it. */
+  async closeTicket(id: string, by: string, at: Date): Promise<boolean> {
+    const rows = await this.database.sql(
+      'UPDATE "FaqTicket" SET "closedBy" = $2, "closedAt" = $3 WHERE id = $1 AND "closedAt" IS NULL RETURNING 1',
+      [id, by, at],
+    )
+    return rows.length > 0
   }
 }
 

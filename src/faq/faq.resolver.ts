@@ -17,6 +17,10 @@ import {
   FaqFeedbackInput,
   FaqFeedbackPayload,
   FaqResult,
+  FaqTicketCloseInput,
+  FaqTicketConnection,
+  FaqTicketPayload,
+  FaqTicketsArgs,
 } from './faq.schema.js'
 import type { FaqService } from './faq.service.js'
 
@@ -78,6 +82,18 @@ export class FaqResolver {
   @Mutation(() => FaqEntryPayload, { description: 'Takes an entry out of service. Scope: faq:write.' })
   faqEntryRetire(@Arg('input', () => FaqEntryActionInput) input: FaqEntryActionInput, @Ctx() { viewer }: Context) {
     return idempotent(this.idempotency, viewer, 'faqEntryRetire', input, () => this.faq.retire(input))
+  }
+
+  @Authorized(Scope.FAQ_WRITE)
+  @Query(() => FaqTicketConnection, { description: 'Customers who wait for a person, newest first. Scope: faq:write.' })
+  faqTickets(@Args(() => FaqTicketsArgs) args: FaqTicketsArgs) {
+    return this.faq.tickets(args)
+  }
+
+  @Authorized(Scope.FAQ_WRITE)
+  @Mutation(() => FaqTicketPayload, { description: 'The customer has been answered. Scope: faq:write.' })
+  faqTicketClose(@Arg('input', () => FaqTicketCloseInput) input: FaqTicketCloseInput, @Ctx() { viewer }: Context) {
+    return idempotent(this.idempotency, viewer, 'faqTicketClose', input, () => this.faq.closeTicket(viewer!, input))
   }
 
   @Authorized(Scope.FAQ_WRITE)

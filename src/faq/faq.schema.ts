@@ -6,7 +6,10 @@ import { encodeId } from '../graphql/node-id.js'
 import { Payload } from '../graphql/payload.js'
 import { DateTime, JSONScalar } from '../graphql/scalars.js'
 import { FaqStatus } from '../platform/generated/prisma/enums.js'
-import type { FaqEntryRow, ServedEntry } from './faq.repository.js'
+import type { FaqEntryRow, ServedEntry, TicketRow } from './faq.repository.js'
+
+const HAND_OFF_REASONS =
+  'PERSON_ASKED, UNKNOWN (nothing is like it), UNSURE (the expected error would be too large) or NOT_HELPFUL (the customer turned down what was offered)'
 
 registerEnumType(FaqStatus, { name: 'FaqStatus', description: 'draft → approved → retired' })
 
@@ -139,14 +142,102 @@ export class FaqHandOff {
   @Field(() => ID)
   decisionId!: string
 
-  @Field(() => ID)
+  @Field(() => ID, { description: 'Of the ticket that people see under faqTickets' })
   ticketId!: string
 
   @Field(() => String, { description: 'To be shown to the customer, in his language' })
   message!: string
 
-  @Field(() => String, { description: 'PERSON_ASKED, UNKNOWN (nothing is like it) or UNSURE (the expected error would be too large)' })
+  @Field(() => String, { description: HAND_OFF_REASONS })
   reason!: string
+}
+
+@ObjectType({ description: 'What a customer wrote, and what became of it' })
+export class FaqMessage {
+  @Field(() => String, { description: 'As it was written: text, never markup. Escape it where it is shown' })
+  text!: string
+
+  @Field(() => String, { description: 'ANSWER, CLARIFICATION or HAND_OFF' })
+  outcome!: string
+
+  @Field(() => ID, { nullable: true, description: 'The entry that answered' })
+  entryId!: string | null
+
+  @Field(() => DateTime)
+  askedAt!: Date
+
+  @Field(() => ID)
+  decisionId!: string
+}
+
+@ObjectType('FaqTicket', { implements: NodeType, description: 'A customer who waits for a person' })
+export class FaqTicketType extends NodeType {
+  @Field(() => String, { description: HAND_OFF_REASONS })
+  reason!: string
+
+  @Field(() => String, { nullable: true, description: 'Language in which the customer was spoken to; null once the question is forgotten' })
+  locale!: string | null
+
+  @Field(() => String, { nullable: true })
+  channel!: string | null
+
+  @Field(() => String, { nullable: true, description: "The chatbot's own name of the conversation, to be answered in" })
+  conversationId!: string | null
+
+  @Field(() => DateTime)
+  createdAt!: Date
+
+  @Field(() => DateTime, { nullable: true })
+  closedAt!: Date | null
+
+  @Field(() => String, { nullable: true })
+  closedBy!: string | null
+
+  @Field(() => [FaqMessage], { description: 'What the conversation said until then, oldest first: its last 20 messages of a day' })
+  messages!: FaqMessage[]
+
+  static of({ id, reason, locale, channel, conversationId, createdAt, closedAt, closedBy, messages }: TicketRow): FaqTicketType {
+    return Object.assign(new FaqTicketType(), {
+      id: encodeId('FaqTicket', id),
+      reason,
+      locale,
+      channel,
+      conversationId,
+      createdAt,
+      closedAt,
+      closedBy,
+      messages: messages.map(({ id: questionId, text, outcome, entryId, askedAt }) => ({
+        text,
+        outcome,
+        entryId: entryId && encodeId('FaqEntry', entryId),
+        askedAt: new Date(askedAt),
+        decisionId: encodeId('Decision', questionId),
+      })),
+    })
+  }
+}
+
+export const FaqTicketConnection = connectionType('FaqTicket', () => FaqTicketType)
+
+@ArgsType()
+export class FaqTicketsArgs extends PageArgs {
+  @Field(() => Boolean, { nullable: true, description: 'Only those that nobody has closed (true), or only the others' })
+  open?: boolean | null
+}
+
+@InputType()
+export class FaqTicketCloseInput {
+  @Field(() => ID)
+  ticketId!: string
+
+  @Field(() => String, { nullable: true })
+  idempotencyKey?: string | null
+}
+
+@ObjectType()
+export class FaqTicketPayload extends Payload {
+  @Field(() => FaqTicketType, { nullable: true })
+  ticket?: FaqTicketType | null
 }
 
 export const FaqResult = createUnionType({

@@ -10,7 +10,7 @@ import type { Pool } from '../platform/pool.js'
 import type { Signals } from '../platform/signals.js'
 import { cleanOptionalText, cleanText, escapeLike } from '../platform/text-input.js'
 import { v7 } from '../platform/uuid.js'
-import type { FaqContent, FaqEntryRow, FaqRepository, FaqVersionRow } from './faq.repository.js'
+import type { FaqContent, FaqEntryRow, FaqRepository, FaqVersionRow, TicketRow } from './faq.repository.js'
 import {
   type FaqEntryActionInput,
   type FaqEntryCreateInput,
@@ -18,6 +18,8 @@ import {
   FaqEntryType,
   type FaqEntryUpdateInput,
   type FaqFeedbackInput,
+  type FaqTicketCloseInput,
+  FaqTicketType,
   type FaqWhere,
 } from './faq.schema.js'
 
@@ -29,8 +31,10 @@ const DRAFT_DAYS = 30
 const KEEP_DAYS = 400
 const MOST_QUESTIONS = 5_000
 const SMALLEST_CLUSTER = 3
-const SIMILARITY = 0.35
+const SIMILARITY = 0.3
 const MOST_DRAFTS = 50
+/** Alternatives that a draft is made with. */
+const MOST_DRAFTED = 20
 
 type Editor = Pick<Viewer, 'name'>
 type Verb = 'approve' | 'retire' | 'reject'
@@ -80,8 +84,8 @@ export class FaqService {
     })
   }
 
-  async create(input: FaqEntryCreateInput, origin = 'person'): Promise<{ entry: FaqEntryType }> {
-    const row = await this.parts.repository.create({ ...this.cleaned(input), origin })
+  async create(input: FaqEntryCreateInput): Promise<{ entry: FaqEntryType }> {
+    const row = await this.parts.repository.create({ ...this.cleaned(input), origin: 'person' })
     if (!row) throw new Conflict('There is an entry with this external id already', 'DUPLICATE', {}, ['externalId'])
     return { entry: FaqEntryType.of(row) }
   }
@@ -131,28 +135,70 @@ export class FaqService {
     return { recorded: true }
   }
 
+  async findTicket(id: string): Promise<FaqTicketType | null> {
+    const row = await this.parts.repository.ticket(id)
+    return row ? FaqTicketType.of(row) : null
+  }
+
+  tickets({ first, after, open }: { first: number; after?: string; open?: boolean | null }): Promise<Connection<FaqTicketType>> {
+    const { repository } = this.parts
+    return pageOf<TicketRow, FaqTicketType>({
+      first,
+      after,
+      fetch: (cursor, limit) => repository.tickets(open ?? null, cursor && { createdAt: timeOf(cursor), id: cursor[1] }, limit),
+      cursorOf: row => [row.createdAt.toISOString(), row.id],
+      nodeOf: FaqTicketType.of,
+      count: () => repository.ticketCount(open ?? null),
+    })
+  }
+
+  /** Says that the customer has been answered. */
+  async closeTicket(editor: Editor, { ticketId }: FaqTicketCloseInput): Promise<{ ticket: FaqTicketType }> {
+    const id = decodeId('FaqTicket', ticketId, 'ticketId')
+    const isClosed = await this.parts.repository.closeTicket(id, editor.name, this.now())
+    const row = await this.parts.repository.ticket(id)
+    if (!row) throw new NotFound('No ticket has this id', {}, ['ticketId'])
+    if (!isClosed) throw new Conflict(`${row.closedBy} has closed this ticket already`, 'ILLEGAL_TRANSITION', {}, ['ticketId'])
+    return { ticket: FaqTicketType.of(row) }
+  }
+
   /** Questions of the last thirty days that nobody could answer become drafts, one a cluster of alike ones; a person writes the answer and approves. */
   async draftFromQuestions(signal?: AbortSignal): Promise<string> {
     const { repository, pool } = this.parts
     const asked = await repository.unanswered(new Date(this.now().getTime() - DRAFT_DAYS * DAY_MS), MOST_QUESTIONS)
     const languages = new Map<string, typeof asked>()
     for (const question of asked) languages.set(question.locale, [...(languages.get(question.locale) ?? []), question])
-    let drafts = 0
+    let [drafts, more] = [0, 0]
+    const waiting = await repository.questionDrafts(MOST_QUESTIONS)
     for (const [locale, questions] of languages) {
+      // What a draft asks already stands before the new questions: those that are like it join it.
+      const known = waiting
+        .filter(draft => draft.locale === locale)
+        .flatMap(({ id, question, alternatives }) => [question, ...alternatives].map(text => ({ draft: id, id: '', text })))
+      const all: { draft?: string; id: string; text: string }[] = [...known, ...questions]
       const { result } = await pool.run<{ members: number[] }[]>(
-        { family: 'text', function: 'clusterQuestions', args: [questions.map(({ text }) => text), SIMILARITY, SMALLEST_CLUSTER] },
+        { family: 'text', function: 'clusterQuestions', args: [all.map(({ text }) => text), SIMILARITY, SMALLEST_CLUSTER] },
         signal,
       )
-      for (const { members } of result.slice(0, MOST_DRAFTS)) {
-        const texts = [...new Set(members.map(at => questions[at].text.slice(0, LONGEST_QUESTION)))]
+      for (const { members } of result) {
+        const asked = members.map(at => all[at]).filter(({ draft }) => draft === undefined)
+        const [draft] = members.flatMap(at => all[at].draft ?? [])
+        if (asked.length === 0 || (!draft && drafts >= MOST_DRAFTS)) continue
+        const texts = [...new Set(asked.map(({ text }) => beginningOf(text)))]
+        const ids = asked.map(({ id }) => id)
+        if (draft) {
+          await repository.addToDraft(draft, texts, MOST_DRAFTED, ids)
+          more += ids.length
+          continue
+        }
         const [question, ...others] = texts
-        await this.create({ question, alternatives: others.slice(0, 20), locale, answer: '', dryRun: false }, 'questions')
-        await repository.markDrafted(members.map(at => questions[at].id))
+        const alternatives = others.slice(0, MOST_DRAFTED)
+        await repository.draft(this.cleaned({ question, alternatives, locale, answer: '', dryRun: false }), ids)
         drafts++
       }
     }
     const forgotten = await repository.forgetQuestionsBefore(new Date(this.now().getTime() - KEEP_DAYS * DAY_MS))
-    return `Drafted ${drafts} entries from ${asked.length} unanswered questions; forgot ${forgotten} old questions`
+    return `Drafted ${drafts} entries from ${asked.length} unanswered questions, ${more} of which joined earlier drafts; forgot ${forgotten} old questions`
   }
 
   private async acted({ id, expectedVersion }: FaqEntryActionInput, verb: Verb, from: readonly string[]): Promise<FaqEntryRow> {
@@ -191,6 +237,11 @@ export class FaqService {
   private now(): Date {
     return this.parts.now?.() ?? new Date()
   }
+}
+
+/** As much of a customer's question as an entry may have; no sign is cut in two. */
+function beginningOf(text: string): string {
+  return text.slice(0, LONGEST_QUESTION).replace(/[\uD800-\uDBFF]$/, '')
 }
 
 const PAST: Record<Verb, string> = { approve: 'approved', retire: 'retired', reject: 'rejected' }

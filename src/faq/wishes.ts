@@ -1,52 +1,182 @@
 import { normalise } from '../algorithms/text/normalise.js'
 
-const PERSON = [
-  /\b(?:a|an|the|real|actual|live|any)\s+(?:human|person|people|agent|operator|representative|advisor|someone)\b/,
-  /\b(?:talk|speak|chat|connect|transfer|put)\b.{0,24}\b(?:human|person|agent|operator|representative|someone|somebody|staff|advisor|people)\b/,
-  /^\W*(?:human|person|agent|operator|representative|real person|customer service)\b.{0,12}$/,
-  /人工(?:客服|服务|坐席)?|真人|活人|转接?客服|(?:找|要|叫|换|接|联系).{0,4}(?:客服|人工|经理|真人)/,
-]
-/** Things that are said of people who are not asked for. */
-const NOT_MEANT = /\b(?:per person|in person|person(?:al|ality)|third person)\b/
+const LONGEST_READ = 500
+/** No reply to an offer is longer. */
+const LONGEST_REPLY = 60
 
-/** Whether somebody asks for a person, in English or Chinese. That always works. */
+const SOMEBODY =
+  '(?:humans?|human beings?|persons?|people|agents?|operators?|representatives?|reps?|someone|somebody|anyone|anybody|staff|advis[eo]rs?|managers?|supervisors?|colleagues?|employees?|customer (?:service|support|care)|support(?: team)?|your team|help ?desk|service desk)'
+const REAL = '(?:real|actual|live|living|proper|human|physical)'
+
+/** What says that a person is wanted, wherever it stands in a message. */
+const PERSON = [
+  new RegExp(`\\b(?:talk|talking|speak|speaking|chat|chatting|correspond)\\b.{0,12}\\b(?:to|with|w)\\b.{0,24}\\b${SOMEBODY}\\b`),
+  /\b(?:talk|speak|speaking) (?:to|with) (?:a |an )?(?:man|woman|guy|lady)\b/,
+  new RegExp(
+    `\\b(?:connect|transfer|put|pass|hand|forward|refer|escalate|redirect|switch|get) (?:me|us|this|it|my \\w+)\\b.{0,24}\\b${SOMEBODY}\\b`,
+  ),
+  /\b(?:put me through|transfer me|escalate (?:this|it|my \w+)|hand (?:me|this) over)\b/,
+  new RegExp(
+    `\\b(?:i|we) (?:just |only |really |still |urgently )*(?:want|need|prefer|demand|require|would (?:like|prefer)|'d (?:like|prefer))\\b(?: (?:to|help|have|get|see|be|contact|reach|from|by|assistance|it|served|helped))*(?: (?:a|an|the|some|any|your|real|actual|live|human))+ ?\\b${SOMEBODY}(?! (?:code|number|id|account|discount|price|size|tent|hair|card))\\b`,
+  ),
+  new RegExp(
+    `\\b(?:give me|send me|get me|let me have|may i have|can i (?:have|get)|could i (?:have|get)|is there|are there)\\b(?: (?:a|an|the|some|any|your|real|actual|live|human))* ${SOMEBODY}\\W*(?:$|please\\b|now\\b|(?:there|here|available|around|online|i can|who can|that can|to (?:talk|speak|help))\\b)`,
+  ),
+  new RegExp(
+    `\\b${REAL} (?:human|person|people|agent|operator|representative|advis[eo]r|support agent)(?! hair)\\b|\\bhuman (?:being|agent|operator|support|help|assistance|representative)\\b|\\b(?:some(?:one|body)|any(?:one|body)) real\\b`,
+  ),
+  /\b(?:can|could|may|will|would) (?:a|an|some|any|the) ?(?:human|agent|operator|real person|person) (?:please )?(?:help|answer|assist|call|contact|take over|look)\b/,
+  /\bis (?:anyone|anybody|someone|somebody) (?:there|here|real|available|online)\b/,
+  /(?:\b(?:not|hate|stop|sick of|tired of|rather than|instead of|no)|n't)\b.{0,20}\b(?:talk|speak|chat)\w*\b.{0,10}\b(?:bots?|chat ?bots?|robots?|machines?|computers?|a\.?i)\b/,
+  /^\W*(?:(?:please|i want|i said) )?(?:no|not) (?:more |a |another |these )?(?:bots?|chat ?bots?|robots?|machines?)\b|\b(?:sick|tired) of (?:this|these|your|the) (?:\w+ )?(?:bots?|chat ?bots?|robots?)\b/,
+  /\b(?:(?:please|you|someone|somebody) call me(?: back)?|call me back|give me a call|phone me|ring me)\b/,
+  /\bren ?gong\b|\bzhen ?ren\b/,
+  /人工(?!智能|智慧|草|皮|革|合成|费|成本|养|种植|降|呼吸|耳|湖|宝石|钻|水晶|甜味|香|色素)|真人(?!秀|版|比例|cs|实拍|拍摄|模特|发|头发|试穿|出镜)|活人|转(?:接)?(?:客服|专人|主管|经理|售后)/,
+  /(?:找|要|叫|换|接|联系|请)(?:一?[个位下]|你们?的?|您的?|到|来){0,3}(?:客服|真人|专人|经理|主管|负责人|领导|老板|店长)/,
+  /(?:不要|不想|别用?|讨厌|拒绝|关掉|不跟|不和).{0,6}(?:机器人|机器|ai|智能客服|自动回复)/,
+  /(?:跟|和|与|找|让|换|转)(?:一?[个位]|真的?|你们的?|给我)*人(?:类)?(?:来)?(?:说话|说|聊|谈|对话|沟通|回答|回复|处理|解决|帮)|(?:找|换|转|来)(?:一?个)人(?:$|[\s\p{P}来跟和帮吧])/u,
+  /有(?:没有)?(?:真)?人(?:在)?(?:吗|么|呢|能帮|可以帮|回复|管)|(?:客服|人)(?:在吗|在不在|呢|在哪)[\s\p{P}]*$|(?:给我|请).{0,2}(?:回电|回个?电话|打电话)/u,
+]
+/** Things that are said of people who are not asked for, and of things that are not people. */
+const NOT_MEANT =
+  /\b(?:per person|in person|person(?:al|ality)|(?:third|another|other|different) (?:person|people)|(?:someone|somebody|anyone|anybody) else)\b/g
+
+const ALONE =
+  /^(?:(?:please|pls|plz|hi|hello|hey|ok(?:ay)?|no|a|an|the|any|some|real|live|actual|human|i said|want|need|to|now)\b[\s\p{P}]*)*(?:human|person|agent|operator|representative|rep|human being|someone|somebody|live chat|customer (?:service|support|care)|support|manager|supervisor|staff|客服)(?:[\s\p{P}]+(?:please|pls|plz|now|asap|here|there|thanks|thank you|agent|representative|person))*[\s\p{P}\p{S}]*$/u
+/** Their slips of the pen are understood. */
+const MISSPELT = [
+  'human',
+  'person',
+  'agent',
+  'operator',
+  'representative',
+  'someone',
+  'somebody',
+  'speak',
+  'supervisor',
+  'customer',
+  'service',
+]
+/** Words that are one letter from them and mean something else. */
+const OTHER_WORDS = new Set([
+  'humane',
+  'persona',
+  'persons',
+  'humans',
+  'agents',
+  'agenda',
+  'operate',
+  'operators',
+  'speaks',
+  'peak',
+  'sneak',
+  'speaker',
+  'customers',
+  'customs',
+  'services',
+])
+
+/** Whether somebody asks for a person, in English or Chinese, also mistyped. That always works. */
 export function asksForPerson(question: string): boolean {
-  const text = normalise(question).slice(0, 500).replace(NOT_MEANT, ' ')
-  return PERSON.some(pattern => pattern.test(text))
+  const text = corrected(normalise(question).slice(0, LONGEST_READ)).replace(NOT_MEANT, ' ')
+  return ALONE.test(text) || PERSON.some(pattern => pattern.test(text))
 }
 
-const PLACES: readonly RegExp[] = [
-  /^\W*(?:1|one|first|the first(?: one)?|a|一|第一(?:个|条)?)\W*$/,
-  /^\W*(?:2|two|second|the second(?: one)?|b|二|第二(?:个|条)?)\W*$/,
-  /^\W*(?:3|three|third|the third(?: one)?|c|三|第三(?:个|条)?)\W*$/,
-]
+/** The text with the misspelt words of the list written right. */
+function corrected(text: string): string {
+  return text.replace(/(.)\1{2,}/gu, '$1').replace(/[a-z]{4,}/g, word => {
+    if (OTHER_WORDS.has(word)) return word
+    return MISSPELT.find(right => isSlipOf(word, right)) ?? word
+  })
+}
 
-/** Place in a list that was offered, from 0, that an answer such as "the second" or 第一个 chooses; −1 for any other text. */
-export function choiceIn(answer: string): number {
-  const text = normalise(answer).slice(0, 60)
-  return PLACES.findIndex(pattern => pattern.test(text))
+/** Whether one letter is wrong, missing, too many, or two neighbours changed places; the first letter is right. */
+function isSlipOf(word: string, right: string): boolean {
+  if (word[0] !== right[0] || Math.abs(word.length - right.length) > 1) return false
+  let at = 1
+  while (at < word.length && word[at] === right[at]) at++
+  const [rest, wanted] = [word.slice(at), right.slice(at)]
+  const isSwapped = rest[0] === wanted[1] && rest[1] === wanted[0] && rest.slice(2) === wanted.slice(2)
+  return rest.slice(1) === wanted.slice(1) || rest.slice(1) === wanted || rest === wanted.slice(1) || isSwapped
+}
+
+const EDGE = '[\\s\\p{P}\\p{S}]*'
+const whole = (words: string) => new RegExp(`^${EDGE}(?:${words})${EDGE}$`, 'u')
+const place = (english: string, chinese: string) =>
+  whole(
+    `(?:(?:i (?:mean|meant|want|choose|pick|take)|option|number|answer|question|nr|no\\.|it'?s|the) ?)*(?:${english})(?: (?:one|option|question|answer))?(?: please)?|` +
+      `我?(?:选|要|想问的?|问的?|说的)?是?第?(?:${chinese})(?:个|条|项|种|题|号)?(?:问题)?(?:吧|谢谢|啊|哦|的)?`,
+  )
+const PLACES: readonly RegExp[] = [
+  place('1|one|first|1st|a|former', '一|1'),
+  place('2|two|second|2nd|b', '二|2|两'),
+  place('3|three|third|3rd|c', '三|3'),
+]
+const LAST = whole('(?:the )?(?:last|latter)(?: (?:one|option|question))?(?: please)?|(?:选|要|是)?最后(?:一|那)?个?|后者')
+
+/** Place in a list of `count` that was offered, from 0, that an answer such as "the second" or 第一个 chooses; −1 for any other text. */
+export function choiceIn(answer: string, count = PLACES.length): number {
+  const text = normalise(answer)
+  if (text.length > LONGEST_REPLY) return -1
+  if (LAST.test(text)) return count - 1
+  const at = PLACES.findIndex(pattern => pattern.test(text))
+  return at < count ? at : -1
 }
 
 /** Whether a text goes on with what was said before ("and for shoes?", 那运费呢) rather than standing by itself. */
 export function isFollowUp(question: string): boolean {
   const text = normalise(question)
   return (
-    text.length <= 60 &&
-    /^(?:and|but|what about|how about|then|also|or)\b|\b(?:it|that|this|those|them|one)\b|^(?:那|还有|如果|它|这个|那个)|呢\W*$/.test(text)
+    text.length <= LONGEST_REPLY &&
+    /^(?:and|but|what about|how about|then|also|or)\b|\b(?:it|that|this|those|them|one)\b|^(?:那|还有|如果|它|这个|那个)|呢[\s\p{P}]*$/u.test(
+      text,
+    )
   )
 }
 
-const YES = /^\W*(?:yes|yes please|yep|exactly|是|是的|对|对的|嗯)\W*$/
+/** Whether a text is so short that it may only say more of what was asked before. */
+export function isShort(text: string): boolean {
+  return normalise(text).length <= LONGEST_REPLY
+}
+
+const YES = whole(
+  "(?:yes|yeah|yep|yup|sure|right|correct|exactly|that'?s (?:it|right|the one)|that one|this one)(?:[\\s\\p{P}]+(?:please|that'?s (?:it|right)|exactly|thanks|thank you))*|是的?|对的?|没错|嗯+|就是(?:这个|它)?|正是|这个",
+)
 
 /** Whether a text says yes and nothing else: it chooses where one thing was offered, and nothing where there were several. */
 export function agrees(answer: string): boolean {
-  return YES.test(normalise(answer).slice(0, 60))
+  return YES.test(normalise(answer))
 }
 
-const GREETING =
-  /^\W*(?:(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|thanks?(?: you)?(?: (?:so|very) much)?|thx|bye|goodbye|ok(?:ay)?)(?: there)?|您好|你好|哈喽|嗨|在吗|早上好|下午好|晚上好|谢谢[你您]?|多谢|感谢|再见|拜拜|好的)[\s!.,~！。，～]*$/
+const NO = whole(
+  '(?:no|nope|nah)(?:[\\s\\p{P}]+(?:neither|none(?: of (?:these|them|those|the above))?|not (?:these|this|that|really)|something else))*|neither(?: (?:one|of (?:these|them|those)))?|none(?: of (?:these|them|those|the above|it))?|' +
+    'not (?:these|those|this|that|really)|something else|(?:以上|这些)?都?(?:不是|不对|没有)(?:的|这些?个?|我要(?:的|问的))?|别的|其他的?',
+)
+const UNHELPFUL = whole(
+  "(?:no[\\s\\p{P}]+|sorry[\\s\\p{P}]+|but )?(?:(?:that|this|it)(?:'s| is| was|s)? ?(?:no|not|n't|nt) (?:really |very |at all )?(?:help(?:ful)?|what i (?:asked|meant|mean|want|wanted|need|needed)(?: for)?|it|right|correct|my question|true|an answer)|" +
+    "(?:that|this|it|you) (?:did|does|do|is|was)(?: not| ?n'?t) (?:really )?(?:help(?:ful)?(?: me)?|answer (?:my|the) question|work|understand(?: me)?|right|correct|it|what i (?:asked|meant|mean|want|need))|" +
+    "(?:not|un) ?helpful|no help|wrong answer|(?:that|this)(?: is|'s) (?:wrong|useless)|useless)|" +
+    '(?:这)?(?:没用|没有用|没帮助|没有帮助|没帮上忙|答非所问|答错了|不对|没(?:有)?解决(?:问题)?|没回答我的?问题)|不是(?:这个(?:意思|问题)|我(?:要|想)?问的)|(?:你)?没(?:听|看)懂',
+)
+
+/** Whether a text turns down what was offered, and says nothing else. */
+export function refuses(answer: string): boolean {
+  const text = normalise(answer)
+  return text.length <= LONGEST_REPLY && (NO.test(text) || UNHELPFUL.test(text))
+}
+
+/** Whether a text says that an answer was of no use, and nothing else. */
+export function complainsOfAnswer(reply: string): boolean {
+  const text = normalise(reply)
+  return text.length <= LONGEST_REPLY && UNHELPFUL.test(text)
+}
+
+const COURTESY =
+  "hi+|hello|hey|good (?:morning|afternoon|evening|day)|(?:no )?thanks?(?: you| u)?(?: (?:so|very) much| a lot)?|thx|cheers|bye(?: ?bye)?|goodbye|ok(?:ay)?|great|perfect|there|that'?s all|[您你]们?好|哈喽|嗨|在吗|在么|早上好|早|下午好|晚上好|谢谢[你您]?|多谢|感谢|再见|拜拜|好的|好|知道了|明白了|没事了|不用了"
+const GREETING = whole(`(?:${COURTESY})(?:[\\s\\p{P}\\p{S}啊呀了哦呢]*(?:${COURTESY}))*[啊呀了哦]?`)
 
 /** Whether a text greets, thanks or takes leave and asks nothing. */
 export function isGreeting(question: string): boolean {
-  return GREETING.test(normalise(question).slice(0, 60))
+  const text = normalise(question)
+  return text.length <= LONGEST_REPLY && GREETING.test(text)
 }

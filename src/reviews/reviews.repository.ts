@@ -269,6 +269,16 @@ export class ReviewsRepository {
     )
   }
 
+  /** The newest texts of which nobody has said this, that count, at most 1,000 units of each; the same text once. */
+  async uncorrectedTexts(task: string, limit: number): Promise<string[]> {
+    const rows = await this.database.sql<{ text: string }>(
+      `SELECT DISTINCT text FROM (SELECT left(text, 1000) AS text FROM "Review" r WHERE "ignoredBecause" IS NULL
+         AND NOT EXISTS (SELECT 1 FROM "TextCorrection" c WHERE c."reviewId" = r.id AND c.task = $1) ORDER BY "createdAt" DESC, id DESC LIMIT $2) newest ORDER BY text`,
+      [task, limit],
+    )
+    return rows.map(({ text }) => text)
+  }
+
   async correct(correction: {
     id: string
     reviewId: string | null

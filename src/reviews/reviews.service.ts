@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader'
 import { readText, type TextReading } from '../algorithms/text/analysis.js'
+import { OTHER } from '../algorithms/text/intent-examples.js'
 import { keywordsOf } from '../algorithms/text/keywords.js'
 import { detectLanguage } from '../algorithms/text/language.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
@@ -141,7 +142,7 @@ export class ReviewsService {
       languageConfidence: confidence,
       sentiment: sentimentOf(reading, sentiment),
       terms: sentiment.model.explain(text, reading.sentiment.label, 10),
-      intent: isKnown(reading) ? { name: intent.model.labels[reading.intent.label], confidence: reading.intent.confidence } : null,
+      intent: isKnown(reading, intent) ? { name: intent.model.labels[reading.intent.label], confidence: reading.intent.confidence } : null,
       aspects: aspectsOf(reading) as TextAnalysis['aspects'],
       keywords: keywordsOf(text).map(({ word }) => word),
       servedBy: sentiment.servedBy,
@@ -424,7 +425,7 @@ function readingOf(
     confidence: said ? 1 : judged.confidence,
     // Also where a person spoke: it is the mark of having been read with this model.
     sentimentModelId: judges.sentiment.modelId,
-    intent: pending.saidIntent ?? (isKnown(reading) ? judges.intent.model.labels[reading.intent.label] : null),
+    intent: pending.saidIntent ?? (isKnown(reading, judges.intent) ? judges.intent.model.labels[reading.intent.label] : null),
     intentConfidence: pending.saidIntent ? 1 : reading.intent.confidence,
     aspects: aspectsOf(reading),
     ignoredBecause: isSpam ? 'SPAM' : reading.isReadable ? null : 'UNREADABLE',
@@ -435,8 +436,8 @@ function readingOf(
 }
 
 /** Whether what the writer wants is likely enough to be named. */
-function isKnown({ intent }: TextReading): boolean {
-  return intent.confidence >= INTENT_FROM
+function isKnown({ intent }: TextReading, { model }: Judge): boolean {
+  return intent.confidence >= INTENT_FROM && model.labels[intent.label] !== OTHER
 }
 
 function sentimentOf({ sentiment: { label, confidence, probabilities } }: TextReading, { model, modelId }: Judge): Sentiment {

@@ -152,6 +152,26 @@ test('a split by time never tests a text that was learned', () => {
   expect(later.texts.filter(text => train.texts.includes(text))).toEqual([])
 })
 
+test('a split by time gives way where the later texts would test little', () => {
+  const labelNames = ['bad', 'good']
+  const texts = Array.from({ length: 200 }, (_, at) => `text number ${at}`)
+  const times = Float64Array.from(texts, (_, at) => at)
+  // All that is good was labelled in one sitting, at the end.
+  const sitting = { texts, labelNames, times, labels: Int32Array.from(texts, (_, at) => Number(at >= 150)) }
+  // Forty sentences again and again, in any order.
+  const said = texts.map((_, at) => `sentence ${at % 40}`)
+  const again = { texts: said, labelNames, times, labels: Int32Array.from(texts, (_, at) => at % 2) }
+  for (const data of [sitting, again]) {
+    const { train, test: tested } = split(data)
+    expect(new Set(train.labels)).toEqual(new Set([0, 1]))
+    expect(new Set(tested.labels)).toEqual(new Set([0, 1]))
+    expect(tested.texts.filter(text => train.texts.includes(text))).toEqual([])
+    expect(train.texts.length + tested.texts.length).toBe(200)
+  }
+  const weights = Float32Array.from(texts, (_, at) => (at % 2 ? 1 : 0.5))
+  expect(split({ ...sitting, weights }).test.texts.every(text => Number(text.slice(12)) % 2 === 1)).toBe(true)
+})
+
 describe('the first day', () => {
   const sentiment = lexicon.fit(
     { texts: [], labels: new Int32Array(0), labelNames: ['negative', 'neutral', 'positive'] },
@@ -169,6 +189,11 @@ describe('the first day', () => {
     ['不好用，太差了', 'negative'],
     ['質量很差，非常失望', 'negative'],
     ['the parcel has a blue lid', 'neutral'],
+    ['sooooo gooooood', 'positive'],
+    ['再也不买了', 'negative'],
+    ['这家店很靠谱', 'positive'],
+    ['价格便宜', 'positive'],
+    ['不怎么样', 'negative'],
   ])('%s is %s', (text, label) => expect(labelOf(text)).toBe(label))
 
   test('emphasis counts and negation turns', () => {
@@ -403,6 +428,12 @@ describe('words of many texts', () => {
     const now = Array.from({ length: 20 }, (_, at) => `battery explosion in my phone number ${at}`)
     expect(drivingTerms(now, before, 3).some(({ word }) => word.includes('explosion'))).toBe(true)
   })
+  test('a thing and what is said of it in one word of jieba', () =>
+    expect(aspectsOf('价格便宜质量又好').map(({ aspect, polarity }) => [aspect, polarity])).toEqual([
+      ['price', 'positive'],
+      ['quality', 'positive'],
+    ]))
+  test('letters of full width are letters', () => expect(detectLanguage('Ｇｒｅａｔ　ｐｒｏｄｕｃｔ').language).toBe('en'))
   test('keywords are content', () => expect(keywordsOf('The battery life of this camera is short', 3).length).toBeGreaterThan(0))
   test('questions that ask the same come together', () => {
     const clusters = clusterQuestions([
@@ -418,6 +449,12 @@ describe('words of many texts', () => {
         [1, 3],
       ]),
     )
+  })
+  test.each([
+    [['Do you sell gift cards?', 'are gift cards sold', 'can i buy a gift card', 'gift cards available?']],
+    [['有没有礼品卡', '礼品卡怎么买', '可以买礼品卡吗', '你们卖礼品卡吗']],
+  ])('also where they are all there is, in other ways of asking: %#', questions => {
+    expect(clusterQuestions(questions).map(({ members }) => members.length)).toEqual([questions.length])
   })
   test.each(hostile)('answer for %s', (_, text) => {
     expect(keywordsOf(text, 5).length).toBeLessThanOrEqual(5)

@@ -96,7 +96,7 @@ export function aspectsOf(text: string, { category, mined = [] }: { category?: s
     clause.words.forEach((word, place) => {
       const next = clause.words[place + 1]
       const pair = next ? pairs.get(`${stemOf(word.text)} ${stemOf(next.text)}`) : undefined
-      const aspect = pair ?? words.get(word.text) ?? words.get(stemOf(word.text))
+      const aspect = pair ?? words.get(word.text) ?? words.get(stemOf(word.text)) ?? firstHalf(words, word.text)
       if (aspect === undefined || own.has(aspect) || mentions.length >= MOST_MENTIONS) return
       own.add(aspect)
       const from = scores[at] !== 0 ? at : judgedBeside(clauses, scores, at)
@@ -114,6 +114,11 @@ export function aspectsOf(text: string, { category, mined = [] }: { category?: s
     })
   })
   return mentions
+}
+
+/** Some words of jieba's are a thing and what is said of it: 价格便宜. */
+function firstHalf(words: ReadonlyMap<string, string>, text: string): string | undefined {
+  return /^[㐀-鿿]{4}$/.test(text) ? words.get(text.slice(0, 2)) : undefined
 }
 
 function judgedBeside(clauses: readonly Clause[], scores: readonly number[], at: number): number {

@@ -32,33 +32,43 @@ export interface FitRequest {
 const TEST_SHARE = 0.2
 const FOLDS = 10
 
-/** The later fifth by time where times are known, else two folds of the split hash; the same text never stands on both sides. */
+/** Labels of so many texts are to be learned and to be tested. */
+const FEWEST_OF_LABEL = 10
+
+/**
+ * The later fifth by time where times are known, if half of it is new and no common label is missing on a side (labels that are given in one sitting lie together); else two folds of the split hash.
+ * The same text never stands on both sides. Rows of a weight below 1 only teach.
+ */
 export function split(data: LabelledTexts): { train: LabelledTexts; test: LabelledTexts } {
+  const isSaid = (row: number) => (data.weights?.[row] ?? 1) >= 1
   const rows = data.texts.map((_, row) => row)
-  const { times } = data
-  if (!times) {
-    const isTest = rows.map(row => fnv1a(data.texts[row]) % FOLDS < FOLDS * TEST_SHARE)
-    return {
-      train: chosen(
-        data,
-        rows.filter(row => !isTest[row]),
-      ),
-      test: chosen(
-        data,
-        rows.filter(row => isTest[row]),
-      ),
-    }
-  }
-  const order = rows.sort((a, b) => times[a] - times[b] || a - b)
-  const train = order.slice(0, Math.floor(order.length * (1 - TEST_SHARE)))
-  const known = new Set(train.map(row => data.texts[row]))
+  const said = rows.filter(isSaid)
+  const test = (data.times && laterFifth(data, said, data.times)) ?? said.filter(row => fnv1a(data.texts[row]) % FOLDS < FOLDS * TEST_SHARE)
+  const tested = new Set(test.map(row => data.texts[row]))
   return {
-    train: chosen(data, train),
-    test: chosen(
+    train: chosen(
       data,
-      order.slice(train.length).filter(row => !known.has(data.texts[row])),
+      rows.filter(row => !tested.has(data.texts[row])),
     ),
+    test: chosen(data, test),
   }
+}
+
+/** The texts of the later fifth that are new; undefined where they would test little of what is to be learned. */
+function laterFifth({ texts, labels, labelNames }: LabelledTexts, said: readonly number[], times: Float64Array): number[] | undefined {
+  const order = [...said].sort((a, b) => times[a] - times[b] || a - b)
+  const train = order.slice(0, Math.floor(order.length * (1 - TEST_SHARE)))
+  const later = order.slice(train.length)
+  const known = new Set(train.map(row => texts[row]))
+  const test = later.filter(row => !known.has(texts[row]))
+  const countsOf = (rows: readonly number[]) => {
+    const counts = new Int32Array(labelNames.length)
+    for (const row of rows) counts[labels[row]]++
+    return counts
+  }
+  const [all, learned, tested] = [countsOf(said), countsOf(train), countsOf(test)]
+  const isMissing = labelNames.some((_, label) => all[label] >= FEWEST_OF_LABEL && (learned[label] === 0 || tested[label] === 0))
+  return 2 * test.length < later.length || isMissing ? undefined : test
 }
 
 /** accuracy, macroF1, logLoss and ece (of the positive label of two, of the chosen one of more), and the accuracy of always saying the commonest. */

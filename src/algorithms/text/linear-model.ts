@@ -47,9 +47,9 @@ export function fitLinearText(format: string, data: LabelledTexts, options: Line
   const planes = classes <= 2 ? 1 : classes
   const heldOut =
     options.calibrate === false
-      ? { scores: options.heads.map(() => new Float64Array(0)), labels: new Int32Array(0) }
+      ? { scores: options.heads.map(() => new Float64Array(0)), labels: new Int32Array(0), weights: new Float32Array(0) }
       : heldOutScores(texts, data, options, { rows, boundaries, idf })
-  const shares = options.heads.map((_, head) => scaleOf(heldOut.scores[head], heldOut.labels, planes))
+  const shares = options.heads.map((_, head) => scaleOf(heldOut.scores[head], heldOut, planes))
   const heads = options.heads.map((head, at): Head => {
     const values = valuesOf(rows, boundaries, idf, head)
     const { weights, intercepts } = fitHead({ ...rows, values }, data.labels, classes, head, data.weights)
@@ -62,7 +62,7 @@ export function fitLinearText(format: string, data: LabelledTexts, options: Line
   heldOut.scores.forEach((scores, head) => {
     for (let at = 0; at < summed.length; at++) summed[at] += shares[head] * scores[at]
   })
-  return new LinearTextModel(format, data.labelNames, space, idf, folded(heads), calibrationOf(summed, heldOut.labels, planes))
+  return new LinearTextModel(format, data.labelNames, space, idf, folded(heads), calibrationOf(summed, heldOut, planes))
 }
 
 /** Heads that see the same values are one: their planes add up. The ratios of naive Bayes stand in the weights, so those heads see plain tf-idf. */
@@ -118,7 +118,11 @@ function heldOutScores(texts: readonly string[], data: LabelledTexts, { heads }:
     }
     return out
   })
-  return { scores, labels: Int32Array.from(order, row => data.labels[row]) }
+  return {
+    scores,
+    labels: Int32Array.from(order, row => data.labels[row]),
+    weights: Float32Array.from(order, row => data.weights?.[row] ?? 1),
+  }
 }
 
 function subset(rows: Rows, values: Float32Array, isChosen: (row: number) => boolean): { rows: Rows; chosen: Int32Array } {
@@ -222,12 +226,15 @@ function weigh(
 }
 
 /** Factor that makes scores log-odds: of one plane Platt's slope, of many the inverse temperature of their softmax. */
-function scaleOf(scores: Float64Array, labels: Int32Array, planes: number): number {
+function scaleOf(scores: Float64Array, { labels, weights }: HeldOut, planes: number): number {
   if (labels.length === 0) return 1
-  if (planes > 1) return inverseTemperature(scores, labels, planes)
+  if (planes > 1) return inverseTemperature(scores, labels, planes, weights)
   const fitted = fitPlatt(scores, labels)
   return fitted.kind === 'platt' && fitted.slope > 0 ? fitted.slope : 1
 }
+
+/** Texts that a measuring fit had not seen. */
+type HeldOut = Pick<ReturnType<typeof heldOutScores>, 'labels' | 'weights'>
 
 interface TextCalibration {
   /** Of one plane. */
@@ -236,14 +243,14 @@ interface TextCalibration {
   inverseTemperature: number
 }
 
-function calibrationOf(scores: Float64Array, labels: Int32Array, planes: number): TextCalibration {
-  if (planes > 1) return { binary: identity, inverseTemperature: inverseTemperature(scores, labels, planes) }
+function calibrationOf(scores: Float64Array, { labels, weights }: HeldOut, planes: number): TextCalibration {
+  if (planes > 1) return { binary: identity, inverseTemperature: inverseTemperature(scores, labels, planes, weights) }
   const fitted = labels.length === 0 ? identity : fitPlatt(scores, labels)
   return { binary: fitted, inverseTemperature: 1 }
 }
 
-/** Minimises the log-loss of softmax(β·scores) over β by golden section on ln β: the loss has one valley (Guo et al. 2017). */
-export function inverseTemperature(scores: Float64Array, labels: Int32Array, planes: number): number {
+/** Minimises the log-loss of softmax(β·scores) over β by golden section on ln β: the loss has one valley (Guo et al. 2017). Rows weigh 1 unless weights are given. */
+export function inverseTemperature(scores: Float64Array, labels: Int32Array, planes: number, weights?: ArrayLike<number>): number {
   if (labels.length === 0) return 1
   const lossOf = (beta: number) => {
     let loss = 0
@@ -252,7 +259,7 @@ export function inverseTemperature(scores: Float64Array, labels: Int32Array, pla
       for (let plane = 0; plane < planes; plane++) most = Math.max(most, scores[row * planes + plane])
       let sum = 0
       for (let plane = 0; plane < planes; plane++) sum += Math.exp(beta * (scores[row * planes + plane] - most))
-      loss += Math.log(sum) - beta * (scores[row * planes + labels[row]] - most)
+      loss += (weights?.[row] ?? 1) * (Math.log(sum) - beta * (scores[row * planes + labels[row]] - most))
     }
     return loss
   }

@@ -1,5 +1,6 @@
 import { countFeatures } from './features.js'
 import { normalise } from './normalise.js'
+import { tellingWords } from './shop-words.js'
 
 export interface QuestionCluster {
   /** Indexes of the questions, the most typical one first. */
@@ -11,13 +12,13 @@ export interface QuestionCluster {
 const MOST_QUESTIONS = 5_000
 
 /**
- * Questions that ask the same: leader clustering on tf-idf of words and characters (cosine ≥ `similarity` to the middle of a cluster, texts in
+ * Questions that ask the same: leader clustering on tf-idf of words and characters, those that only say how is asked left out (cosine ≥ `similarity` to the middle of a cluster, texts in
  * order of length), then one round of reassignment. Clusters of `smallest` or more, the largest first. Identical texts weigh once in a middle. At most
  * 5,000 questions are looked at, the last ones.
  */
-export function clusterQuestions(questions: readonly string[], similarity = 0.35, smallest = 2): QuestionCluster[] {
+export function clusterQuestions(questions: readonly string[], similarity = 0.3, smallest = 2): QuestionCluster[] {
   const first = Math.max(0, questions.length - MOST_QUESTIONS)
-  const texts = questions.slice(first).map(normalise)
+  const texts = questions.slice(first).map(question => tellingWords(normalise(question)))
   const options = { words: 1, hanCharacters: 2, characters: 4, acrossWords: false, stems: true, minimumTexts: 1, mostFeatures: 200_000 }
   const { space, rows } = countFeatures(texts, options)
   const idf = space.inverseFrequencies()

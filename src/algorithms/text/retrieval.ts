@@ -92,6 +92,8 @@ const MOST_CALIBRATED = 2_000
 /** Postings that are read before the best phrasings so far are scored in full, and how many those are. */
 const POSTINGS = 4_000
 const POOL = 128
+/** So many of them at least. */
+const SCORED = 16
 const NGRAMS = { words: 1, hanCharacters: 2, characters: 4, acrossWords: false, stems: true }
 
 /**
@@ -114,6 +116,8 @@ export class PhrasingIndex {
   private readonly forwardOffsets: Int32Array
   private readonly forwardTerms: Int32Array
   private readonly forwardWeights: Float32Array
+  /** The most that a term adds to any phrasing. */
+  private readonly heaviest: Float32Array
 
   private constructor(
     readonly entryCount: number,
@@ -145,12 +149,14 @@ export class PhrasingIndex {
     for (let at = 0; at < entries.length; at++) this.forwardOffsets[at + 1] += this.forwardOffsets[at]
     this.forwardTerms = new Int32Array(phrasings.length)
     this.forwardWeights = new Float32Array(phrasings.length)
+    this.heaviest = new Float32Array(keys.length)
     const next = this.forwardOffsets.slice()
     for (let term = 0; term < keys.length; term++) {
       for (let place = offsets[term]; place < offsets[term + 1]; place++) {
         const to = next[phrasings[place]]++
         this.forwardTerms[to] = term
         this.forwardWeights[to] = weights[place]
+        if (weights[place] > this.heaviest[term]) this.heaviest[term] = weights[place]
       }
     }
   }
@@ -319,11 +325,12 @@ export class PhrasingIndex {
     const terms = this.asked.subarray(0, asked).sort()
     let touchedCount = 0
     let budget = POSTINGS
-    let isWhole = true
+    let firstUnread = Number.POSITIVE_INFINITY
     for (let at = 0; at < asked; at++) {
-      const [from, to] = [offsets[terms[at]], offsets[terms[at] + 1]]
+      const from = offsets[terms[at]]
+      const to = offsets[terms[at] + 1]
       if (to - from > budget && at > 0) {
-        isWhole = false
+        firstUnread = terms[at]
         break
       }
       budget -= to - from
@@ -334,17 +341,24 @@ export class PhrasingIndex {
       }
     }
     let poolSize = 0
-    if (isWhole) for (let at = 0; at < touchedCount; at++) pool[poolSize++] = touched[at]
+    if (firstUnread === Number.POSITIVE_INFINITY) for (let at = 0; at < touchedCount; at++) pool[poolSize++] = touched[at]
     else {
       const partial = new Float64Array(touchedCount)
       for (let at = 0; at < touchedCount; at++) partial[at] = scores[touched[at]]
       for (const at of topIndexes(partial, Math.max(POOL, 2 * count))) pool[poolSize++] = touched[at]
       const { forwardOffsets, forwardTerms, forwardWeights } = this
+      let unread = 0
+      for (let at = 0; at < asked; at++) if (terms[at] >= firstUnread) unread += this.heaviest[terms[at]]
+      // Best first: where not even all unread terms could lift a phrasing to those that are asked for, it and the rest are left as they are.
+      const least = new Float64Array(Math.max(SCORED, 2 * count))
       for (let at = 0; at < poolSize; at++) {
+        const phrasing = pool[at]
+        if (scores[phrasing] + unread < least[0]) break
         let sum = 0
-        for (let place = forwardOffsets[pool[at]]; place < forwardOffsets[pool[at] + 1]; place++)
+        for (let place = forwardOffsets[phrasing]; place < forwardOffsets[phrasing + 1]; place++)
           if (seenAt[forwardTerms[place]] === stamp) sum += forwardWeights[place]
-        scores[pool[at]] = sum
+        scores[phrasing] = sum
+        keepLargest(least, sum)
       }
     }
     const candidates: number[] = []
@@ -556,6 +570,17 @@ function judgeOf({ texts, entries, entryCount }: Phrasings, isUsed: (at: number)
     },
     { features: JUDGE_FEATURES, heads: [{ weighting: 'tfidf', loss: 'squared-hinge', cost: 1, channels: [1, 1] }], calibrate: false },
   )
+}
+
+/** Ascending values of which the smallest gives way to a larger one. */
+function keepLargest(values: Float64Array, value: number) {
+  if (value <= values[0]) return
+  let at = 0
+  while (at + 1 < values.length && values[at + 1] < value) {
+    values[at] = values[at + 1]
+    at++
+  }
+  values[at] = value
 }
 
 function prepared(text: string, { concepts }: RetrievalOptions): string {

@@ -1,7 +1,7 @@
 import type { Ngrams } from './ngrams.js'
 import { WORDS } from './ngrams.js'
 import { isHan } from './normalise.js'
-import { isStopword, isWord } from './tokens.js'
+import { isStopword, isWord, wordsOf } from './tokens.js'
 
 /** What customers of a shop mean by different words, in English and in Chinese. */
 const CONCEPTS: readonly (readonly [english: RegExp, chinese: RegExp])[] = [
@@ -54,6 +54,16 @@ const FUNCTION_WORDS = new Set(
   ).split(' '),
 )
 
+/** Whether a word tells what a question is about, and not how it is asked. */
+function isTelling(word: string): boolean {
+  return isWord(word) && !isStopword(word) && !FUNCTION_WORDS.has(word)
+}
+
+/** The words of a normalised question that tell what it is about; all of it where none does. */
+export function tellingWords(text: string): string {
+  return wordsOf(text).filter(isTelling).join(' ') || text
+}
+
 /** Of each n-gram that was read last, whether it lies in words that say how is asked and not what. */
 export class FunctionTerms {
   private mask = new Uint8Array(256)
@@ -66,7 +76,7 @@ export class FunctionTerms {
       const word = text.slice(ngrams.starts[at], ngrams.ends[at])
       const code = word.charCodeAt(0)
       const isSign = code >= FIRST_ENGLISH && code < FIRST_CHINESE + CONCEPTS.length
-      if (isSign || (isWord(word) && !isStopword(word) && !FUNCTION_WORDS.has(word))) this.mask.fill(0, ngrams.starts[at], ngrams.ends[at])
+      if (isSign || isTelling(word)) this.mask.fill(0, ngrams.starts[at], ngrams.ends[at])
     }
   }
 

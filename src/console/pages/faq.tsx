@@ -13,6 +13,8 @@ import {
   FaqEntryRetireDocument,
   FaqEntryUpdateDocument,
   type FaqStatus,
+  FaqTicketCloseDocument,
+  FaqTicketsDocument,
 } from '../generated/documents.js'
 import { Badge, Fault, go, PagedTable, Panel, Table, timeOf, useAct, useLoaded, usePages, useWords, Waiting } from '../parts.js'
 
@@ -34,6 +36,7 @@ export function Faq() {
   return (
     <>
       <TryOut />
+      <Tickets />
       <Panel title={words.newEntry}>
         <Editor onSaved={id => go(`/faq/${id}`)} />
       </Panel>
@@ -57,6 +60,66 @@ export function Faq() {
         />
       </Panel>
     </>
+  )
+}
+
+/** Customers who wait for a person. */
+function Tickets() {
+  const words = useWords()
+  const [isOpen, setOpen] = useState(true)
+  const tickets = usePages(
+    async (after, signal) => (await run(FaqTicketsDocument, { first: 10, after, open: isOpen ? true : null }, signal)).faqTickets,
+    [isOpen],
+  )
+  const { said, act } = useAct(tickets.reload)
+  return (
+    <Panel
+      title={words.tickets}
+      actions={
+        <button type="button" className="plain" onClick={() => setOpen(!isOpen)}>
+          {isOpen ? words.showAll : words.showOpen}
+        </button>
+      }
+    >
+      <Fault said={said} role="status" />
+      <PagedTable
+        of={tickets}
+        keyOf={row => row.id}
+        columns={[
+          {
+            title: words.question,
+            cell: row => (
+              <>
+                {row.messages.map(({ text, decisionId }) => (
+                  <div key={decisionId} className="said">
+                    <a href={`#/decisions/${decisionId}`}>{text}</a>
+                  </div>
+                ))}
+              </>
+            ),
+          },
+          { title: words.reason, cell: row => <Badge state={row.reason} /> },
+          { title: words.channel, cell: row => [row.channel, row.conversationId].filter(Boolean).join(' · ') || '–' },
+          { title: words.at, cell: row => timeOf(row.createdAt) },
+          {
+            title: '',
+            cell: row =>
+              row.closedAt ? (
+                <span className="quiet">
+                  {row.closedBy} {timeOf(row.closedAt)}
+                </span>
+              ) : (
+                <button
+                  type="button"
+                  onClick={() => act(run(FaqTicketCloseDocument, { input: { ticketId: row.id } }).then(data => data.faqTicketClose))}
+                >
+                  {words.answered}
+                </button>
+              ),
+          },
+        ]}
+      />
+    </Panel>
   )
 }
 

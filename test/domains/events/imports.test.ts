@@ -447,6 +447,21 @@ test('posts and news come as files too, each of its source', async () => {
   ])
 })
 
+test('texts may name people and products as the API does, and have the language that they are written in', async () => {
+  const csv =
+    'externalId,text,productExternalId,userExternalId\nn1,质量太差了,p-named,u-named\nn2,The kettle leaks and I want my money back,p-named,'
+  expect(await imported(house, 'posts', csv)).toMatchObject({ rowsMerged: 2, rowsRejected: 0 })
+  expect(
+    await house.app.database.sql(
+      `SELECT p."externalId" AS product, u."externalId" AS user, r.locale FROM "Review" r JOIN "Product" p ON p.id = r."productId" LEFT JOIN "User" u ON u.id = r."userId"
+       WHERE r."externalId" IN ('n1', 'n2') ORDER BY r."externalId"`,
+    ),
+  ).toEqual([
+    { product: 'p-named', user: 'u-named', locale: 'zh' },
+    { product: 'p-named', user: null, locale: 'en' },
+  ])
+})
+
 test('while a batch waits to be merged, whoever knows the same people need not wait', async () => {
   const { database } = house.app
   const importId = 'held'

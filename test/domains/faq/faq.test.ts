@@ -70,6 +70,18 @@ const ask = async (question: string, args: { locale?: string; conversationId?: s
   return (data as unknown as { faqAnswer: Result }).faqAnswer
 }
 
+const unanswered = async (): Promise<string[]> =>
+  (await new FaqRepository(house.app.database).unanswered(new Date(0), 1_000)).map(({ text }) => text)
+const closed = async (ticketId: string) => {
+  const { data, errors } = await house.as('marketer').run(
+    `mutation($i: FaqTicketCloseInput!) { r: faqTicketClose(input: $i) { userErrors { code message }
+       ticket { reason channel conversationId closedBy messages { text outcome entryId } } } }`,
+    { i: { ticketId } },
+  )
+  expect(errors).toBeUndefined()
+  return (data as unknown as { r: { ticket: object | null; userErrors: { code: string; message: string }[] } }).r
+}
+
 const ENTRIES = [
   [
     'How long does delivery take?',
@@ -210,6 +222,14 @@ describe('two that are close', () => {
     expect(await answers(new Date()).answer({ question: '第一个', conversationId: 'c-4' })).toMatchObject({ entry: expect.anything() })
   })
 
+  test('are no two where they have one answer', async () => {
+    const answer = 'The garden is open from May to October.'
+    await approved({ question: 'When can I visit the rose garden of the museum?', answer })
+    await approved({ question: 'When can I visit the herb garden of the museum?', answer })
+    await house.app.faqIndex.look()
+    expect(await ask('the garden of the museum, when')).toMatchObject({ __typename: 'FaqAnswer', text: answer })
+  })
+
   test('and one that is likely, but not certain enough to be given, is asked about', async () => {
     const offer = await ask('how can I return a present', { conversationId: 'c-5' })
     expect(offer).toMatchObject({ __typename: 'FaqClarification', candidates: [{ question: 'How do I return an article?' }] })
@@ -220,13 +240,55 @@ describe('two that are close', () => {
     })
   })
 
+  test('are told apart by a few words more, and what was meant before is remembered', async () => {
+    await ask('What does gift wrapping cost?', { conversationId: 'c-7' })
+    expect(await ask('of toys', { conversationId: 'c-7' })).toMatchObject({ text: 'Three euros.' })
+    expect(await ask('and of books?', { conversationId: 'c-7' })).toMatchObject({ text: 'Two euros.' })
+    expect(await ask('and toys?', { conversationId: 'c-7' })).toMatchObject({ text: 'Three euros.' })
+  })
+
+  test.each(['no', 'None of these', '都不是'])('and turned down lead to a person: %s', async reply => {
+    const { decisionId } = await ask('What does gift wrapping cost?', { conversationId: `c-8 ${reply}` })
+    expect(await ask(reply, { conversationId: `c-8 ${reply}` })).toMatchObject({ __typename: 'FaqHandOff', reason: 'NOT_HELPFUL' })
+    expect(await unanswered()).toContain('What does gift wrapping cost?')
+    expect(await unanswered()).not.toContain(reply)
+    expect(decisionId).toBeTruthy()
+  })
+
+  test('an answer that was of no use leads to a person, who sees what was said', async () => {
+    await ask('How do I change my password?', { conversationId: 'c-9', channel: 'web' })
+    const handOff = await ask("That's not what I asked!", { conversationId: 'c-9', channel: 'web' })
+    expect(handOff).toMatchObject({ __typename: 'FaqHandOff', reason: 'NOT_HELPFUL' })
+    expect(await unanswered()).toContain('How do I change my password?')
+    const { ticket } = await closed(handOff.ticketId as string)
+    expect(ticket).toMatchObject({
+      reason: 'NOT_HELPFUL',
+      channel: 'web',
+      conversationId: 'c-9',
+      closedBy: 'marketer',
+      messages: [
+        { text: 'How do I change my password?', outcome: 'ANSWER', entryId: expect.any(String) },
+        { text: "That's not what I asked!", outcome: 'HAND_OFF', entryId: null },
+      ],
+    })
+  })
+
+  test.each(['运费是多少', '一共要付多少钱', '星期二能送到吗'])(
+    'a question that holds a number or "is" chooses nothing: %s',
+    async text => {
+      await ask('What does gift wrapping cost?', { conversationId: `c-10 ${text}` })
+      const result = await ask(text, { conversationId: `c-10 ${text}` })
+      expect(`${result.text}`).not.toMatch(/euros/)
+    },
+  )
+
   test.each(['Hello!', 'thanks', '你好', '谢谢您'])('a greeting calls nobody: %s', async text => {
     expect(await ask(text)).toMatchObject({ __typename: 'FaqClarification', candidates: [] })
     expect(isGreeting(`${text} where is my order`)).toBe(false)
   })
 
   test('places are read in both languages', () => {
-    expect(['1', 'The second one.', '第三个', 'b', 'neither', '12'].map(choiceIn)).toEqual([0, 1, 2, 1, -1, -1])
+    expect(['1', 'The second one.', '第三个', 'b', 'neither', '12'].map(text => choiceIn(text))).toEqual([0, 1, 2, 1, -1, -1])
   })
 })
 
@@ -312,6 +374,32 @@ describe('an entry', () => {
   })
 })
 
+test('who waits for a person stands in a list until somebody has answered, once', async () => {
+  const open = async () => {
+    const { data } = await house
+      .as('marketer')
+      .run('{ faqTickets(first: 100, open: true) { totalCount nodes { id reason closedAt messages { text } } } }')
+    return (data as unknown as { faqTickets: { totalCount: number; nodes: { id: string; messages: object[] }[] } }).faqTickets
+  }
+  const before = (await open()).totalCount
+  const { ticketId } = await ask('A person, please')
+  const { totalCount, nodes } = await open()
+  expect(totalCount).toBe(before + 1)
+  expect(nodes.filter(({ id }) => id === ticketId)).toEqual([
+    { id: ticketId, reason: 'PERSON_ASKED', closedAt: null, messages: [{ text: 'A person, please' }] },
+  ])
+  const outcomes = await Promise.all(Array.from({ length: 4 }, () => closed(ticketId as string)))
+  expect(outcomes.filter(({ ticket }) => ticket).length).toBe(1)
+  expect(outcomes.flatMap(({ userErrors }) => userErrors)).toEqual(
+    Array(3).fill({ code: 'ILLEGAL_TRANSITION', message: 'marketer has closed this ticket already' }),
+  )
+  expect((await open()).totalCount).toBe(before)
+  const { data } = await house.as('marketer').run('query($i: ID!) { node(id: $i) { ... on FaqTicket { closedBy } } }', { i: ticketId })
+  expect(data).toEqual({ node: { closedBy: 'marketer' } })
+  expect((await house.as('chatbot').run('{ faqTickets { totalCount } }')).errors?.[0].extensions.code).toBe('FORBIDDEN')
+  expect((await closed('RmFxVGlja2V0OngtMQ')).userErrors[0].code).toBe('NOT_FOUND')
+})
+
 test('unanswered questions are clustered into drafts by night, once', async () => {
   for (const question of [
     'Do you sell gift cards?',
@@ -332,6 +420,29 @@ test('unanswered questions are clustered into drafts by night, once', async () =
   expect(await house.app.faq.draftFromQuestions()).toMatch(/^Drafted 0/)
 })
 
+test('what is asked again the next night joins the draft that waits', async () => {
+  const drafts = async () => {
+    const { data } = await house
+      .as('marketer')
+      .run('{ faqEntries(where: { origin: "questions", search: "gift card" }) { nodes { id version alternatives } } }')
+    return (data as unknown as { faqEntries: { nodes: { id: string; version: number; alternatives: string[] }[] } }).faqEntries.nodes
+  }
+  const [before] = await drafts()
+  // The text of an entry ends after a thousand characters: not in the middle of a sign.
+  const long = `can I buy gift cards as presents ${'x'.repeat(966)}😀 and so on`
+  for (const question of ['do you sell gift cards online', 'can i still buy a gift card', long]) await ask(question)
+  expect(await house.app.faq.draftFromQuestions()).toMatch(/^Drafted 0 entries .* [23] of which joined earlier drafts/)
+  const after = await drafts()
+  expect(after).toHaveLength(1)
+  expect(after[0]).toMatchObject({ id: before.id, version: 1 })
+  expect(after[0].alternatives).toEqual(expect.arrayContaining([...before.alternatives, 'do you sell gift cards online']))
+  // Nothing is added to what somebody has begun to write.
+  await edit('faqEntryUpdate', { id: before.id, expectedVersion: 1, answer: 'Yes.' })
+  await ask('are gift cards sold at yours')
+  expect(await house.app.faq.draftFromQuestions()).toMatch(/^Drafted 0/)
+  expect((await drafts())[0].alternatives).toEqual(after[0].alternatives)
+})
+
 test('customers say whether it helped; nobody else is believed', async () => {
   const { decisionId } = await ask('How do I cancel an order?')
   const feedback = async (input: object) => {
@@ -341,7 +452,7 @@ test('customers say whether it helped; nobody else is believed', async () => {
     return (data as unknown as { faqFeedback: object }).faqFeedback
   }
   expect(await feedback({ decisionId, helpful: true, comment: 'thanks' })).toMatchObject({ recorded: true, userErrors: [] })
-  expect(await house.app.database.sql('SELECT helpful, feedback FROM "FaqQuestion" WHERE helpful IS NOT NULL')).toEqual([
+  expect(await house.app.database.sql('SELECT helpful, feedback FROM "FaqQuestion" WHERE helpful')).toEqual([
     { helpful: true, feedback: 'thanks' },
   ])
   expect(await feedback({ decisionId: 'RGVjaXNpb246eA', helpful: false })).toMatchObject({

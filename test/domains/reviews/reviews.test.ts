@@ -288,7 +288,20 @@ describe('people and training', () => {
         label: at % 2 ? 'ask' : 'gift-wrap',
       })
     const { models } = await house.app.trainer.train({ task: 'INTENT', algorithm: 'tfidf-logistic' })
-    expect(models[0]).toMatchObject({ status: 'CANDIDATE', metrics: { accuracy: 1 } })
+    expect(models[0]).toMatchObject({ status: 'CANDIDATE', trainedRows: 61, metrics: { accuracy: 1 } })
+    await house.app.approver.approveByConfiguration(models, 'a test')
+    await house.app.liveModels.look()
+    const intentOf = async (text: string) =>
+      ((await analyse(text)).analysis as unknown as { intent: { name: string } | null } | undefined)?.intent?.name ?? null
+    expect(await intentOf('please gift wrap my parcel')).toBe('gift-wrap')
+    // What was known on the first day is not forgotten for it.
+    expect(await intentOf('I want to buy two of these')).toBe('buy')
+    expect(await intentOf('I want my money back')).toBe('return')
+    expect(await intentOf('terrible, it broke after a day')).toBe('complain')
+    expect(await intentOf('please cancel my account')).toBe('leave')
+    expect(await intentOf('我要投诉，质量太差了')).toBe('complain')
+    expect(await intentOf('怎么退货')).toBe('return')
+    expect(await intentOf('the lid is blue')).toBeNull()
   })
 
   test('labels of one kind only teach nothing and break nothing', async () => {
