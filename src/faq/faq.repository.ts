@@ -90,6 +90,19 @@ const FILTER = `($1::"FaqStatus" IS NULL OR status = $1) AND ($2::text IS NULL O
   AND ($4::text IS NULL OR origin = $4) AND ($5::text IS NULL OR question ILIKE $5 OR answer ILIKE $5 OR array_to_string(alternatives, ' ') ILIKE $5)`
 
 export class FaqRepository {
+  /** The array stands behind a SELECT, so that one plan serves conversations of any number. */
+  private readonly recentOf = createBatcher<{ conversationId: string; since: Date; limit: number }, QuestionRow[]>(async asked => {
+    const rows = await this.database.sql<QuestionRow & { place: bigint }>(
+      `SELECT c.place, q.* FROM unnest((SELECT $1::text[]), (SELECT $2::timestamptz[]), (SELECT $3::int[])) WITH ORDINALITY AS c(id, since, most, place)
+       CROSS JOIN LATERAL (SELECT * FROM "FaqQuestion" WHERE "conversationId" = c.id AND "askedAt" >= c.since ORDER BY "askedAt" DESC, id DESC LIMIT c.most) q
+       ORDER BY c.place, q."askedAt" DESC, q.id DESC`,
+      [asked.map(({ conversationId }) => conversationId), asked.map(({ since }) => since.toISOString()), asked.map(({ limit }) => limit)],
+      'faq-recent',
+    )
+    const found = asked.map((): QuestionRow[] => [])
+    for (const { place, ...row } of rows) found[Number(place) - 1].push(row)
+    return found
+  })
   /** Questions of the same moment share one statement with the decisions about them, so that a busy chatbot costs few commits. */
   private readonly addOne = createBatcher<NewQuestion & { decision: object }, void>(async rows => {
     await this.database.sql(
@@ -241,10 +254,7 @@ export class FaqRepository {
 
   /** The last questions of a conversation since a time, newest first. */
   recent(conversationId: string, since: Date, limit: number): Promise<QuestionRow[]> {
-    return this.database.sql<QuestionRow>(
-      `SELECT * FROM "FaqQuestion" WHERE "conversationId" = $1 AND "askedAt" >= $2 ORDER BY "askedAt" DESC, id DESC LIMIT $3`,
-      [conversationId, since, limit],
-    )
+    return this.recentOf({ conversationId, since, limit })
   }
 
   /** What a customer said of an answer; the last word counts. Undefined when nothing was asked under this id. */
