@@ -172,12 +172,7 @@ export class ProfileModels {
     const places = rows.flatMap(({ orderDays }, index) => (orderDays > 0 ? [index] : []))
     const customers = customersOf(places.map(index => rows[index].features))
     const keys = Int32Array.from(places, index => rows[index].userId)
-    const stranger: Expectation = {
-      value: model.model.stranger(VALUE_DAYS),
-      low: Number.NaN,
-      high: Number.NaN,
-      nextOrder: Number.POSITIVE_INFINITY,
-    }
+    const stranger = model.model.stranger(VALUE_DAYS)
     const found: Expectation[] = rows.map(() => stranger)
     if (this.pool && places.length > FEW) {
       const { result } = await this.pool.run<Record<keyof Expectation, Float64Array>>({

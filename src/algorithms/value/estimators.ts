@@ -34,8 +34,8 @@ export interface Valuer extends Learned {
   values(customers: Customers, horizon: number): Float64Array
   /** One customer, with interval and next order. */
   customer(customers: Customers, row: number, horizon: number, random: Random): Expectation
-  /** Expected money of somebody who never ordered. */
-  stranger(horizon: number): number
+  /** Somebody who never ordered. */
+  stranger(horizon: number): Expectation
 }
 
 export type ValueAlgorithm = Algorithm<Sales, Valuer>
@@ -44,8 +44,11 @@ export type ValueAlgorithm = Algorithm<Sales, Valuer>
 export const meanValue: ValueAlgorithm = {
   name: 'mean-value',
   defaults: {},
-  fit: sales => meanOf(sales.spentADay),
-  load: artifact => meanOf(unpack('mean-value/1', artifact).meta.spentADay as Sales['spentADay']),
+  fit: sales => meanOf(sales.spentADay, sales.orderValue),
+  load: artifact => {
+    const { spentADay, orderValue } = unpack('mean-value/1', artifact).meta
+    return meanOf(spentADay as Sales['spentADay'], Number(orderValue))
+  },
 }
 
 /** BG/NBD for orders with Gamma-Gamma for their value (Fader, Hardie and Lee 2005). */
@@ -128,17 +131,12 @@ function named(name: string): ValueAlgorithm {
   return algorithm
 }
 
-function meanOf(spentADay: Sales['spentADay']): Valuer {
+function meanOf(spentADay: Sales['spentADay'], orderValue: number): Valuer {
   return {
     values: (customers, horizon) => new Float64Array(customers.repeats.length).fill(spentADay.customer * horizon),
-    customer: (_customers, _row, horizon) => ({
-      value: spentADay.customer * horizon,
-      low: Number.NaN,
-      high: Number.NaN,
-      nextOrder: Number.POSITIVE_INFINITY,
-    }),
-    stranger: horizon => spentADay.stranger * horizon,
-    save: () => pack('mean-value/1', { meta: { spentADay }, arrays: {} }),
+    customer: (_customers, _row, horizon) => byChance(spentADay.customer * horizon, orderValue),
+    stranger: horizon => byChance(spentADay.stranger * horizon, orderValue),
+    save: () => pack('mean-value/1', { meta: { spentADay, orderValue }, arrays: {} }),
   }
 }
 
@@ -149,7 +147,32 @@ function lifetimeOf(model: ReturnType<typeof loadLifetime>, spentADay: Sales['sp
       const { value, low, high, nextPurchase } = model.customer(customers, row, horizon, random)
       return { value, low, high, nextOrder: nextPurchase }
     },
-    stranger: horizon => spentADay.stranger * horizon,
+    stranger: horizon => byChance(spentADay.stranger * horizon, model.meanFirstValue),
     save: () => pack('bg-nbd-value/1', { meta: { spentADay }, arrays: { lifetime: model.save() } }),
   }
+}
+
+const TAIL = 0.05
+const NORMAL_FROM = 500
+const Z_OF_TAIL = 1.6449
+
+/** Of whom no order tells when the next one comes: orders of the usual value by pure chance (Poisson) around the mean. */
+function byChance(value: number, orderValue: number): Expectation {
+  const orders = value / orderValue
+  const isKnown = orderValue > 0 && Number.isFinite(orders)
+  const money = (count: number) => (isKnown ? count * orderValue : Number.NaN)
+  return {
+    value,
+    low: money(poissonQuantile(orders, TAIL)),
+    high: money(poissonQuantile(orders, 1 - TAIL)),
+    nextOrder: Number.POSITIVE_INFINITY,
+  }
+}
+
+/** The smallest n with P(N ≤ n) ≥ p for N ~ Poisson(mean). */
+function poissonQuantile(mean: number, p: number): number {
+  if (mean > NORMAL_FROM) return Math.max(0, Math.round(mean + (p < 0.5 ? -1 : 1) * Z_OF_TAIL * Math.sqrt(mean)))
+  let n = 0
+  for (let term = Math.exp(-mean), sum = term; sum < p && n < 2 * NORMAL_FROM; sum += term) term *= mean / ++n
+  return n
 }

@@ -153,7 +153,7 @@ test('values and next orders are foretold, with intervals', async () => {
 test('a score says what it is, and can be asked why', async () => {
   const { data, errors } = await house.as('marketer').run(
     `{ user(externalId: "u-000001") { profile { cluster { name } nextOrderAt churnProbability { value interval { low high level } sampleSize state decisionId } lifetimeValue { value state decisionId } } }
-       stranger: user(externalId: "anonymous:a-1") { profile { churnProbability { value state sampleSize } lifetimeValue { value state } } } }`,
+       stranger: user(externalId: "anonymous:a-1") { profile { churnProbability { value state sampleSize } lifetimeValue { value interval { low high } state } } } }`,
   )
   expect(errors).toBeUndefined()
   const { user, stranger } = data as unknown as Record<
@@ -162,6 +162,7 @@ test('a score says what it is, and can be asked why', async () => {
   >
   expect(user.profile.churnProbability).toMatchObject({ state: 'READY', interval: { level: 0.9 } })
   expect(stranger.profile.churnProbability).toMatchObject({ state: expect.stringMatching('LEARNING'), value: expect.any(Number) })
+  expect(stranger.profile.lifetimeValue).toMatchObject({ interval: { low: 0, high: expect.any(Number) } })
   const why = await house
     .as('marketer')
     .run('query($id: ID!) { decision(id: $id) { kind servedBy modelId rules contributions { feature value weight } } }', {

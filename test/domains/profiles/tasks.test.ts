@@ -39,7 +39,7 @@ test('an empty shop teaches nothing, and its baselines still answer', async () =
     expect(baseline.fit(data, baseline.defaults, createRandom(1)).predict({ ...data, rows: 0 })).toHaveLength(0)
   }
   const value = await lifetimeValueTask(history).load(NOW)
-  expect([value.rows, meanValue.fit(value.data, {}, createRandom(1)).stranger(365)]).toEqual([0, 0])
+  expect([value.rows, meanValue.fit(value.data, {}, createRandom(1)).stranger(365).value]).toEqual([0, 0])
   const clusters = await clusterTask(history, async () => undefined).load(NOW)
   expect([clusters.rows, everybody.fit(clusters.data, {}, createRandom(1)).groups.length]).toEqual([0, 1])
 })
@@ -120,6 +120,9 @@ test('a value model is the same after it was saved', () => {
     const again = algorithm.load(model.save())
     expect([...again.values(customers, 365)]).toEqual([...model.values(customers, 365)])
     expect(again.customer(customers, 1, 365, createRandom(2))).toEqual(model.customer(customers, 1, 365, createRandom(2)))
-    expect(model.stranger(10)).toBeCloseTo(1)
+    expect(model.stranger(10).value).toBeCloseTo(1)
+    // 36.5 in a year are 1.46 orders of 25; of Poisson(1.46) 90 % lie from 0 to 4 (P(N ≤ 3) = .939, P(N ≤ 4) = .983).
+    expect(model.stranger(365)).toMatchObject({ value: expect.closeTo(36.5), low: 0, high: 100 })
+    expect(again.stranger(365)).toEqual(model.stranger(365))
   }
 })
