@@ -202,12 +202,15 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const users = new UsersService(new UsersRepository(database))
   const catalogue = new CatalogueService(new CatalogueRepository(database), signals, config.currency)
   const events = new EventsService(new EventsRepository(database), users, catalogue, signals, config)
-  const identity = new IdentityService(new IdentityRepository(database), users, signals)
+  // A merge is done when it is stored; what could not be brought in line at once, the next run of refresh-profiles is.
+  const inLine = (userIds: readonly number[]) =>
+    segments.bringInLine(userIds).catch(error => log.warn('profiles and segments follow a merge later', { error: messageOf(error) }))
+  const identity = new IdentityService(new IdentityRepository(database), users, signals, inLine)
   const imports = new ImportService(new ImportRepository(database), jobs, { signals, database, settings: config })
   const recommendationsRepository = new RecommendationsRepository(database)
 
   const profilesRepository = new ProfilesRepository(database, config)
-  const history = new ProfileHistory(profilesRepository, () => profiles.refreshOvertaken())
+  const history = new ProfileHistory(profilesRepository, () => profiles.refreshOvertaken({ all: true }))
   const calendar = new AccountCalendar(config.timeZone)
   const adLog = new AdLogRepository(database)
 

@@ -15,6 +15,8 @@ export class IdentityService {
     private readonly identity: IdentityRepository,
     private readonly users: UsersService,
     private readonly signals: Pick<Signals, 'announce'>,
+    /** Brings what else is known of these users in line at once: their profiles and segments. */
+    private readonly follow: (userIds: readonly number[]) => Promise<void>,
   ) {}
 
   /** Merges of a user, newest first, batched with the request's other loads. */
@@ -33,13 +35,13 @@ export class IdentityService {
     const [from, into] = [decodeIntId('User', fromUserId, 'fromUserId'), decodeIntId('User', intoUserId, 'intoUserId')]
     const reason = cleanOptionalText(evidence, { field: ['evidence'], max: 500 }) ?? 'a person said so'
     await this.identity.mergeUsers(from, into, reason)
-    return this.changed(into)
+    return this.changed(into, [from, into])
   }
 
   /** Takes back the named merge, or the one in which the user was merged away. Returns the user who is his own again. */
   async unmerge(input: UserUnmergeInput): Promise<UserType> {
-    const { fromUserId } = await this.identity.unmerge(await this.mergeOf(input))
-    return this.changed(fromUserId)
+    const { fromUserId, intoUserId } = await this.identity.unmerge(await this.mergeOf(input))
+    return this.changed(fromUserId, [fromUserId, intoUserId])
   }
 
   gatherStrays(): Promise<number> {
@@ -59,7 +61,8 @@ export class IdentityService {
     throw new NotFound('Nothing was merged into or out of this user', {}, ['userId'])
   }
 
-  private async changed(userId: number): Promise<UserType> {
+  private async changed(userId: number, all: readonly number[]): Promise<UserType> {
+    await this.follow(all)
     await this.signals.announce('events.ingested', { count: 0 })
     return (await this.users.byIds([userId])).get(userId) as UserType
   }

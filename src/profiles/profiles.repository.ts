@@ -267,9 +267,10 @@ export class ProfilesRepository {
     // Of whichever definition of the features: another one makes profiles anew, but nothing has waited longer by that.
     const { at } = (await this.setting<{ at: string }>(WATERMARK)) ?? { at: new Date(0).toISOString() }
     const [row] = await this.database.sql<{ at: Date | null }>(
-      `SELECT least((SELECT min("receivedAt") FROM "Event" WHERE "receivedAt" >= $1), (SELECT min("updatedAt") FROM "User" WHERE "updatedAt" >= $1),
+      `SELECT least((SELECT min("receivedAt") FROM "Event" WHERE "receivedAt" > $1), (SELECT min("updatedAt") FROM "User" WHERE "updatedAt" > $1),
          (SELECT min("refreshedAt") FROM "UserProfile" WHERE "segmentedAt" <> "refreshedAt")) AS at`,
-      [at],
+      // What was stored just before the run began has, rounded to milliseconds, the time at which it did.
+      [new Date(Date.parse(at) + 1).toISOString()],
       'profiles-waiting-since',
     )
     return row.at

@@ -35,6 +35,8 @@ const AGED_HOURS = 20
 const MEASURES_TTL_MS = 30_000
 
 export interface RefreshOptions {
+  /** Looks beyond every statement that stores events, whenever that was done last. */
+  all?: boolean
   signal?: AbortSignal
   progress?(share: number, message: string): Promise<void>
   /** Users of a batch who have no profile, or none any more; rules may ask for their facts and events all the same. */
@@ -104,7 +106,7 @@ export class ProfilesService {
     if (isFirst) await this.learnMeasures()
     const seen = await this.profiles.watermark()
     const sinceAll = seen ? startedAt.getTime() - seen.allAt.getTime() : 0
-    const isAll = !seen || sinceAll < 0 || sinceAll >= LOOK_AT_ALL_EVERY_MS
+    const isAll = options.all || !seen || sinceAll < 0 || sinceAll >= LOOK_AT_ALL_EVERY_MS
     // Where the clock was put back, what came in since is not known by its time.
     const isKnown = seen && sinceAll >= -OVERLAP_MS
     const from = !isKnown

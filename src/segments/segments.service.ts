@@ -330,6 +330,12 @@ export class SegmentsService {
     return users
   }
 
+  /** Makes the profiles of these users anew and looks at all of their segments, now. */
+  async bringInLine(userIds: readonly number[]): Promise<void> {
+    await this.profiles.refresh(userIds)
+    await this.follow(userIds, 'unknown')
+  }
+
   /** After events of these users: only the segments that such events can touch, in order of dependence. Returns how many segments. */
   async follow(userIds: readonly number[], eventTypes: ReadonlySet<string> | 'unknown'): Promise<number> {
     const rows = inOrderOfNeed((await this.segments.all()).filter(row => row.status !== 'FAILED'))

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { BiddingRepository } from '../../../src/bidding/bidding.repository.js'
 import { FIELDS } from '../../../src/bidding/features.js'
+import { openDatabase } from '../../../src/platform/database.js'
+import { silentLog } from '../../../src/platform/log.js'
 import { type BidAnswer, biddingWorld, documents, eur, type Payload } from '../../support/ads.js'
 import { createTestDatabase } from '../../support/database.js'
 
@@ -166,6 +169,18 @@ describe('a bid', () => {
 })
 
 describe('whom it is for', () => {
+  test('PostgreSQL plans the look at visitors once, however many are looked at', async () => {
+    const one = openDatabase(database.url, silentLog, 1)
+    const repository = new BiddingRepository(one)
+    for (let count = 1; count <= 16; count++) {
+      const query = { audienceIds: ['in', 'out'].slice(count % 3), cappedIds: ['some'].slice(count % 2), since: new Date() }
+      await Promise.all(Array.from({ length: 1 + (count % 4) }, (_, at) => repository.visitor(`u-${1 + at}`, query)))
+    }
+    const plans = await one.sql(`SELECT generic_plans::int AS generic FROM pg_prepared_statements WHERE name = 'bid-visitors-text'`)
+    await one.close()
+    expect(plans).toEqual([{ generic: 11 }])
+  })
+
   test('an audience is addressed only with consent to ADS', async () => {
     await world.campaign({ audienceId: audience('in'), excludedAudienceIds: [audience('out')] })
     const bid = await ask({ userExternalId: 'u-1' })

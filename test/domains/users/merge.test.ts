@@ -89,6 +89,7 @@ test('identify joins what the visitor did before to the person, and undoing it p
   })
   expect(await eventsOf('anonymous:cookie-1')).toEqual(['a1', 'a2'])
   expect(await eventsOf('kim')).toEqual(['a3', 'k1'])
+  expect(await members()).toEqual(['anonymous:cookie-1'])
   await follow()
   expect(await members()).toEqual(['anonymous:cookie-1'])
   expect((await app.segments.find(carts.key))?.size).toBe(1)
