@@ -91,7 +91,7 @@ function Tickets() {
             cell: row => (
               <>
                 {row.messages.map(({ text, decisionId }) => (
-                  <div key={decisionId} className="said">
+                  <div key={decisionId}>
                     <a href={`#/decisions/${decisionId}`}>{text}</a>
                   </div>
                 ))}
