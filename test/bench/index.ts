@@ -7,6 +7,7 @@ import { bidding, ledger } from './bidding.js'
 import { bulkImport } from './bulk-import.js'
 import { diversityKnob } from './diversity.js'
 import { faqServing } from './faq.js'
+import { floor } from './floor.js'
 import { recommendGrowth, recommendTraining } from './recommend.js'
 import { seedMethod } from './seed-method.js'
 import { segmentsBenchmark } from './segments.js'
@@ -18,6 +19,7 @@ import { track } from './track.js'
 
 export const benchmarks: readonly Benchmark[] = [
   seedMethod,
+  floor,
   serving,
   servingMillion,
   bulkImport,
