@@ -238,3 +238,23 @@ function plainLloyd({ rows, columnCount, values }: Table, k: number, seed: numbe
   }
   return inertia
 }
+
+test('many points, which threads share in chunks, have the nearest centres, their means and their inertia', () => {
+  const [rows, columns, k] = [50_000, 3, 5]
+  const random = createRandom(7)
+  const points = Float32Array.from({ length: rows * columns }, (_, at) => 4 * (Math.floor(at / columns) % k) + random.next())
+  const found = kMeans(points, columns, { k, starts: 2 }, createRandom(1))
+  let inertia = 0
+  for (let row = 0; row < rows; row++) {
+    const distances = Array.from({ length: k }, (_, centre) =>
+      [0, 1, 2].reduce((sum, column) => sum + (points[row * columns + column] - found.centres[centre * columns + column]) ** 2, 0),
+    )
+    inertia += distances[found.labels[row]]
+    if (distances[found.labels[row]] > Math.min(...distances) + 1e-4) throw new Error(`point ${row} has another nearest centre`)
+  }
+  // Distances are float32: of squares of up to 1,200 the seventh digit is lost.
+  expect(found.inertia / inertia).toBeCloseTo(1, 4)
+  expect([...found.counts].sort()).toEqual(Array(k).fill(rows / k))
+  expect(kMeans(points, columns, { k, starts: 2 }, createRandom(1))).toEqual(found)
+  expect(() => kMeans(points.fill(Number.NaN, 149_000), columns, { k }, random)).toThrow('Points must be finite')
+})

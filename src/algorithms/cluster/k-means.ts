@@ -1,5 +1,6 @@
-import { Arena, loadKernels } from '../math/kernels.js'
+import { Arena } from '../math/kernels.js'
 import type { Random } from '../math/random.js'
+import { createCrew } from '../math/threads.js'
 
 export interface Clusters {
   /** k × columnCount, row-major. */
@@ -23,22 +24,10 @@ export interface KMeansOptions {
   batch?: number
 }
 
-interface KMeansKernels {
-  assign(
-    points: number,
-    from: number,
-    to: number,
-    padded: number,
-    centres: number,
-    norms: number,
-    blocks: number,
-    labels: number,
-    sums: number,
-    counts: number,
-  ): number
-  approach(points: number, rows: number, padded: number, centre: number, nearest: number): number
-}
-
+/** Points that a thread takes at once. */
+const CHUNK = 8_192
+/** Fewer chunks are not worth waking other threads for. */
+const SHARED_FROM = 4
 const FAR = 1e30
 
 /**
@@ -49,25 +38,28 @@ const FAR = 1e30
 export function kMeans(points: Float32Array, columnCount: number, options: KMeansOptions, random: Random): Clusters {
   const { k, starts = 1 } = options
   if (!Number.isInteger(k) || k < 1) throw new RangeError(`k is a whole number of at least 1; this is ${k}`)
-  for (const value of points) if (!Number.isFinite(value)) throw new RangeError('Points must be finite; scale them first')
   const engine = new Engine(points, columnCount, k)
   let best: Clusters | undefined
   for (let start = 0; start < starts; start++) {
     const found = engine.run(options, random)
     if (!best || found.inertia < best.inertia) best = found
   }
+  engine.close()
   return best as Clusters
 }
 
 /** Label of the nearest centre (the first of equals) of each point. */
 export function nearestCentres(points: Float32Array, columnCount: number, centres: Float64Array): Int32Array {
   const k = columnCount > 0 ? centres.length / columnCount : 1
-  return new Engine(points, columnCount, k).nearest(centres)
+  const engine = new Engine(points, columnCount, k)
+  const labels = engine.nearest(centres)
+  engine.close()
+  return labels
 }
 
 class Engine {
   private readonly arena = new Arena()
-  private readonly kernel = loadKernels<KMeansKernels>('kmeans', this.arena)
+  private readonly crew: ReturnType<typeof createCrew>
   private readonly rows: number
   private readonly padded: number
   private readonly blocks: number
@@ -75,6 +67,8 @@ class Engine {
   private readonly interleaved: Float32Array
   private readonly norms: Float32Array
   private readonly labels: Int32Array
+  /** Of each chunk of points: what they add up to, and their inertia. */
+  private readonly parts: { sums: Float64Array; counts: Float64Array; totals: Float64Array }
   private readonly sums: Float64Array
   private readonly counts: Float64Array
   private readonly distances: Float32Array
@@ -95,8 +89,15 @@ class Engine {
     this.interleaved = this.arena.f32(this.blocks * 4 * this.padded)
     this.norms = this.arena.f32(this.blocks * 4)
     this.labels = this.arena.i32(this.rows)
-    this.sums = this.arena.f64(this.blocks * 4 * this.padded)
-    this.counts = this.arena.f64(this.blocks * 4)
+    this.sums = new Float64Array(this.blocks * 4 * this.padded)
+    this.counts = new Float64Array(this.blocks * 4)
+    const chunks = Math.max(1, Math.ceil(this.rows / CHUNK))
+    this.parts = {
+      sums: this.arena.f64(chunks * this.sums.length),
+      counts: this.arena.f64(chunks * this.counts.length),
+      totals: this.arena.f64(chunks),
+    }
+    this.crew = createCrew('kmeans', this.arena, chunks < SHARED_FROM ? 1 : undefined)
     this.distances = this.arena.f32(this.rows)
     this.trial = this.arena.f32(this.rows)
     this.one = this.arena.f32(this.padded)
@@ -107,11 +108,13 @@ class Engine {
         const value = points[row * columnCount + column]
         this.points[row * this.padded + column] = value
         squares += value * value
-        means[column] += value / this.rows
+        means[column] += value
       }
     }
+    if (!Number.isFinite(squares)) throw new RangeError('Points must be finite; scale them first')
     this.squares = squares
-    const spread = squares / Math.max(1, this.rows) - means.reduce((sum, mean) => sum + mean * mean, 0)
+    const count = Math.max(1, this.rows)
+    const spread = squares / count - means.reduce((sum, mean) => sum + (mean / count) ** 2, 0)
     this.variance = Math.max(0, spread) / Math.max(1, columnCount)
   }
 
@@ -137,6 +140,10 @@ class Engine {
     }
   }
 
+  close(): void {
+    this.crew.close()
+  }
+
   nearest(centres: Float64Array): Int32Array {
     this.assign(centres, 0, this.rows)
     return this.labels.slice()
@@ -149,16 +156,18 @@ class Engine {
     const trials = 2 + Math.floor(Math.log(this.k))
     this.distances.fill(FAR)
     let total = 0
+    let potentials = new Float64Array(0)
     const take = (place: number, row: number) => {
       for (let column = 0; column < this.columnCount; column++)
         centres[place * this.columnCount + column] = this.points[row * this.padded + column]
       total = this.approach(row, this.distances)
+      potentials = this.parts.totals.slice()
     }
     take(0, random.below(this.rows))
     for (let place = 1; place < this.k; place++) {
       let [best, least] = [-1, Number.POSITIVE_INFINITY]
       for (let trial = 0; trial < trials; trial++) {
-        const row = this.drawn(random.next() * total)
+        const row = this.drawn(random.next() * total, potentials)
         this.trial.set(this.distances)
         const potential = this.approach(row, this.trial)
         if (potential < least) {
@@ -171,9 +180,11 @@ class Engine {
     return centres
   }
 
-  private drawn(target: number): number {
-    let sum = 0
-    for (let row = 0; row < this.rows; row++) {
+  /** The point at which the squared distances, added up, pass the target; `potentials` are their sums by chunk. */
+  private drawn(target: number, potentials: Float64Array): number {
+    let [chunk, sum] = [0, 0]
+    while (chunk < potentials.length - 1 && sum + potentials[chunk] <= target) sum += potentials[chunk++]
+    for (let row = chunk * CHUNK; row < this.rows; row++) {
       sum += this.distances[row]
       if (sum > target) return row
     }
@@ -182,7 +193,18 @@ class Engine {
 
   private approach(row: number, nearest: Float32Array): number {
     this.one.set(this.points.subarray(row * this.padded, (row + 1) * this.padded))
-    return this.kernel.approach(this.points.byteOffset, this.rows, this.padded, this.one.byteOffset, nearest.byteOffset)
+    const { totals } = this.parts
+    this.crew.run(
+      'approachAll',
+      this.points.byteOffset,
+      this.rows,
+      CHUNK,
+      this.padded,
+      this.one.byteOffset,
+      nearest.byteOffset,
+      totals.byteOffset,
+    )
+    return totals.reduce((sum, total) => sum + total, 0)
   }
 
   /** Labels, sums and counts of points [from, to); returns the inertia of all where these are all. */
@@ -196,23 +218,31 @@ class Engine {
       }
       this.norms[centre] = centre < this.k ? norm : FAR
     }
+    const { sums, counts, totals } = this.parts
+    this.crew.run(
+      'assignAll',
+      this.points.byteOffset,
+      from,
+      to,
+      CHUNK,
+      this.padded,
+      this.interleaved.byteOffset,
+      this.norms.byteOffset,
+      this.blocks,
+      this.labels.byteOffset,
+      sums.byteOffset,
+      counts.byteOffset,
+      totals.byteOffset,
+    )
     this.sums.fill(0)
     this.counts.fill(0)
-    return (
-      this.squares +
-      this.kernel.assign(
-        this.points.byteOffset,
-        from,
-        to,
-        this.padded,
-        this.interleaved.byteOffset,
-        this.norms.byteOffset,
-        this.blocks,
-        this.labels.byteOffset,
-        this.sums.byteOffset,
-        this.counts.byteOffset,
-      )
-    )
+    let inertia = this.squares
+    for (let chunk = 0; chunk * CHUNK < to - from; chunk++) {
+      inertia += totals[chunk]
+      for (let at = 0; at < this.sums.length; at++) this.sums[at] += sums[chunk * this.sums.length + at]
+      for (let at = 0; at < this.counts.length; at++) this.counts[at] += counts[chunk * this.counts.length + at]
+    }
+    return inertia
   }
 
   /** Centres to the means of their points; returns Σ ‖Δc‖². */

@@ -1,6 +1,62 @@
 // Nearest centres of points. Points are row-major float32 of `padded` dimensions (a multiple of 4, the rest 0); centres lie so that the same dimension of four
 // centres is together: value d of centre 4·b + l at centres + 4 · ((b · padded + d) · 4 + l). Centres are padded to a multiple of four with far ones.
 
+// Threads take chunks of points from a shared counter; what a chunk adds up to has a place of its own, so results do not depend on the number of threads.
+
+/** `assign` for points[from … to) by chunks: sums, counts and totals have one place a chunk. */
+export function assignAll(
+  counter: usize,
+  points: usize,
+  from: i32,
+  to: i32,
+  chunk: i32,
+  padded: i32,
+  centres: usize,
+  norms: usize,
+  blocks: i32,
+  labels: usize,
+  sums: usize,
+  counts: usize,
+  totals: usize,
+  _thread: i32,
+): void {
+  const sumBytes = (<usize>blocks * <usize>padded) << 5
+  const countBytes = (<usize>blocks) << 5
+  while (true) {
+    const place = atomic.add<i32>(counter, 1)
+    const start = from + place * chunk
+    if (start >= to) return
+    const ownSums = sums + <usize>place * sumBytes
+    const ownCounts = counts + <usize>place * countBytes
+    memory.fill(ownSums, 0, sumBytes)
+    memory.fill(ownCounts, 0, countBytes)
+    const total = assign(points, start, min(start + chunk, to), padded, centres, norms, blocks, labels, ownSums, ownCounts)
+    store<f64>(totals + ((<usize>place) << 3), total)
+  }
+}
+
+/** `approach` by chunks: totals has one place a chunk. */
+export function approachAll(
+  counter: usize,
+  points: usize,
+  rows: i32,
+  chunk: i32,
+  padded: i32,
+  centre: usize,
+  nearest: usize,
+  totals: usize,
+  _thread: i32,
+): void {
+  while (true) {
+    const place = atomic.add<i32>(counter, 1)
+    const start = place * chunk
+    if (start >= rows) return
+    const own = min(chunk, rows - start)
+    const total = approach(points + ((<usize>start * <usize>padded) << 2), own, padded, centre, nearest + ((<usize>start) << 2))
+    store<f64>(totals + ((<usize>place) << 3), total)
+  }
+}
+
 /**
  * Assigns points[from … to) to their nearest centres (the first of equals) and adds them up: sums float64[k × padded], counts float64[k]. `norms` has ‖c‖² of
  * each centre, float32, padded. Returns Σ (‖c‖² − 2 x·c) of the nearest, to which Σ ‖x‖² is wanting.
