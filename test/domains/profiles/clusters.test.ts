@@ -59,7 +59,8 @@ async function learn() {
 async function score() {
   const { profiles, liveModels, segments, database } = house.app
   await liveModels.look()
-  await profiles.refreshOvertaken()
+  // What happens here has the time at which the test began.
+  await profiles.refreshOvertaken({ all: true })
   for (const range of (await profiles.scoringDue()).ranges) await profiles.scoreRange(range)
   await database.sql(`UPDATE "Segment" SET "evaluatedAt" = "evaluatedAt" - interval '1 day'`)
   await segments.evaluateDue()

@@ -25,7 +25,7 @@ beforeAll(async () => {
   const profiles = new ProfilesService(repository, new ProfileModels(noModels), () => NOW)
   history = new ProfileHistory(
     repository,
-    () => profiles.refreshOvertaken(),
+    () => profiles.refreshOvertaken({ all: true }),
     () => NOW,
   )
 })
