@@ -334,7 +334,8 @@ browserTest('no page is wider than a narrow screen', async () => {
   ]) {
     await page.goto(`${house.url}/#/${name}`)
     await page.locator('main h1').waitFor()
-    await page.getByText('Loading …').waitFor({ state: 'detached' })
+    // A page may have several parts that load.
+    await eventually(async () => (await page.getByText('Loading …').count()) === 0)
     expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0)
   }
   await page.setViewportSize({ width: 1280, height: 800 })
