@@ -292,13 +292,13 @@ export class FaqRepository {
     )
   }
 
-  /** Adds these questions to a draft that nobody has looked at yet, up to `most` alternatives; one that somebody has stays as it is. */
+  /** Adds these questions to a draft that nobody has looked at yet, up to `most` alternatives. One that somebody has stays as it is, and they wait for the next night. */
   async addToDraft(id: string, texts: readonly string[], most: number, questionIds: readonly string[]): Promise<void> {
     await this.database.sql(
-      `WITH drafted AS (UPDATE "FaqQuestion" SET drafted = true WHERE id = ANY($4))
-       UPDATE "FaqEntry" SET "updatedAt" = clock_timestamp(),
-         alternatives = (alternatives || ARRAY(SELECT t FROM unnest($2::text[]) t WHERE t <> ALL(alternatives) AND t <> question))[1:$3]
-       WHERE id = $1 AND status = 'DRAFT' AND version = 1`,
+      `WITH joined AS (UPDATE "FaqEntry" SET "updatedAt" = clock_timestamp(),
+           alternatives = (alternatives || ARRAY(SELECT t FROM unnest($2::text[]) t WHERE t <> ALL(alternatives) AND t <> question))[1:$3]
+         WHERE id = $1 AND status = 'DRAFT' AND version = 1 RETURNING id)
+       UPDATE "FaqQuestion" SET drafted = true WHERE id = ANY($4) AND EXISTS (SELECT 1 FROM joined)`,
       [id, texts, most, questionIds],
     )
   }

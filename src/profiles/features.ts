@@ -312,12 +312,12 @@ export function featuresSql(scope: string): string {
     SELECT "userId", jsonb_object_agg(channel, n) FILTER (WHERE channel IS NOT NULL) AS channels FROM (SELECT "userId", channel, count(*) AS n FROM valued GROUP BY 1, 2) c GROUP BY 1),
   clock AS (
     SELECT "userId", array_agg(n ORDER BY hour) AS counts, array_agg(hour ORDER BY hour) AS "at" FROM (SELECT "userId", hour, sum(n)::int AS n FROM hours_of_days GROUP BY 1, 2) c GROUP BY 1),
-  seen AS (SELECT who.id AS "userId", who.version, n.* FROM who CROSS JOIN LATERAL (
+  seen AS (SELECT who.id AS "userId", who.version, who.born AS "birthYear", n.* FROM who CROSS JOIN LATERAL (
     SELECT count(*)::int AS count, max(x.id) AS last, count(*) FILTER (WHERE x."occurredAt" >= $1::timestamptz)::int AS future FROM "Event" x WHERE x."userId" = who.id) n)
   SELECT seen."userId", seen.count AS "eventCount", coalesce(seen.last, 0) AS "lastEventId", seen.version AS "userVersion",
     first_event AS "firstEventAt", last_event AS "lastEventAt", first_order AS "firstOrderAt", last_order AS "lastOrderAt",
     coalesce(order_days, 0)::int AS "orderDays", coalesce(amount, 0)::int8 AS "monetaryMicros",
-    CASE WHEN first_event IS NULL THEN $5::float8[] ELSE ARRAY[${FEATURES.map(({ sql }) => `coalesce((${sql})::float8, 'NaN')`).join(', ')}] END AS features,
+    CASE WHEN first_event IS NULL THEN ${WITHOUT_EVENTS} ELSE ARRAY[${FEATURES.map(({ sql }) => `coalesce((${sql})::float8, 'NaN')`).join(', ')}] END AS features,
     coalesce(likings.categories, '[]') AS categories, coalesce(likings.brands, '[]') AS brands,
     coalesce(habits.channels, '{}') AS channels,
     (SELECT array_agg(coalesce(clock.counts[array_position(clock."at", h)], 0) ORDER BY h) FROM generate_series(0, 23) AS h) AS hours,
@@ -326,6 +326,10 @@ export function featuresSql(scope: string): string {
       'ordersWithoutPrice', nullif(unpriced, 0), 'fromTheFuture', nullif(seen.future, 0), 'olderThanTheNewest20000', nullif(greatest(0, seen.count - seen.future - ${NEWEST_EVENTS}), 0))) AS "leftOut"
   FROM seen LEFT JOIN of_events USING ("userId") LEFT JOIN of_days USING ("userId") LEFT JOIN likings USING ("userId") LEFT JOIN habits USING ("userId") LEFT JOIN clock USING ("userId")`
 }
+
+const AGE_PLACE = 1 + FEATURE_NAMES.indexOf('ageYears')
+/** Of somebody without events only the age is known. */
+const WITHOUT_EVENTS = `($5::float8[])[:${AGE_PLACE - 1}] || coalesce((extract(year FROM $1::timestamptz) - seen."birthYear")::float8, 'NaN') || ($5::float8[])[${AGE_PLACE + 1}:]`
 
 function columnsOf(columns: Readonly<Record<string, string>>): string {
   return Object.entries(columns)

@@ -441,6 +441,13 @@ test('what is asked again the next night joins the draft that waits', async () =
   await ask('are gift cards sold at yours')
   expect(await house.app.faq.draftFromQuestions()).toMatch(/^Drafted 0/)
   expect((await drafts())[0].alternatives).toEqual(after[0].alternatives)
+  // Who began to write while the night's work was under way gets no more questions, and those wait for the next night.
+  const repository = new FaqRepository(house.app.database)
+  const waiting = async () => (await repository.unanswered(new Date(0), 1_000)).map(({ id }) => id)
+  const [id] = await waiting()
+  await repository.addToDraft(Buffer.from(before.id, 'base64url').toString().slice('FaqEntry:'.length), ['too late'], 20, [id])
+  expect((await drafts())[0].alternatives).toEqual(after[0].alternatives)
+  expect(await waiting()).toContain(id)
 })
 
 test('customers say whether it helped; nobody else is believed', async () => {

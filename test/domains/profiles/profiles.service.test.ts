@@ -92,6 +92,12 @@ test('a user without events has a profile that claims nothing', async () => {
   expect(empty.hours).toEqual(new Array(24).fill(0))
 })
 
+test('of a user without events the age is known, if he told it', async () => {
+  const { features } = await profileOf(await shop.user('newcomer', { birthYear: 1990 }))
+  const known = FEATURES.flatMap(({ name }, at) => (Number.isNaN(features[at]) ? [] : [[name, features[at]]]))
+  expect(known).toEqual([['ageYears', 36]])
+})
+
 test('features as of a moment know nothing that came later, and are those that serving had then', async () => {
   const id = await shop.user('time', {})
   await shop.happen(['time', 'VIEW', 50], ['time', 'PURCHASE', 45, { product: 'tea', price: 10 }])
