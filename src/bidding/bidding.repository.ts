@@ -1,6 +1,7 @@
 import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaigns/campaign-rows.js'
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
+import { DECISION_COLUMNS } from '../registry/decisions.js'
 import { CONVERTED_IN_TIME, LAST_CONVERSION } from './ad-log.repository.js'
 import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
@@ -173,7 +174,7 @@ const RESERVE = `
     SELECT f.id, f."campaignId", f.period, f."adId", f."userId", f.micros, f.micros, f."pCtr", f."pCvr", f."modelId", f.auction, f.context, f."createdAt", f."expiresAt"
     FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room RETURNING id),
   decided AS (
-    INSERT INTO "Decision" (id, kind, at, "userId", "modelId", "servedBy", detail, "consentBasis", "inputHash")
+    INSERT INTO "Decision" (${DECISION_COLUMNS})
     SELECT f.id, 'bid', f."createdAt", f."userId", f."modelId", f."servedBy", f.detail, f."consentBasis", f."inputHash" FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room)
   SELECT CASE WHEN k.id IS NOT NULL THEN 'reserved' WHEN h.room IS NOT NULL THEN 'no room' ELSE 'missing' END AS outcome, COALESCE(t.rest, h.room, 0)::float8 AS "roomMicros"
   FROM asked a LEFT JOIN held h USING ("campaignId", period) LEFT JOIN taken t USING ("campaignId", period) LEFT JOIN kept k ON k.id = a.id ORDER BY a.place`

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from '@jest/globals'
+import { runCommand } from '../support/command.js'
 
 // npm run evaluate on folders of a user's own, as the command line has it.
 const root = mkdtempSync(join(tmpdir(), 'bellwether evaluate '))
@@ -16,17 +16,7 @@ function folderOf(files: Record<string, string | Buffer>): string {
   return folder
 }
 
-async function evaluate(...args: string[]) {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(NODE_|JEST_|BELLWETHER_)/.test(name)))
-  const child = spawn(process.execPath, ['src/start.mjs', 'evaluate', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  const [out, err] = [child.stdout, child.stderr].map(async stream => {
-    let text = ''
-    for await (const chunk of stream) text += chunk
-    return text
-  })
-  const code = await new Promise<number | null>(done => child.once('close', done))
-  return { code, out: await out, err: await err }
-}
+const evaluate = (...args: string[]) => runCommand('evaluate', args)
 
 interface Line {
   protocol: string

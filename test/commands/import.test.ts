@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { startTestApp, type TestApp } from '../support/app.js'
+import { runCommand } from '../support/command.js'
 
 // npm run import as a person types it, in a home whose server listens where it found a free port.
 const home = mkdtempSync(join(tmpdir(), 'bellwether import '))
@@ -21,18 +21,7 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true })
 })
 
-async function run(...args: string[]) {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(NODE_|JEST_|BELLWETHER_|PORT$)/.test(name))
-  const env = { ...Object.fromEntries(inherited), BELLWETHER_HOME: home }
-  const child = spawn(process.execPath, ['src/start.mjs', 'import', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  const [out, err] = [child.stdout, child.stderr].map(async stream => {
-    let text = ''
-    for await (const chunk of stream) text += chunk
-    return text
-  })
-  const code = await new Promise<number | null>(done => child.once('close', done))
-  return { code, out: await out, err: await err }
-}
+const run = (...args: string[]) => runCommand('import', args, { BELLWETHER_HOME: home })
 
 test('finds the server of its home, waits for the job, and leaves the rejected rows beside the file', async () => {
   const { code, out } = await run('events', file)
