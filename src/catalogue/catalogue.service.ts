@@ -75,6 +75,11 @@ export class CatalogueService {
     this.unsubscribe = signals.on('catalogue.changed', ({ productIds }) => this.forget(productIds))
   }
 
+  /** Another number after every change that was noticed, for those who remember what they made of products. */
+  get changes(): number {
+    return this.invalidations
+  }
+
   /** The products of these internal ids; unknown ones are absent. */
   async byIds(ids: readonly number[]): Promise<Map<number, ProductType>> {
     const age = this.now() - this.lookedAt

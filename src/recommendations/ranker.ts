@@ -1,5 +1,5 @@
 import { topIndexes } from '../algorithms/math/select.js'
-import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
+import type { History, Recommender } from '../algorithms/recommend/recommender.js'
 import type { Live } from './candidates.js'
 import type { Visitor } from './recommendations.repository.js'
 
@@ -7,12 +7,6 @@ import type { Visitor } from './recommendations.repository.js'
 export interface Ranked {
   indexes: Int32Array
   scores: Float64Array
-}
-
-/** What a model said of one history. */
-interface Said {
-  rankings: Map<string, Ranked>
-  evidence: Map<number, Evidence[]>
 }
 
 const EMPTY: History = { items: new Int32Array(0), values: new Float32Array(0), times: new Float64Array(0) }
@@ -25,7 +19,7 @@ export class Ranker {
   private scores = new Float64Array(0)
   private skip = new Uint8Array(0)
   private readonly histories = new WeakMap<Live, WeakMap<Int32Array, History>>()
-  private readonly said = new WeakMap<Live, WeakMap<History, Said>>()
+  private readonly rankings = new WeakMap<Live, WeakMap<History, Map<string, Ranked>>>()
 
   /** What the visitor touched, in the model's own item indexes; products the model does not know are left out. */
   historyOf(model: Live, visitor: Visitor | null): History {
@@ -37,18 +31,12 @@ export class Ranker {
   /** The `depth` best; of `only` these products all that the model knows. Runs without a pause, so the buffers can be shared by all requests. */
   rank(model: Live, history: History, excludeSeen: boolean, depth: number, only?: ReadonlySet<number>): Ranked {
     if (only) return this.ranking(model, history, excludeSeen, depth, only)
-    const { rankings } = this.saidOf(model, history)
+    const rankings = within(
+      within(this.rankings, model, () => new WeakMap<History, Map<string, Ranked>>()),
+      history,
+      () => new Map<string, Ranked>(),
+    )
     return within(rankings, `${excludeSeen} ${depth}`, () => this.ranking(model, history, excludeSeen, depth))
-  }
-
-  /** The `limit` strongest reasons for an item. `limit` is the same for all calls. */
-  explain(model: Live, history: History, index: number, limit: number): Evidence[] {
-    return within(this.saidOf(model, history).evidence, index, () => model.model.explain(history, index, limit))
-  }
-
-  private saidOf(model: Live, history: History): Said {
-    const known = within(this.said, model, () => new WeakMap<History, Said>())
-    return within(known, history, () => ({ rankings: new Map(), evidence: new Map() }))
   }
 
   private ranking(model: Live, history: History, excludeSeen: boolean, depth: number, only?: ReadonlySet<number>): Ranked {

@@ -14,9 +14,18 @@ export class RecommendationsResolver {
   @Query(() => RecommendationList, {
     description: 'What to show a user now, and why; without a user what is popular. Scope: recommendations:read.',
   })
-  recommendations(@Args(() => RecommendationsArgs) { userId, contextProductIds, ...request }: RecommendationsArgs) {
+  recommendations(@Args(() => RecommendationsArgs) args: RecommendationsArgs) {
+    const { userId, contextProductIds } = args
+    // Written out: a copy of an object that type-graphql made is many times slower to read than one of known fields.
     return this.service.recommend({
-      ...request,
+      userExternalId: args.userExternalId,
+      placement: args.placement,
+      first: args.first,
+      algorithm: args.algorithm,
+      excludeSeen: args.excludeSeen,
+      diversity: args.diversity,
+      where: args.where,
+      contextProductExternalIds: args.contextProductExternalIds,
       userKey: userId ? decodeIntId('User', userId, 'userId') : undefined,
       contextProductKeys: contextProductIds?.map(id => decodeIntId('Product', id, 'contextProductIds')),
     })

@@ -1,5 +1,5 @@
 import { explored } from '../algorithms/recommend/explore.js'
-import type { Evidence, History, Recommender } from '../algorithms/recommend/recommender.js'
+import type { History, Recommender } from '../algorithms/recommend/recommender.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
 import { type AttributeFilter, cleanProductFilter, type ProductFilter, productTest } from '../catalogue/product-filter.js'
@@ -8,7 +8,7 @@ import { encodeId } from '../graphql/node-id.js'
 import { InvalidInput } from '../platform/errors.js'
 import type { Metrics } from '../platform/metrics.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
-import type { Contribution, DecisionExperiment, Decisions } from '../registry/decisions.js'
+import { type DecisionExperiment, type Decisions, linesOf } from '../registry/decisions.js'
 import type { LiveModels } from '../registry/live-models.js'
 import {
   Candidates,
@@ -18,7 +18,6 @@ import {
   type Live,
   likenessOf,
   nameOf,
-  REASONS,
   type Scored,
   SEARCHED,
   TASK,
@@ -27,14 +26,15 @@ import {
 } from './candidates.js'
 import { poolOf, reranked } from './diversity.js'
 import { type Assignment, EXPLORED_POOL, type ExperimentsService } from './experiments.service.js'
+import { contributionsOf, type Explained, Explanations } from './explanations.js'
 import type { NewProducts } from './new-products.js'
 import { ownRepeats } from './own-repeats.js'
 import type { Placements } from './placements.js'
 import type { PlacementPreviewList } from './placements.schema.js'
 import { Ranker } from './ranker.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
-import { type Reason, type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
-import { compileFilters, type Effect, emptiedBy, type PlacementRules } from './rules.js'
+import { type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
+import { compileFilters, emptiedBy, type PlacementRules } from './rules.js'
 import { type Known, type Penalties, type Plan, putPinsInPlace, Steering, steeredDrop } from './steering.js'
 import { newTrail, shortOf, type Trail } from './trail.js'
 
@@ -70,8 +70,7 @@ export interface Past {
 }
 
 /** A list before it is recorded. */
-interface Composed {
-  items: Recommendation[]
+interface Composed extends Explained {
   model: Live | undefined
   visitor: Visitor | null
   isPersonal: boolean
@@ -83,7 +82,6 @@ const AFFINITY_BATCH = 200
 const NOTHING = new Int32Array(0)
 const DEFAULT_FIRST = 10
 const EXAMPLES_OF_DROPPED = 20
-const ROUNDING = 1e-6
 const MOST_CONTEXT = 100
 const CART_DAYS = 30
 const DAY_MS = 86_400_000
@@ -105,6 +103,7 @@ const NEWEST = 500
 export class RecommendationsService {
   private readonly ranker = new Ranker()
   private readonly candidates: Candidates
+  private readonly explanations: Explanations
   private readonly steering: Steering
 
   constructor(
@@ -117,6 +116,7 @@ export class RecommendationsService {
     private readonly random: { next(): number } = { next: Math.random },
   ) {
     this.candidates = new Candidates(models, parts.newProducts)
+    this.explanations = new Explanations(catalogue)
     this.steering = new Steering(catalogue, this.ranker, this.candidates, parts.penalties)
   }
 
@@ -223,8 +223,10 @@ export class RecommendationsService {
     const last = baseline && baseline !== model ? newTrail() : trail
     if (picked.length < first && baseline && baseline !== model) await this.fillUp(picked, wish, trail, more => pick(baseline, more, last))
     putPinsInPlace(picked)
+    const { userExternalId, userKey, contextProductKeys, contextProductExternalIds } = request
     const input = {
-      ...request,
+      userExternalId,
+      userKey,
       placement: request.placement ?? null,
       placementVersion: plan?.version,
       first,
@@ -232,6 +234,8 @@ export class RecommendationsService {
       excludeSeen,
       diversity,
       where: filter && stringly(filter),
+      contextProductKeys,
+      contextProductExternalIds,
     }
     if (picked.length === 0 && !model)
       return {
@@ -246,9 +250,9 @@ export class RecommendationsService {
     if (picked.length === 0 && first > 0 && model) await this.sayWhyEmpty(filter, rules, { ...trail, dropped: last.dropped })
     else if (picked.length < first)
       trail.fallbacks.push(shortOf(picked.length, first, last, steered?.only ? 'the user bought nothing else' : undefined))
-    const items = await this.explained(picked, histories)
+    const explained = await this.explanations.explain(picked, histories)
     const experiment = assignment && { ...chanceOf(assignment, picked, chance?.chances), ...askedOf(request, context, filter) }
-    return { items, model, visitor, isPersonal, input, experiment }
+    return { ...explained, model, visitor, isPersonal, input, experiment }
   }
 
   /** Internal ids of the products that the request names. */
@@ -490,39 +494,17 @@ export class RecommendationsService {
     picked.push(...missing)
   }
 
-  private async explained(picked: Scored[], histories: Histories): Promise<Recommendation[]> {
-    const keys = new Set<number>()
-    const evidences = picked.map(({ source, index, reasons }) => {
-      if (reasons || index < 0) return []
-      const evidence = this.ranker.explain(source, histories(source), index, REASONS)
-      for (const { items } of evidence) for (const item of items.slice(0, REASONS)) keys.add(source.keys[item])
-      return evidence
-    })
-    const products = await this.catalogue.byIds([...keys])
-    return picked.map(({ product, score, before = score, source, effects, reasons, pinnedAt }, at) => {
-      const own = evidences[at].map(evidence =>
-        reasonOf(
-          evidence,
-          evidence.items.slice(0, REASONS).flatMap(item => products.get(source.keys[item]) ?? []),
-        ),
-      )
-      return {
-        product,
-        score,
-        rank: at + 1,
-        reasons: [...(reasons ?? withRest(own, before)), ...reasonsOfRules(before, effects ?? [], pinnedAt)],
-      }
-    })
-  }
-
-  private async answer({ items, model, visitor, isPersonal, input, experiment }: Composed, trail: Trail): Promise<RecommendationList> {
+  private async answer(
+    { items, lines, model, visitor, isPersonal, input, experiment }: Composed,
+    trail: Trail,
+  ): Promise<RecommendationList> {
     const servedBy = servedByOf(model)
     const id = await this.decisions.record({
       kind: 'recommendation',
       userId: visitor?.id ?? null,
       modelId: model?.modelId ?? null,
       servedBy,
-      contributions: items.flatMap(contributionsOf),
+      contributions: lines,
       rules: [...trail.rules, ...trail.fallbacks],
       dropped: trail.dropped,
       consentBasis: consentBasis(visitor, isPersonal),
@@ -545,7 +527,7 @@ export class RecommendationsService {
     first: number,
     mayBeShown: (product: ProductType) => boolean,
     trail: Trail,
-  ): Promise<Pick<Composed, 'items' | 'model' | 'isPersonal'>> {
+  ): Promise<Pick<Composed, 'items' | 'lines' | 'model' | 'isPersonal'>> {
     trail.fallbacks.push('Not even a baseline is ready: the newest products are shown')
     const ids = await this.repository.newest(NEWEST)
     const products = await this.catalogue.byIds(ids)
@@ -560,7 +542,7 @@ export class RecommendationsService {
         rank: at + 1,
         reasons: [{ kind: 'new', text: 'New in the shop', weight: 0, products: [] }],
       }))
-    return { items, model: undefined, isPersonal: false }
+    return { items, lines: linesOf(items.flatMap(contributionsOf)), model: undefined, isPersonal: false }
   }
 }
 
@@ -649,25 +631,6 @@ function basisOn(products: readonly number[], visitor: Visitor | null): Visitor 
   }
 }
 
-/** Reasons of a model, and what the evidence that is not told singly comes to: together they sum to the model's score. */
-function withRest(reasons: Reason[], score: number): Reason[] {
-  const rest = reasons.reduce((left, { weight }) => left - weight, score)
-  if (Math.abs(rest) <= ROUNDING * Math.abs(score)) return reasons
-  return [...reasons, { kind: 'further', text: 'Further evidence of less weight, in sum', weight: rest, products: [] }]
-}
-
-/** Parts of the score that rules have, from what it was before them. */
-function reasonsOfRules(score: number, effects: readonly Effect[], pinnedAt: number | undefined): Reason[] {
-  const reasons: Reason[] = []
-  let before = score
-  for (const { text, factor } of effects) {
-    reasons.push({ kind: 'rule', text, weight: before * factor - before, products: [] })
-    before *= factor
-  }
-  if (pinnedAt !== undefined) reasons.push({ kind: 'rule', text: `Pinned to position ${pinnedAt}`, weight: 0, products: [] })
-  return reasons
-}
-
 function dropReason(
   product: ProductType | undefined,
   score: number,
@@ -679,34 +642,6 @@ function dropReason(
   if (product.stock === 0) return 'out of stock'
   if (passes && !passes(product)) return FILTERED
   return product.demotedAt ? DEMOTED : undefined
-}
-
-/** An item's score and the parts that sum to it. */
-function contributionsOf({ product, score, reasons }: Recommendation): Contribution[] {
-  const feature = product.externalId
-  const parts = reasons.map(({ kind, text, weight, products }) => {
-    const value = kind === 'further' ? 'further evidence' : `${kind}: ${products.map(each => each.externalId).join(', ') || text}`
-    return { feature, value, weight }
-  })
-  return [{ feature, value: 'score', weight: score }, ...parts]
-}
-
-function reasonOf(evidence: Evidence, products: ProductType[]): Reason {
-  const titles = products.map(product => product.title).join(', ')
-  return { kind: evidence.kind, text: TEXTS[evidence.kind](titles, evidence), weight: evidence.weight, products }
-}
-
-const TEXTS: Readonly<Record<Evidence['kind'], (titles: string, evidence: Evidence) => string>> = {
-  'neighbour-item': (titles, { weight }) =>
-    weight < 0 ? `Seldom chosen by people who chose ${titles}` : `Chosen by people who chose ${titles || 'what this user chose'}`,
-  'neighbour-user': titles =>
-    titles ? `Chosen by people with a similar taste, who also chose ${titles}` : 'Chosen by people with a similar taste',
-  popularity: () => 'Popular with everybody of late',
-  content: (titles, { terms = [] }) =>
-    `Like ${titles}${terms.length > 0 ? ` (${terms.map(term => term.slice(term.indexOf(':') + 1)).join(', ')})` : ''}`,
-  factor: (titles, { weight }) => (weight < 0 ? `Seldom goes with ${titles}` : `Goes with ${titles}`),
-  rank: () => 'Put here by what people took from such lists',
-  repeat: () => 'Bought again and again by this user',
 }
 
 function algorithmOf(model: Live | undefined): RecommendationAlgorithm {

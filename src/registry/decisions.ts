@@ -22,7 +22,8 @@ export interface NewDecision {
   userId: number | null
   modelId: string | null
   servedBy: string
-  contributions: Contribution[]
+  /** Or the lines that `linesOf` made of them. */
+  contributions: readonly Contribution[] | string
   rules: string[]
   dropped: { counts: Record<string, number>; examples: Dropped[] }
   consentBasis: string | null
@@ -101,7 +102,8 @@ export interface StoredDecision {
 
 export function decisionRow(decision: NewDecision & { id: string }, at: Date): StoredDecision {
   const { id, kind, userId, modelId, servedBy, contributions, rules, dropped, consentBasis, input, experiment } = decision
-  const detail: Detail = { features: linesOf(contributions), rules, dropped }
+  const features = typeof contributions === 'string' ? contributions : linesOf(contributions)
+  const detail: Detail = { features, rules, dropped }
   if (experiment) detail.experiment = experiment
   return { id, kind, at, userId, modelId, servedBy, detail, consentBasis, inputHash: hash('sha256', JSON.stringify(input), 'hex') }
 }
@@ -182,15 +184,16 @@ export class Decisions {
   }
 }
 
-function linesOf(contributions: readonly Contribution[]): string {
-  let lines = ''
+/** Contributions as a decision keeps them; those that come again can be kept so. */
+export function linesOf(contributions: readonly Contribution[]): string {
+  const cells: (string | number)[] = []
   let last: string | undefined
   for (const { feature, value, weight } of contributions) {
-    if (feature !== last) lines += `${last === undefined ? '' : '\n'}${cellOf(feature)}`
-    lines += `\t${cellOf(value)}\t${Math.round(weight * DECIMALS) / DECIMALS}`
+    if (feature !== last) cells.push(last === undefined ? '' : '\n', cellOf(feature))
+    cells.push('\t', cellOf(value), '\t', Math.round(weight * DECIMALS) / DECIMALS)
     last = feature
   }
-  return lines
+  return cells.join('')
 }
 
 function cellOf(text: string): string {

@@ -154,6 +154,23 @@ describe('a shop with two tastes', () => {
     expect(decision.inputHash).toMatch(/^[0-9a-f]{64}$/)
   })
 
+  test('a list that comes again is told the same, and a product by the name that it has now', async () => {
+    const upsert = 'mutation($i: ProductUpsertInput!) { productUpsert(input: $i) { userErrors { message } } }'
+    const [first, again] = [await ask({ user: 'u0' }), await ask({ user: 'u0' })]
+    expect(again.items).toEqual(first.items)
+    const [of, ofAgain] = [await why(first.decisionId), await why(again.decisionId)]
+    expect(ofAgain.contributions).toEqual(of.contributions)
+    expect(of.contributions.length).toBeGreaterThan(first.items.length)
+    const texts = ({ items }: List) => items.flatMap(({ reasons }) => reasons.map(({ text }) => text))
+    const [, named] = /(Product p\d+)/.exec(texts(first).join()) as RegExpExecArray
+    const externalId = named.slice('Product '.length)
+    await house.as('ingest').run(upsert, { i: { externalId, title: 'Renamed' } })
+    const renamed = await ask({ user: 'u0' })
+    expect(texts(renamed)).toEqual(texts(first).map(text => text.replace(new RegExp(`${named}(?!\\d)`), 'Renamed')))
+    await house.as('ingest').run(upsert, { i: { externalId, title: named } })
+    expect((await ask({ user: 'u0' })).items).toEqual(first.items)
+  })
+
   test('every answer has a decision of its own, whoever asks and whatever comes of it', async () => {
     const wishes = [
       { user: 'u0' },
