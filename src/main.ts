@@ -48,6 +48,7 @@ async function run(role: Role, lifecycle: Lifecycle) {
     // Training beside the server never delays an answer.
     const start = () =>
       fork(process.argv[1], ['worker'], {
+        execArgv: process.execArgv.filter(option => !isForServing(option)),
         env: { ...env, BELLWETHER_DEMO: config.demo ? 'on' : 'off' },
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       })
@@ -70,6 +71,11 @@ async function embeddedDatabase(config: Config, role: Role, log: Log, lifecycle:
   if (postgres.adopted) log.info('took over the database server that was left running')
   if (held) lifecycle.onClose('database server', postgres.stop)
   return postgres.url
+}
+
+/** Room for what many small requests leave behind would only let a worker's memory swing by hundreds of megabytes. */
+function isForServing(option: string): boolean {
+  return option.startsWith('--max-semi-space-size')
 }
 
 function makeHome(home: string) {

@@ -29,7 +29,7 @@ import { knownFault } from './platform/database.js'
 import { discardRest } from './platform/discard-rest.js'
 import { DomainError, messageOf, RateLimited, Unauthenticated, Unavailable } from './platform/errors.js'
 import { parseJson } from './platform/json-text.js'
-import { type Log, requestIdInScope, withLogFields } from './platform/log.js'
+import type { Log } from './platform/log.js'
 import type { Metrics } from './platform/metrics.js'
 import type { RateLimiter } from './platform/rate-limit.js'
 
@@ -154,6 +154,8 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     return contextOf(viewer, requestId)
   }
 
+  /** The requests that errors came of: a scope for each (AsyncLocalStorage) would cost every promise of every request two calls, before Node.js 24. */
+  const failed = new WeakMap<object, string>()
   // Tests see every operation compiled, so that what compiled code does otherwise shows.
   const executor = config.mode === 'test' ? createExecutor(schema, 1) : createExecutor(schema)
   const apollo = new ApolloServer<BaseContext>({
@@ -181,7 +183,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     stopOnTerminationSignals: false,
     nodeEnv: config.mode,
     logger: { debug: () => {}, info: () => {}, warn: text => log.warn(String(text)), error: text => log.error(String(text)) },
-    formatError: (formatted, error) => formatError(formatted, error, log, requestIdInScope() ?? randomUUID()),
+    formatError: (formatted, error) => formatError(formatted, error, log, failed.get(error as object) ?? randomUUID()),
     // Hints for caches are not given; reckoning them would cost every field a call. The others are for a service of Apollo's, and would look at every request.
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
@@ -189,7 +191,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
-      resultPlugin(metrics, log),
+      resultPlugin(metrics, log, failed),
     ],
   })
   await apollo.start()
@@ -209,7 +211,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       handler: (request, reply) => {
         if (wantsPage(request)) return explorer(reply)
         void reply.header('cache-control', 'no-store')
-        return withLogFields({ requestId: request.id }, () => answer.call(graphql, request as never, reply as never))
+        return answer.call(graphql, request as never, reply as never)
       },
     })
   })
@@ -393,12 +395,15 @@ function admissionError(error: unknown, log: Log, requestId: string): unknown {
  * Answers requests that fail before execution as the GraphQL-over-HTTP specification wants it (200 for `application/json`, 400 for
  * `application/graphql-response+json`), counts every request, and gives the request's id to masked errors.
  */
-function resultPlugin(metrics: Metrics, log: Log): ApolloServerPlugin {
+function resultPlugin(metrics: Metrics, log: Log, failed: WeakMap<object, string>): ApolloServerPlugin {
   return {
     requestDidStart: async ({ request }) => {
       const startedAt = performance.now()
       const isModern = request.http?.headers.get('accept')?.includes('application/graphql-response+json') ?? false
       return {
+        didEncounterErrors: async ({ errors, contextValue }) => {
+          for (const error of errors) failed.set(error, (contextValue as Context).requestId)
+        },
         willSendResponse: async ({ response, operationName, errors, contextValue }) => {
           const code = errors?.length ? errorCode(response.body) : 'OK'
           const failedBeforeExecution =

@@ -9,14 +9,9 @@ export type Log = Record<Level, (fact: string, fields?: Fields) => void>
 
 const scope = new AsyncLocalStorage<Fields>()
 
-/** Everything logged inside `work` carries `fields` (requestId, jobId). */
+/** Everything logged inside `work` carries `fields` (jobId). For jobs: requests hand their id on, as every promise inside costs more. */
 export function withLogFields<T>(fields: Fields, work: () => T): T {
   return scope.run({ ...scope.getStore(), ...fields }, work)
-}
-
-/** The id of the request that is being answered, if one is. */
-export function requestIdInScope(): string | undefined {
-  return scope.getStore()?.requestId as string | undefined
 }
 
 /** JSON lines to standard error, so that standard output stays for what a person asked to see. */
