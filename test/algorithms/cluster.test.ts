@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { BrokenArtifact } from '../../src/algorithms/artifact.js'
 import { assignAll, fitAll, ruleOf } from '../../src/algorithms/cluster/index.js'
-import { kMeans } from '../../src/algorithms/cluster/k-means.js'
+import { kMeans, nearestCentres } from '../../src/algorithms/cluster/k-means.js'
 import { clusterNames } from '../../src/algorithms/cluster/naming.js'
 import { adjustedRand, silhouette } from '../../src/algorithms/cluster/quality.js'
 import { meets, ruleFor } from '../../src/algorithms/cluster/rule.js'
@@ -79,6 +79,33 @@ test('every point is with its nearest centre, at any dimension and k', () => {
     { numRuns: 40 },
   )
 })
+
+test.each([
+  [1, 3],
+  [2, 9],
+  [5, 4],
+  [13, 6],
+])(
+  'without any structure, where points change sides all the time, each centre is the mean of its points in the end: %d columns, k %d',
+  (columns, k) => {
+    const rows = 20_000
+    const random = createRandom(columns)
+    const points = Float32Array.from({ length: rows * columns }, () => random.next())
+    const { centres, labels, counts, iterations } = kMeans(points, columns, { k, tolerance: 0, iterations: 1_000 }, createRandom(1))
+    expect(iterations).toBeGreaterThan(5)
+    expect(iterations).toBeLessThan(1_000)
+    expect(labels).toEqual(nearestCentres(points, columns, centres))
+    const sums = new Float64Array(k * columns)
+    const sizes = new Float64Array(k)
+    labels.forEach((label, row) => {
+      sizes[label]++
+      for (let column = 0; column < columns; column++) sums[label * columns + column] += points[row * columns + column]
+    })
+    expect(counts).toEqual(sizes)
+    const off = centres.map((value, at) => Math.abs(value - sums[at] / sizes[Math.floor(at / columns)]))
+    expect(Math.max(...off)).toBeLessThan(1e-9)
+  },
+)
 
 test('a cluster that empties is given the farthest point', () => {
   // Two heaps and one point far away: with three centres none may stay empty.

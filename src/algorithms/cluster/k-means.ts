@@ -29,9 +29,11 @@ const CHUNK = 8_192
 /** Fewer chunks are not worth waking other threads for. */
 const SHARED_FROM = 4
 const FAR = 1e30
+/** Moves become float32: never less than they are. */
+const WIDER = 1 + 1e-6
 
 /**
- * k-means (Lloyd 1982) from k-means++ seeds with greedy trials (Arthur and Vassilvitskii 2007). A cluster that empties takes the point that is farthest from
+ * k-means (Lloyd 1982, with the bounds of Hamerly 2010) from k-means++ seeds with greedy trials (Arthur and Vassilvitskii 2007). A cluster that empties takes the point that is farthest from
  * its centre. `points` are row-major, finite. With fewer distinct points than k the surplus clusters stay empty. Throws `RangeError` on k < 1 and on values
  * that are not finite.
  */
@@ -71,6 +73,9 @@ class Engine {
   private readonly parts: { sums: Float64Array; counts: Float64Array; totals: Float64Array }
   private readonly sums: Float64Array
   private readonly counts: Float64Array
+  /** Of each point how far its centre is at most, and any other at least; and what `noteMoves` says. */
+  private readonly bounds: Float32Array
+  private readonly moves: Float32Array
   private readonly distances: Float32Array
   private readonly trial: Float32Array
   private readonly one: Float32Array
@@ -98,6 +103,8 @@ class Engine {
       totals: this.arena.f64(chunks),
     }
     this.crew = createCrew('kmeans', this.arena, chunks < SHARED_FROM ? 1 : undefined)
+    this.bounds = this.arena.f32(2 * this.rows)
+    this.moves = this.arena.f32(this.blocks * 16)
     this.distances = this.arena.f32(this.rows)
     this.trial = this.arena.f32(this.rows)
     this.one = this.arena.f32(this.padded)
@@ -124,8 +131,10 @@ class Engine {
     let iterations = 0
     if (batch > 0 && batch < this.rows) iterations = this.runBatches(centres, batch, random)
     else {
-      for (; iterations < most; iterations++) {
-        this.assign(centres, 0, this.rows)
+      // After an empty cluster was filled, sums and bounds are made anew.
+      for (let follows = false; iterations < most; iterations++) {
+        this.assign(centres, 0, this.rows, follows ? 'following' : 'bounding')
+        follows = !this.fillEmpty(centres)
         const moved = this.moveToMeans(centres)
         if (moved <= tolerance * this.variance) break
       }
@@ -207,8 +216,12 @@ class Engine {
     return totals.reduce((sum, total) => sum + total, 0)
   }
 
-  /** Labels, sums and counts of points [from, to); returns the inertia of all where these are all. */
-  private assign(centres: Float64Array, from: number, to: number): number {
+  /**
+   * Labels, sums and counts of points [from, to); returns the inertia of all where these are all. `bounding` notes how near each point is, so that `following`, of
+   * all points, can leave out those that cannot have another centre than before; it does not know the inertia.
+   */
+  private assign(centres: Float64Array, from: number, to: number, way?: 'bounding' | 'following'): number {
+    if (way === 'following') this.noteMoves(centres)
     for (let centre = 0; centre < this.blocks * 4; centre++) {
       let norm = 0
       for (let column = 0; column < this.columnCount; column++) {
@@ -233,6 +246,8 @@ class Engine {
       sums.byteOffset,
       counts.byteOffset,
       totals.byteOffset,
+      way ? this.bounds.byteOffset : 0,
+      way === 'following' ? this.moves.byteOffset : 0,
     )
     this.sums.fill(0)
     this.counts.fill(0)
@@ -245,9 +260,34 @@ class Engine {
     return inertia
   }
 
+  /** Of each centre how far it moved since the last assignment, how far any other did, and half the way to the nearest other. */
+  private noteMoves(centres: Float64Array) {
+    const { columnCount, k, moves } = this
+    const placed = Float64Array.from(centres, Math.fround)
+    const before = (centre: number, column: number) => this.interleaved[((centre >> 2) * this.padded + column) * 4 + (centre & 3)]
+    let [most, next, mover] = [0, 0, -1]
+    for (let centre = 0; centre < k; centre++) {
+      let moved = 0
+      for (let column = 0; column < columnCount; column++) moved += (placed[centre * columnCount + column] - before(centre, column)) ** 2
+      const far = Math.sqrt(moved) * WIDER
+      moves[4 * centre] = far
+      if (far > most) [most, next, mover] = [far, most, centre]
+      else if (far > next) next = far
+      let nearest = Number.POSITIVE_INFINITY
+      for (let other = 0; other < k; other++) {
+        if (other === centre) continue
+        let distance = 0
+        for (let column = 0; column < columnCount; column++)
+          distance += (placed[centre * columnCount + column] - placed[other * columnCount + column]) ** 2
+        nearest = Math.min(nearest, distance)
+      }
+      moves[4 * centre + 2] = (0.5 * Math.sqrt(nearest)) / WIDER
+    }
+    for (let centre = 0; centre < k; centre++) moves[4 * centre + 1] = centre === mover ? next : most
+  }
+
   /** Centres to the means of their points; returns Σ ‖Δc‖². */
   private moveToMeans(centres: Float64Array): number {
-    this.fillEmpty(centres)
     let moved = 0
     for (let centre = 0; centre < this.k; centre++) {
       if (this.counts[centre] === 0) continue
@@ -261,8 +301,9 @@ class Engine {
     return moved
   }
 
-  /** Gives each empty cluster the point farthest from its own centre, taken from a cluster of several. */
-  private fillEmpty(centres: Float64Array) {
+  /** Gives each empty cluster the point farthest from its own centre, taken from a cluster of several; true if there was one. */
+  private fillEmpty(centres: Float64Array): boolean {
+    let isFilled = false
     for (let empty = 0; empty < this.k; empty++) {
       if (this.counts[empty] > 0) continue
       let [farthest, most] = [-1, 0]
@@ -276,7 +317,8 @@ class Engine {
           most = distance
         }
       }
-      if (farthest < 0) return
+      if (farthest < 0) return isFilled
+      isFilled = true
       const from = this.labels[farthest]
       for (let column = 0; column < this.columnCount; column++) {
         const value = this.points[farthest * this.padded + column]
@@ -287,6 +329,7 @@ class Engine {
       this.counts[empty] = 1
       this.labels[farthest] = empty
     }
+    return isFilled
   }
 
   /** Mini-batch steps (Sculley 2010): centres move towards the mean of their points of the batch by its share of all they have seen. Ends when a smoothed batch inertia no longer falls. */
