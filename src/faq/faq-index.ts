@@ -85,18 +85,13 @@ export class FaqIndex {
       (entry.channel !== null && entry.channel !== channel) ||
       (language !== null && languageOf(entry.locale) !== language)
     const skip = (_: number, entry: number) => isOut(served.entries[entry])
-    const { entries, scores, phrasings, confidence } = served.index.search(question, CANDIDATES, skip)
+    const { entries, scores, phrasings, confidence, aloneConfidence } = served.index.search(question, CANDIDATES, skip)
     const found = Array.from(entries, (entry, at) => ({
       entry: served.entries[entry],
       phrasing: served.phrasings[phrasings[at]],
       score: scores[at],
     }))
     const { threshold, isJudged } = served.index
-    let aloneConfidence = confidence
-    if (confidence < threshold && found.length > 1) {
-      const second = entries[1]
-      aloneConfidence = served.index.search(question, 2, (phrasing, entry) => entry === second || skip(phrasing, entry)).confidence
-    }
     // Whichever of two entries with one answer is meant, the answer is right.
     const isOneAnswer = found.length > 1 && found[0].entry.answer === found[1].entry.answer
     return { found, confidence: isOneAnswer ? Math.max(confidence, aloneConfidence) : confidence, aloneConfidence, threshold, isJudged }

@@ -57,6 +57,8 @@ export interface Found {
   phrasings: Int32Array
   /** Calibrated probability that the first entry answers the question; 0 where nothing was found. */
   confidence: number
+  /** The same if the second entry were not there: what is lost by the two being close. */
+  aloneConfidence: number
 }
 
 /** Log-odds that the first entry is right: linear in the evidence. */
@@ -240,8 +242,9 @@ export class PhrasingIndex {
 
   /** The `count` best entries; phrasings and entries for which `skip` is true are left out. */
   search(question: string, count: number, skip?: (phrasing: number, entry: number) => boolean): Found {
-    const { entries, scores, phrasings, evidence } = this.weighed(question, count, this.judge, skip)
-    return { entries, scores, phrasings, confidence: entries.length > 0 ? this.confidenceOf(evidence) : 0 }
+    const { entries, scores, phrasings, evidence, aloneEvidence } = this.weighed(question, count, this.judge, skip)
+    const confidenceOf = (given: readonly number[]) => (entries.length > 0 ? this.confidenceOf(given) : 0)
+    return { entries, scores, phrasings, confidence: confidenceOf(evidence), aloneConfidence: confidenceOf(aloneEvidence) }
   }
 
   /** True: a classifier over the phrasings has its say beside BM25. */
@@ -354,8 +357,10 @@ export class PhrasingIndex {
       for (let at = 0; at < poolSize; at++) {
         const phrasing = pool[at]
         if (scores[phrasing] + unread < least[0]) break
-        let sum = 0
-        for (let place = forwardOffsets[phrasing]; place < forwardOffsets[phrasing + 1]; place++)
+        // A phrasing's terms are in order too: what is unread stands at the end.
+        let sum = scores[phrasing]
+        const end = forwardOffsets[phrasing + 1]
+        for (let place = firstAtLeast(forwardTerms, forwardOffsets[phrasing], end, firstUnread); place < end; place++)
           if (seenAt[forwardTerms[place]] === stamp) sum += forwardWeights[place]
         scores[phrasing] = sum
         keepLargest(least, sum)
@@ -406,8 +411,11 @@ export class PhrasingIndex {
     skip?: (phrasing: number, entry: number) => boolean,
   ) {
     const found = this.ranked(question, judge ? Math.max(REORDERED, count) : count, skip)
-    if (found.entries.length === 0) return { ...found, evidence: [] }
-    if (!judge) return { ...found, evidence: [this.evidence(found.scores, found.phrasings[0]).reduce((sum, each) => sum + each, 0)] }
+    if (found.entries.length === 0) return { ...found, evidence: [], aloneEvidence: [] }
+    if (!judge) {
+      const evidenceOf = (scores: Float64Array) => [this.evidence(scores, found.phrasings[0]).reduce((sum, each) => sum + each, 0)]
+      return { ...found, evidence: evidenceOf(found.scores), aloneEvidence: evidenceOf(withoutSecond(found.scores)) }
+    }
     const judged = judge.scores(question)
     const own = Float64Array.from(found.entries, entry => judged[entry])
     const together = found.scores.map((score, at) => score * Math.exp(JUDGE_WEIGHT * own[at]))
@@ -418,12 +426,16 @@ export class PhrasingIndex {
     // The share covered is of BM25's own score; the lead is of both.
     const scores = Float64Array.from(order, at => together[at])
     const [cover, whole] = this.evidence(Float64Array.of(found.scores[first]), found.phrasings[first])
-    const lead = scores.length > 1 ? Math.sqrt(Math.max(0, 1 - scores[1] / scores[0])) : 1
+    const evidenceOf = ([best, next]: Float64Array) => {
+      const lead = next === undefined ? 1 : Math.sqrt(Math.max(0, 1 - next / best))
+      return [cover, whole, lead, own[first], Math.max(-2, Math.min(2, own[first] - rival)), rival]
+    }
     return {
       entries: Int32Array.from(order, at => found.entries[at]),
       scores,
       phrasings: Int32Array.from(order, at => found.phrasings[at]),
-      evidence: [cover, whole, lead, own[first], Math.max(-2, Math.min(2, own[first] - rival)), rival],
+      evidence: evidenceOf(scores),
+      aloneEvidence: evidenceOf(withoutSecond(scores)),
     }
   }
 
@@ -594,6 +606,20 @@ function misspelt(text: string): string {
 }
 
 /** Numbers the terms by their frequency, the rarest first. */
+function withoutSecond(scores: Float64Array): Float64Array {
+  return scores.filter((_, at) => at !== 1)
+}
+
+/** The first place in [from, to) of an ascending array whose value is at least `least`; `to` where there is none. */
+function firstAtLeast(values: Int32Array, from: number, to: number, least: number): number {
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if (values[middle] < least) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
 function renumber(keys: number[], channels: number[], isFunction: boolean[], terms: number[]) {
   const frequencies = new Int32Array(keys.length)
   for (const term of terms) frequencies[term]++
