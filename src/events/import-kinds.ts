@@ -197,9 +197,11 @@ const products: ImportKind = {
 }
 
 const SOURCES = ['review', 'post', 'news', 'message']
+/** Before a post's id, by whatever door it comes: a post that comes by two of them is one, and no review has its id. */
+export const POST_PREFIX = 'post:'
 
-/** Texts of one source unless a row names its own. What is not given is what reading them finds. */
-const texts = (source: string): ImportKind => ({
+/** Texts of one source unless a row names its own, kept under `prefix` and their id. What is not given is what reading them finds. */
+const texts = (source: string, prefix = ''): ImportKind => ({
   needs: [['text']],
   columns: [
     ['key', 'text'],
@@ -218,8 +220,9 @@ const texts = (source: string): ImportKind => ({
     const at = isAbsent(record.createdAt ?? record.timestamp) ? now : timeOf(record.createdAt ?? record.timestamp, now, 'createdAt')
     const named = optionalId(record.source, 'source', 20)?.toLowerCase() ?? source
     if (!SOURCES.includes(named)) throw new RowFault('source', `source must be one of ${SOURCES.join(', ')}, not ${JSON.stringify(named)}`)
+    const id = optionalId(record.externalId ?? record.id, 'externalId')
     return [
-      optionalId(record.externalId, 'externalId') ?? `import:${fileId}:${line}`,
+      id === null ? `import:${fileId}:${line}` : `${prefix}${id}`,
       optionalId(record.userId ?? record.userExternalId, 'userId'),
       optionalId(record.productId ?? record.productExternalId, 'productId'),
       text,
@@ -328,7 +331,7 @@ export const IMPORT_KINDS: Readonly<Record<string, ImportKind>> = {
   products,
   events,
   reviews: texts('review'),
-  posts: texts('post'),
+  posts: texts('post', POST_PREFIX),
   'ad-log': adLog,
 }
 

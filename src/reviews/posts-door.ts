@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { POST_PREFIX } from '../events/import-kinds.js'
 import { InvalidInput, NotFound, Unauthenticated } from '../platform/errors.js'
 import { parseJson } from '../platform/json-text.js'
 import { isSignedBy } from '../platform/signature.js'
@@ -51,7 +52,7 @@ export function postsDoor(reviews: Pick<ReviewsService, 'submitAll'>, secret: st
       const faults = await reviews.submitAll(
         posts.map(({ id, source, createdAt, ...rest }) => ({
           ...rest,
-          externalId: `post:${id}`,
+          externalId: `${POST_PREFIX}${id}`,
           source: source.toUpperCase() as ReviewSource,
           createdAt: createdAt ? new Date(createdAt) : null,
         })),

@@ -33,9 +33,9 @@ const FAR = 1e30
 const WIDER = 1 + 1e-6
 
 /**
- * k-means (Lloyd 1982, with the bounds of Hamerly 2010) from k-means++ seeds with greedy trials (Arthur and Vassilvitskii 2007). A cluster that empties takes the point that is farthest from
- * its centre. `points` are row-major, finite. With fewer distinct points than k the surplus clusters stay empty. Throws `RangeError` on k < 1 and on values
- * that are not finite.
+ * k-means (Lloyd 1982, with the bounds of Hamerly 2010) from k-means++ seeds with greedy trials (Arthur and Vassilvitskii 2007). A cluster that empties takes the
+ * point that is farthest from its centre. `points` are row-major, finite. With fewer distinct points than k the surplus clusters stay empty. Throws `RangeError`
+ * on k < 1 and on values that are not finite.
  */
 export function kMeans(points: Float32Array, columnCount: number, options: KMeansOptions, random: Random): Clusters {
   const { k, starts = 1 } = options

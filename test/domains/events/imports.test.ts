@@ -437,14 +437,20 @@ test('posts and news come as files too, each of its source', async () => {
     { externalId: 'x2', text: 'A shop opens', source: 'NEWS' },
     { externalId: 'x3', text: 'No source', source: 'rumour' },
     { externalId: 'x1', text: 'The kettle again' },
+    { id: 'x4', text: 'By the id that the webhook has' },
   ]
   const done = await imported(house, 'posts', lines.map(line => JSON.stringify(line)).join('\n'), { format: 'ndjson' })
-  expect(done).toMatchObject({ rowsRead: 4, rowsMerged: 2, rowsRejected: 1, rowsDuplicate: 1 })
+  expect(done).toMatchObject({ rowsRead: 5, rowsMerged: 3, rowsRejected: 1, rowsDuplicate: 1 })
   expect(await rejects(house, done.jobId)).toContain('source must be one of review, post, news, message')
-  expect(await house.app.database.sql(`SELECT "externalId", source FROM "Review" WHERE "externalId" LIKE 'x%' ORDER BY 1`)).toEqual([
-    { externalId: 'x1', source: 'post' },
-    { externalId: 'x2', source: 'news' },
+  expect(await house.app.database.sql(`SELECT "externalId", source FROM "Review" WHERE "externalId" LIKE 'post:x%' ORDER BY 1`)).toEqual([
+    { externalId: 'post:x1', source: 'post' },
+    { externalId: 'post:x2', source: 'news' },
+    { externalId: 'post:x4', source: 'post' },
   ])
+  // What came by the webhook before is the same post.
+  const known = { text: 'By the webhook', externalId: 'post:x5', source: 'POST', productExternalId: null, userExternalId: null }
+  expect(await house.app.reviews.submitAll([known as never])).toEqual([undefined])
+  expect(await imported(house, 'posts', 'id,text\nx5,By a file')).toMatchObject({ rowsMerged: 0, rowsRejected: 0 })
 })
 
 test('texts may name people and products as the API does, and have the language that they are written in', async () => {
@@ -454,7 +460,7 @@ test('texts may name people and products as the API does, and have the language 
   expect(
     await house.app.database.sql(
       `SELECT p."externalId" AS product, u."externalId" AS user, r.locale FROM "Review" r JOIN "Product" p ON p.id = r."productId" LEFT JOIN "User" u ON u.id = r."userId"
-       WHERE r."externalId" IN ('n1', 'n2') ORDER BY r."externalId"`,
+       WHERE r."externalId" IN ('post:n1', 'post:n2') ORDER BY r."externalId"`,
     ),
   ).toEqual([
     { product: 'p-named', user: 'u-named', locale: 'zh' },
