@@ -1,8 +1,9 @@
+import { LRUCache } from 'lru-cache'
 import type { Evidence, History } from '../algorithms/recommend/recommender.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
 import { type Contribution, linesOf } from '../registry/decisions.js'
-import { type Histories, REASONS, type Scored } from './candidates.js'
+import { type Histories, type Live, REASONS, type Scored } from './candidates.js'
 import type { Reason, Recommendation } from './recommendations.schema.js'
 import type { Effect } from './rules.js'
 
@@ -18,30 +19,32 @@ interface Told {
   picked: readonly Scored[]
   /** State of the catalogue: reasons name products by their titles. */
   catalogue: number
-  until: number
 }
 
 const ROUNDING = 1e-6
 /** After so long products are named anew, whether they seem to have changed or not. */
 const TOLD_MS = 60_000
+/** Lists that are remembered of a model: each is some ten kilobytes. */
+const REMEMBERED = 10_000
 
 /** Says why: reasons in words and their exact parts of the score. Who is shown the same as before, for the same reasons, is told the same without asking the model. */
 export class Explanations {
-  private readonly told = new WeakMap<History, Told>()
+  /** By the model of a list's first; what was said goes with it. */
+  private readonly told = new WeakMap<Live, LRUCache<History, Told>>()
 
-  constructor(
-    private readonly catalogue: CatalogueService,
-    private readonly now: () => number = () => performance.now(),
-  ) {}
+  constructor(private readonly catalogue: CatalogueService) {}
 
   async explain(picked: readonly Scored[], histories: Histories): Promise<Explained> {
     if (picked.length === 0) return { items: [], lines: '' }
-    const history = histories(picked[0].source)
+    const [{ source }] = picked
+    const history = histories(source)
     const { changes } = this.catalogue
-    const told = this.told.get(history)
-    if (told && told.catalogue === changes && told.until > this.now() && isSame(told.picked, picked)) return told.explained
+    const known = this.told.get(source) ?? new LRUCache<History, Told>({ max: REMEMBERED, ttl: TOLD_MS })
+    const told = known.get(history)
+    if (told && told.catalogue === changes && isSame(told.picked, picked)) return told.explained
     const explained = await this.explainAnew(picked, histories)
-    if (picked.every(isPlain)) this.told.set(history, { explained, picked, catalogue: changes, until: this.now() + TOLD_MS })
+    if (picked.every(isPlain)) known.set(history, { explained, picked, catalogue: changes })
+    this.told.set(source, known)
     return explained
   }
 
