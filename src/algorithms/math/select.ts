@@ -13,49 +13,59 @@ export function topAmong(scores: Float64Array, count: number, among: Int32Array,
 
 function best(scores: Float64Array, count: number, candidates: number, among?: Int32Array, skip?: Uint8Array): Int32Array {
   const size = Math.min(count, candidates)
-  const heap = new Int32Array(size)
-  let length = 0
-  // The heap's root is the worst of those kept: lower score, or equal score and higher index.
-  const isWorse = (a: number, b: number) => scores[a] < scores[b] || (scores[a] === scores[b] && a > b)
+  const heap: Heap = { indexes: new Int32Array(size), scores: new Float64Array(size), length: 0 }
+  let least = Number.NEGATIVE_INFINITY
   for (let place = 0; place < candidates && size > 0; place++) {
     const index = among ? among[place] : place
+    const score = scores[index]
     // Almost all end here.
-    if (length === size && scores[index] < scores[heap[0]]) continue
-    if (skip?.[index] || !Number.isFinite(scores[index])) continue
-    if (length < size) {
-      let at = length++
-      heap[at] = index
-      for (let parent = (at - 1) >> 1; at > 0 && isWorse(heap[at], heap[parent]); parent = (at - 1) >> 1) {
-        swap(heap, at, parent)
-        at = parent
-      }
-    } else if (isWorse(heap[0], index)) {
-      heap[0] = index
-      sink(heap, length, isWorse)
-    }
+    if (score < least || skip?.[index] || !Number.isFinite(score)) continue
+    if (heap.length < size) rise(heap, index, score)
+    else if (score > least || index < heap.indexes[0]) sink(heap, index, score)
+    if (heap.length === size) least = heap.scores[0]
   }
-  const found = new Int32Array(length)
-  for (let place = length - 1; place >= 0; place--) {
-    found[place] = heap[0]
-    heap[0] = heap[--length]
-    sink(heap, length, isWorse)
+  const found = new Int32Array(heap.length)
+  for (let place = heap.length - 1; place >= 0; place--) {
+    found[place] = heap.indexes[0]
+    const last = --heap.length
+    sink(heap, heap.indexes[last], heap.scores[last])
   }
   return found
 }
 
-function sink(heap: Int32Array, length: number, isWorse: (a: number, b: number) => boolean) {
-  for (let at = 0; ; ) {
-    const left = 2 * at + 1
-    if (left >= length) return
-    const child = left + 1 < length && isWorse(heap[left + 1], heap[left]) ? left + 1 : left
-    if (!isWorse(heap[child], heap[at])) return
-    swap(heap, at, child)
-    at = child
-  }
+/** Its root is the worst of those kept: lower score, or equal score and higher index. */
+interface Heap {
+  indexes: Int32Array
+  scores: Float64Array
+  length: number
 }
 
-function swap(heap: Int32Array, a: number, b: number) {
-  const kept = heap[a]
-  heap[a] = heap[b]
-  heap[b] = kept
+/** Adds one at the end, and lets it rise. */
+function rise(heap: Heap, index: number, score: number) {
+  const { indexes, scores } = heap
+  let at = heap.length++
+  for (let parent = (at - 1) >> 1; at > 0; parent = (at - 1) >> 1) {
+    if (score > scores[parent] || (score === scores[parent] && index < indexes[parent])) break
+    indexes[at] = indexes[parent]
+    scores[at] = scores[parent]
+    at = parent
+  }
+  indexes[at] = index
+  scores[at] = score
+}
+
+/** Puts one in the root's place, and lets it sink. */
+function sink({ indexes, scores, length }: Heap, index: number, score: number) {
+  let at = 0
+  for (let child = 1; child < length; child = 2 * at + 1) {
+    const right = child + 1
+    if (right < length && (scores[right] < scores[child] || (scores[right] === scores[child] && indexes[right] > indexes[child])))
+      child = right
+    if (score < scores[child] || (score === scores[child] && index > indexes[child])) break
+    indexes[at] = indexes[child]
+    scores[at] = scores[child]
+    at = child
+  }
+  indexes[at] = index
+  scores[at] = score
 }

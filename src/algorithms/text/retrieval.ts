@@ -2,7 +2,7 @@ import { type NumberArray, pack, unpack } from '../artifact.js'
 import { fitPlatt, sigmoid } from '../math/calibration.js'
 import { denseRows, fitLinear } from '../math/linear.js'
 import { fnv1a } from '../math/random.js'
-import { topIndexes } from '../math/select.js'
+import { topAmong, topIndexes } from '../math/select.js'
 import { type Answered, chooseThreshold, withOutOfScopeShare } from './abstention.js'
 import { fitLinearText, type LinearTextModel, loadLinearText } from './linear-model.js'
 import { CHANNELS, HashTable, Ngrams } from './ngrams.js'
@@ -93,7 +93,7 @@ const MOST_SLIPS = 400
 const MOST_CALIBRATED = 2_000
 /** Postings that are read before the best phrasings so far are scored in full, and how many those are. */
 const POSTINGS = 4_000
-const POOL = 128
+const POOL = 64
 /** So many of them at least. */
 const SCORED = 16
 const NGRAMS = { words: 1, hanCharacters: 2, characters: 4, acrossWords: false, stems: true }
@@ -113,8 +113,7 @@ export class PhrasingIndex {
   private readonly seenAt: Int32Array
   private reads = 0
   private asked = new Int32Array(1_024)
-  private readonly pool: Int32Array
-  /** Terms and weights of each phrasing, the postings turned over. */
+  /** The postings turned over: of each phrasing, its terms in order and their weights in turn, which are read together. */
   private readonly forwardOffsets: Int32Array
   private readonly forwardTerms: Int32Array
   private readonly forwardWeights: Float32Array
@@ -145,19 +144,18 @@ export class PhrasingIndex {
     this.entryBest = new Float64Array(entryCount)
     this.entryPhrasings = new Int32Array(entryCount)
     this.seenAt = new Int32Array(keys.length)
-    this.pool = new Int32Array(entries.length)
     this.forwardOffsets = new Int32Array(entries.length + 1)
     for (const phrasing of phrasings) this.forwardOffsets[phrasing + 1]++
     for (let at = 0; at < entries.length; at++) this.forwardOffsets[at + 1] += this.forwardOffsets[at]
-    this.forwardTerms = new Int32Array(phrasings.length)
-    this.forwardWeights = new Float32Array(phrasings.length)
+    this.forwardTerms = new Int32Array(2 * phrasings.length)
+    this.forwardWeights = new Float32Array(this.forwardTerms.buffer)
     this.heaviest = new Float32Array(keys.length)
     const next = this.forwardOffsets.slice()
     for (let term = 0; term < keys.length; term++) {
       for (let place = offsets[term]; place < offsets[term + 1]; place++) {
-        const to = next[phrasings[place]]++
+        const to = 2 * next[phrasings[place]]++
         this.forwardTerms[to] = term
-        this.forwardWeights[to] = weights[place]
+        this.forwardWeights[to + 1] = weights[place]
         if (weights[place] > this.heaviest[term]) this.heaviest[term] = weights[place]
       }
     }
@@ -304,7 +302,7 @@ export class PhrasingIndex {
   private most = 0
 
   private ranked(question: string, count: number, skip?: (phrasing: number, entry: number) => boolean) {
-    const { ngrams, scores, touched, entryScores, entryBest, entryPhrasings, offsets, phrasings, weights, seenAt, pool } = this
+    const { ngrams, scores, touched, entryScores, entryBest, entryPhrasings, offsets, phrasings, weights, seenAt } = this
     ngrams.read(prepared(question, this.options))
     this.functions?.read(ngrams)
     const stamp = ++this.reads
@@ -343,39 +341,35 @@ export class PhrasingIndex {
         scores[phrasing] += weights[place]
       }
     }
-    let poolSize = 0
-    if (firstUnread === Number.POSITIVE_INFINITY) for (let at = 0; at < touchedCount; at++) pool[poolSize++] = touched[at]
-    else {
-      const partial = new Float64Array(touchedCount)
-      for (let at = 0; at < touchedCount; at++) partial[at] = scores[touched[at]]
-      for (const at of topIndexes(partial, Math.max(POOL, 2 * count))) pool[poolSize++] = touched[at]
+    const isRead = firstUnread === Number.POSITIVE_INFINITY
+    const pool = isRead ? touched.subarray(0, touchedCount) : topAmong(scores, Math.max(POOL, 2 * count), touched, touchedCount)
+    if (!isRead) {
       const { forwardOffsets, forwardTerms, forwardWeights } = this
       let unread = 0
       for (let at = 0; at < asked; at++) if (terms[at] >= firstUnread) unread += this.heaviest[terms[at]]
       // Best first: where not even all unread terms could lift a phrasing to those that are asked for, it and the rest are left as they are.
       const least = new Float64Array(Math.max(SCORED, 2 * count))
-      for (let at = 0; at < poolSize; at++) {
-        const phrasing = pool[at]
-        if (scores[phrasing] + unread < least[0]) break
-        // A phrasing's terms are in order too: what is unread stands at the end.
+      for (const phrasing of pool) {
         let sum = scores[phrasing]
-        const end = forwardOffsets[phrasing + 1]
-        for (let place = firstAtLeast(forwardTerms, forwardOffsets[phrasing], end, firstUnread); place < end; place++)
-          if (seenAt[forwardTerms[place]] === stamp) sum += forwardWeights[place]
+        if (sum + unread < least[0]) break
+        // A phrasing's terms are in order too: what is unread stands at the end.
+        const from = 2 * forwardOffsets[phrasing]
+        for (let place = 2 * forwardOffsets[phrasing + 1] - 2; place >= from && forwardTerms[place] >= firstUnread; place -= 2)
+          if (seenAt[forwardTerms[place]] === stamp) sum += forwardWeights[place + 1]
         scores[phrasing] = sum
         keepLargest(least, sum)
       }
     }
-    const candidates: number[] = []
+    const candidates = new Int32Array(pool.length)
+    let candidateCount = 0
     const { support } = this.options
     // Best phrasings first where several speak for an entry: each next one counts `support` of the one before.
-    for (let at = 0; at < poolSize; at++) {
-      const phrasing = pool[at]
+    for (const phrasing of pool) {
       const entry = this.entries[phrasing]
       if (skip?.(phrasing, entry)) continue
       const score = scores[phrasing]
       if (entryScores[entry] === Number.NEGATIVE_INFINITY) {
-        candidates.push(entry)
+        candidates[candidateCount++] = entry
         entryScores[entry] = 0
         entryBest[entry] = 0
       }
@@ -386,20 +380,19 @@ export class PhrasingIndex {
       } else entryScores[entry] += support * score
     }
     // The support of many phrasings has a bound, as if they fell off geometrically.
-    for (const entry of candidates) {
+    for (let at = 0; at < candidateCount; at++) {
+      const entry = candidates[at]
       const more = entryScores[entry]
       entryScores[entry] = entryBest[entry] * (1 + support * (1 - Math.exp(-more / Math.max(1e-9, support * entryBest[entry]))))
     }
-    candidates.sort((a, b) => a - b)
-    const compact = Float64Array.from(candidates, entry => entryScores[entry])
-    const top = topIndexes(compact, count)
+    const top = topAmong(entryScores, count, candidates, candidateCount)
     const result = {
-      entries: Int32Array.from(top, at => candidates[at]),
-      scores: Float64Array.from(top, at => compact[at]),
-      phrasings: Int32Array.from(top, at => entryPhrasings[candidates[at]]),
+      entries: top,
+      scores: Float64Array.from(top, entry => entryScores[entry]),
+      phrasings: Int32Array.from(top, entry => entryPhrasings[entry]),
     }
     for (let at = 0; at < touchedCount; at++) scores[touched[at]] = 0
-    for (const entry of candidates) entryScores[entry] = Number.NEGATIVE_INFINITY
+    for (let at = 0; at < candidateCount; at++) entryScores[candidates[at]] = Number.NEGATIVE_INFINITY
     return result
   }
 
@@ -449,7 +442,7 @@ export class PhrasingIndex {
     const cover = this.most > 0 ? scores[0] / this.most : 0
     const lead = scores.length > 1 ? 1 - scores[1] / scores[0] : 1
     let whole = 0
-    for (let at = this.forwardOffsets[phrasing]; at < this.forwardOffsets[phrasing + 1]; at++) whole += this.forwardWeights[at]
+    for (let at = this.forwardOffsets[phrasing]; at < this.forwardOffsets[phrasing + 1]; at++) whole += this.forwardWeights[2 * at + 1]
     return [cover, Math.min(1.2, scores[0] / Math.max(1e-9, whole)), 0.25 * Math.sqrt(Math.max(0, lead))]
   }
 
@@ -605,21 +598,11 @@ function misspelt(text: string): string {
   return text.length < 4 ? text : text.slice(0, at - 1) + text[at] + text[at - 1] + text.slice(at + 1)
 }
 
-/** Numbers the terms by their frequency, the rarest first. */
 function withoutSecond(scores: Float64Array): Float64Array {
   return scores.filter((_, at) => at !== 1)
 }
 
-/** The first place in [from, to) of an ascending array whose value is at least `least`; `to` where there is none. */
-function firstAtLeast(values: Int32Array, from: number, to: number, least: number): number {
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if (values[middle] < least) from = middle + 1
-    else to = middle
-  }
-  return from
-}
-
+/** Numbers the terms by their frequency, the rarest first. */
 function renumber(keys: number[], channels: number[], isFunction: boolean[], terms: number[]) {
   const frequencies = new Int32Array(keys.length)
   for (const term of terms) frequencies[term]++
