@@ -191,7 +191,7 @@ describe('what cannot work is one sentence that names the variable', () => {
   test.each([
     [{ DATABASE_URL: 'postgresql://nobody:wrong@127.0.0.1:1/none' }, /^DATABASE_URL does not lead to a usable PostgreSQL: .+$/m],
     [{ DATABASE_URL: 'mysql://127.0.0.1/none' }, /^DATABASE_URL .+$/m],
-    [{ REDIS_URL: 'redis://127.0.0.1:1' }, /^REDIS_URL .+$/m],
+    [{ REDIS_URL: 'redis://127.0.0.1:1' }, /^REDIS_URL does not lead to a usable Redis: .*ECONNREFUSED.*$/m],
     [{ PORT: 'eighty' }, /^PORT .+$/m],
     [{ HOST: '192.0.2.1' }, /^HOST 192.0.2.1 is no address of this machine; .+$/m],
     [{ BELLWETHER_HOME: '/dev/null/home' }, /^BELLWETHER_HOME \/dev\/null\/home is no folder that can be written to: .+$/m],
