@@ -5,7 +5,7 @@ import type { Signals } from '../platform/signals.js'
 import { v7 } from '../platform/uuid.js'
 import type { UserFacts } from '../users/user-rules.js'
 import type { UsersService } from '../users/users.service.js'
-import { type CleanEvent, cleanEvent, type EventDefaults, faultOf, optionalId, type RawEvent } from './event-rules.js'
+import { ANONYMOUS, type CleanEvent, cleanEvent, type EventDefaults, faultOf, optionalId, type RawEvent } from './event-rules.js'
 import type { EventsRepository } from './events.repository.js'
 
 export type RowStatus = 'ACCEPTED' | 'DUPLICATE' | 'REJECTED'
@@ -90,6 +90,12 @@ export class EventsService {
   async identify(facts: UserFacts, anonymousId: string | null): Promise<void> {
     await this.users.upsert(facts, { mergeTraits: true })
     if (anonymousId !== null) await this.events.link(optionalId(anonymousId, 'anonymousId') as string, facts.externalId, 'identify')
+  }
+
+  /** Segment's identify of somebody who is not known by an id yet: the facts are the visitor's, or the person's who the visitor turned out to be. */
+  async identifyVisitor(anonymousId: string, facts: Omit<UserFacts, 'externalId'>): Promise<void> {
+    await this.events.createVisitors([{ user: `${ANONYMOUS}${anonymousId}`, anonymousId }])
+    await this.users.upsert({ externalId: await this.events.ownerOf(anonymousId), ...facts }, { mergeTraits: true })
   }
 
   /** Segment's alias: two ids are one person. */
