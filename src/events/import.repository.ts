@@ -28,6 +28,8 @@ export interface ImportOptions {
   contentHash?: string
   /** Header line of a CSV. */
   header?: string
+  /** Names in the rows that nothing reads, such as misspelt ones. */
+  unread?: string[]
 }
 
 export interface Reject {
@@ -76,8 +78,8 @@ export class ImportRepository {
     )
   }
 
-  async keepHeader(id: string, header: string): Promise<void> {
-    await this.database.sql('UPDATE "Import" SET options = options || $2 WHERE id = $1', [id, JSON.stringify({ header })])
+  async keep(id: string, facts: Pick<ImportOptions, 'header' | 'unread'>): Promise<void> {
+    await this.database.sql('UPDATE "Import" SET options = options || $2 WHERE id = $1', [id, JSON.stringify(facts)])
   }
 
   async discard(id: string): Promise<void> {

@@ -317,6 +317,14 @@ describe('an upload that cannot be right is refused before anything is kept', ()
       400,
       /names the column "Kunde", which the header lacks/,
     ],
+    [
+      'a mapping to what we do not have',
+      'events',
+      HEADER,
+      { query: { mapping: '{"userID":"userId"}' } },
+      400,
+      /names "userID", which events do not have; they have messageId, userId/,
+    ],
     ['a zone that is none', 'events', HEADER, { query: { zone: 'Berlin' } }, 400, /zone must be Z or like/],
     ['a key without the scope', 'events', HEADER, { headers: { authorization: 'Bearer nonsense' } }, 401, /./],
   ]
@@ -341,6 +349,28 @@ describe('an upload that cannot be right is refused before anything is kept', ()
     expect(await house.app.database.sql('SELECT 1 FROM "ImportChunk"')).toEqual([])
     expect(await count(`u."externalId" = 'cut'`)).toBe(0)
   })
+})
+
+test.each([
+  ['csv' as const, 'messageId,userId,type,prise,,Colour\nu1,uma,VIEW,5,,red\nu2,uma,VIEW,5,,red\n', {}, ['prise', 'Colour']],
+  [
+    'ndjson' as const,
+    '{"messageId":"u3","userId":"uma","type":"VIEW"}\n{"messageId":"u4","userId":"uma","type":"VIEW","Price":5}\n',
+    {},
+    ['Price'],
+  ],
+  ['csv' as const, 'id,who,type,note\nu5,uma,VIEW,x\n', { mapping: '{"messageId":"id","userId":"who"}' }, ['note']],
+  ['csv' as const, 'messageId,userId,type,_line,_reason\nu6,uma,VIEW,2,"was wrong"\n', {}, []],
+])('a name that nothing reads is told (%#)', async (format, body, query, unread) => {
+  const { jobId, ...status } = await imported(house, 'events', body, { format, query: query as Record<string, string> })
+  expect(status).toMatchObject({ rowsRejected: 0, unread })
+  const look = () => house.as('admin').run('query ($id: ID!) { job(id: $id) { state message result } }', { id: jobId })
+  const told = unread.length > 0 ? `0 rejected; nothing reads ${unread.map(name => `"${name}"`).join(', ')}$` : '0 rejected$'
+  const data = await eventually(async () => {
+    const answer = (await look()).data as { job: { state: string } } | null
+    return answer?.job.state === 'COMPLETED' && answer
+  })
+  expect(data).toMatchObject({ job: { message: expect.stringMatching(told), result: { unread } } })
 })
 
 describe('the rows of a file', () => {
