@@ -86,8 +86,15 @@ export class ImportRepository {
     await this.database.sql(`DELETE FROM "Import" WHERE id = $1 AND state = 'RECEIVING'`, [id])
   }
 
-  /** Uploads whose server died in the middle, or before it had made the job of one; none of them was acknowledged. */
+  /**
+   * Uploads whose server died in the middle, or before it had made the job of one; none of them was acknowledged. Of those that failed or were cancelled the bytes
+   * go with their job, since nobody can begin them again.
+   */
   async discardAbandoned(hours: number): Promise<number> {
+    await this.database.sql(
+      `DELETE FROM "ImportChunk" c USING "Import" i WHERE i.id = c."importId" AND i.state NOT IN ('RECEIVING', 'WAITING')
+         AND NOT EXISTS (SELECT 1 FROM "Job" j WHERE j.id = i."jobId")`,
+    )
     return (
       await this.database.sql(
         `DELETE FROM "Import" i WHERE "createdAt" < now() - make_interval(hours => $1)

@@ -351,6 +351,20 @@ describe('an upload that cannot be right is refused before anything is kept', ()
   })
 })
 
+test('the bytes of an import that failed or was cancelled stay while it can be begun again, and no longer', async () => {
+  const { sql } = house.app.database
+  const chunksOf = async (id: string) => (await sql('SELECT 1 FROM "ImportChunk" WHERE "importId" = $1', [id])).length
+  const { jobId } = await imported(house, 'events', `${HEADER}\n${rowOf('kept', 'kim')}\n`)
+  const [{ id }] = await sql<{ id: string }>('SELECT id FROM "Import" WHERE "jobId" = $1', [tryDecodeId(jobId)?.key])
+  await sql(`UPDATE "Import" SET state = 'FAILED' WHERE id = $1`, [id])
+  await sql('INSERT INTO "ImportChunk" ("importId", seq, data) VALUES ($1, 0, $2)', [id, Buffer.from(HEADER)])
+  await house.app.imports.discardAbandoned(24)
+  expect(await chunksOf(id)).toBe(1)
+  await sql('DELETE FROM "Job" WHERE id = $1', [tryDecodeId(jobId)?.key])
+  await house.app.imports.discardAbandoned(24)
+  expect(await chunksOf(id)).toBe(0)
+})
+
 test.each([
   ['csv' as const, 'messageId,userId,type,prise,,Colour\nu1,uma,VIEW,5,,red\nu2,uma,VIEW,5,,red\n', {}, ['prise', 'Colour']],
   [
