@@ -22,6 +22,8 @@ const GUNZIP_CHUNK = 256 * 1024
 const NEWLINE = 10
 /** What the reject file adds to a row; they are no facts of it when it is sent again. */
 const NOTES = ['_line', '_reason']
+/** The notes at the end of a row whose cells cannot be told apart. */
+const CSV_NOTES = /,\d+,"(?:[^"]|"")*"$/
 /** Names that are nobody's: the notes, a line that was no JSON, and columns without a name. */
 const NAMELESS = new Set(['', ...NOTES, '_raw'])
 /** Stands for bytes that are no UTF-8 until the row is refused: a character that no text may hold, unlike U+FFFD, which one may. */
@@ -124,7 +126,8 @@ async function* csvRows(texts: AsyncIterable<string>, onHeader: (header: string)
       onHeader(csvLine(isResend ? header.filter(name => !NOTES.includes(name)) : header))
       return undefined
     }
-    return part.cells ? csvRow(part, part.cells, header as string[], isResend) : { ...part }
+    if (part.cells) return csvRow(part, part.cells, header as string[], isResend)
+    return { ...part, raw: isResend ? part.raw.replace(CSV_NOTES, '') : part.raw }
   }
   let line = 1
   let open = ''

@@ -400,6 +400,17 @@ describe('the rows of a file', () => {
     return rows
   }
 
+  test('that are rejected a second time bear the notes of the second time only', async () => {
+    const resend = 'a,b,_line,_reason\n1,"open,7,"a quote is opened and never closed"\n1,2,3,8,"the row has 3 cells, the header 2"\n'
+    async function* pieces() {
+      yield Buffer.from(resend)
+    }
+    const rejected: string[] = []
+    for await (const rows of rowsOf(pieces(), 'csv'))
+      for (const { line, raw, fault } of rows) rejected.push(rejectLine('csv', { line, raw, reason: fault ?? '' }))
+    expect(rejected).toEqual(['1,"open,2,"a closing quote is followed by text"\n', '1,2,3,3,"the row has 3 cells, the header 2"\n'])
+  })
+
   test('are the same however the bytes are cut, with BOM, CRLF, quotes across lines and letters of four bytes', async () => {
     const csv = '\uFEFFa,b\r\n1,"x, ""y""\r\nz"\r\n\r\n"茶🍵",\r\nlast,"end"'
     const expected = [
