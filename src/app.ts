@@ -128,7 +128,7 @@ import { SegmentsResolver } from './segments/segments.resolver.js'
 import { SegmentsService } from './segments/segments.service.js'
 import { createServer } from './server.js'
 import { UsersRepository } from './users/users.repository.js'
-import { UsersResolver } from './users/users.resolver.js'
+import { UserPayloadResolver, UsersResolver } from './users/users.resolver.js'
 import { UsersService } from './users/users.service.js'
 
 export interface AppOptions {
@@ -147,6 +147,7 @@ const MODEL_STALE_MS = 8 * 86_400_000
 /** The classes that make the schema, in no particular order. */
 export const resolverClasses = [
   NodeResolver,
+  UserPayloadResolver,
   UsersResolver,
   CatalogueResolver,
   EventsResolver,
@@ -403,6 +404,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const resolvers = [
     new NodeResolver(nodes),
     new UsersResolver(users, idempotency),
+    new UserPayloadResolver(),
     new CatalogueResolver(catalogue, idempotency),
     new EventsResolver(events, idempotency),
     new RecommendationsResolver(recommendations),

@@ -238,10 +238,15 @@ function isTimeZone(name: string): boolean {
   }
 }
 
+/** Protocols whose URL may list several hosts with commas between them, which is no URL to the standard. */
+const OF_HOSTS = new Set(['redis+cluster:', 'redis+sentinel:'])
+
 function urlFaults(name: string, value: string | undefined, protocols: string[]): string[] {
   if (!value) return []
-  const protocol = URL.canParse(value) ? new URL(value).protocol : undefined
-  return protocol && protocols.includes(protocol)
+  const [, protocol, head, hosts, rest] = /^([a-z+]+:)(\/\/(?:[^@/]*@)?)([^/?#]*)(.*)$/s.exec(value) ?? []
+  if (!protocols.includes(protocol)) return [`${name} must be a URL that starts with ${protocols.map(p => `${p}//`).join(' or ')}`]
+  const urls = OF_HOSTS.has(protocol) ? hosts.split(',').map(host => `${protocol}${head}${host}${rest}`) : [value]
+  return urls.every(url => URL.canParse(url))
     ? []
-    : [`${name} must be a URL that starts with ${protocols.map(p => `${p}//`).join(' or ')}`]
+    : [`${name} is no URL that can be read; ports are at most 65535, and signs such as # / @ in a password are written %23 %2F %40`]
 }

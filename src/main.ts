@@ -19,9 +19,11 @@ const lifecycle = createLifecycle()
 try {
   await run(role, lifecycle)
 } catch (error) {
-  process.stderr.write(`\n${sentenceOf(error)}\n`)
+  // A start that is told to end loses its parts one after the other; whoever told it so exits.
+  if (!lifecycle.isClosing) process.stderr.write(`\n${sentenceOf(error)}\n`)
+  const code = lifecycle.isClosing ? 0 : 1
   await lifecycle.close()
-  process.exit(1)
+  process.exit(code)
 }
 
 async function run(role: Role, lifecycle: Lifecycle) {
@@ -35,7 +37,9 @@ async function run(role: Role, lifecycle: Lifecycle) {
   const databaseUrl = await database
   if (config.databaseUrl) await checkDatabase(config.databaseUrl)
   if (config.redisUrl) await checkRedis(config.redisUrl)
-  const migrations = await migrate(databaseUrl, process.cwd())
+  const migrations = await migrate(databaseUrl, process.cwd()).catch(error => {
+    throw config.databaseUrl && error instanceof DomainError ? new Unavailable(`DATABASE_URL: ${error.message}`) : error
+  })
   if (migrations.length > 0) log.info('migrations applied', { migrations })
   const start = await roles
   if (role === 'worker') return start.runWorker({ config, databaseUrl, log, lifecycle })
@@ -67,9 +71,11 @@ async function embeddedDatabase(config: Config, role: Role, log: Log, lifecycle:
     process.stderr.write(`\n${sentenceOf(error)}\n`)
     void lifecycle.close().then(() => process.exit(1))
   }
-  const postgres = await startEmbeddedPostgres({ home: config.home, log, ...(held ? { onLost } : {}) })
+  const starting = startEmbeddedPostgres({ home: config.home, log, ...(held ? { onLost } : {}) })
+  // Before it has started, so that a signal meanwhile leaves no server behind.
+  if (held) lifecycle.onClose('database server', () => starting.then(postgres => postgres.stop()).catch(() => {}))
+  const postgres = await starting
   if (postgres.adopted) log.info('took over the database server that was left running')
-  if (held) lifecycle.onClose('database server', postgres.stop)
   return postgres.url
 }
 

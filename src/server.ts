@@ -25,9 +25,8 @@ import { formatError } from './graphql/errors.js'
 import { createExecutor } from './graphql/execution.js'
 import { DEFAULT_LIMITS, limitsRule } from './graphql/limits.js'
 import { createSchema } from './graphql/schema.js'
-import { knownFault } from './platform/database.js'
-import { discardRest } from './platform/discard-rest.js'
-import { DomainError, messageOf, RateLimited, Unauthenticated, Unavailable } from './platform/errors.js'
+import { messageOf, NotFound, RateLimited, Unauthenticated, Unavailable } from './platform/errors.js'
+import { answerError, answerNoRequest } from './platform/http-errors.js'
 import { parseJson } from './platform/json-text.js'
 import type { Log } from './platform/log.js'
 import type { Metrics } from './platform/metrics.js'
@@ -86,6 +85,8 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     logger: false,
     genReqId: () => randomUUID(),
     routerOptions: { maxParamLength: 200 },
+    clientErrorHandler: answerNoRequest,
+    frameworkErrors: (error, request, reply) => answerError(error, request as FastifyRequest, reply as FastifyReply, log),
   })
   // Hooks that wait for nothing take a callback: a promise each costs every request more than what they do.
   fastify.addHook('onRequest', (request, reply, done) => {
@@ -130,9 +131,9 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   })
   fastify.removeContentTypeParser('application/json')
   fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => parseJson(body))
-  fastify.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => answerError(error, request, reply, log))
+  fastify.setErrorHandler((error: Error, request, reply) => answerError(error, request, reply, log))
   fastify.setNotFoundHandler((request, reply) =>
-    reply.code(404).send({ error: `There is nothing at ${request.method} ${request.url.split('?')[0].slice(0, 200)}` }),
+    answerError(new NotFound(`There is nothing at ${request.method} ${request.url.split('?')[0].slice(0, 200)}`), request, reply, log),
   )
 
   const contextOf = (viewer: Viewer | undefined, requestId: string): Context => {
@@ -428,61 +429,6 @@ function resultPlugin(metrics: Metrics, log: Log, failed: WeakMap<object, string
 
 function errorCode(body: { kind: string; singleResult?: { errors?: readonly { extensions?: Record<string, unknown> }[] } }): string {
   return String(body.singleResult?.errors?.[0]?.extensions?.code ?? 'ERROR')
-}
-
-function answerError(thrown: Error & { statusCode?: number; code?: string }, request: FastifyRequest, reply: FastifyReply, log: Log) {
-  const error = knownFault(thrown) ?? thrown
-  const isGraphQL = request.url.startsWith('/graphql')
-  const status = statusOf(error)
-  if (status >= 500 && !(error instanceof DomainError))
-    log.error('a request failed', { requestId: request.id, route: request.url.split('?')[0], error: error.message, stack: error.stack })
-  const message =
-    status >= 500 && !(error instanceof DomainError)
-      ? 'Something went wrong on our side; the request id finds it in the log'
-      : error.message
-  if (reply.sent || reply.raw.headersSent) return
-  if (status === 413) {
-    // Fastify would close at once, and a client that is still sending would see a broken pipe and no sentence.
-    void reply.removeHeader('connection')
-    discardRest(request.raw)
-  }
-  if (error instanceof RateLimited) void reply.header('retry-after', String(error.details.retryAfterSeconds))
-  const code =
-    status === 401
-      ? 'UNAUTHENTICATED'
-      : status === 403
-        ? 'FORBIDDEN'
-        : status === 429
-          ? 'RATE_LIMITED'
-          : status === 503
-            ? 'UNAVAILABLE'
-            : status >= 500
-              ? 'INTERNAL_SERVER_ERROR'
-              : 'BAD_REQUEST'
-  if (error instanceof DomainError && status >= 500)
-    log.error('a request failed for want of a part', { requestId: request.id, route: request.url.split('?')[0], error: thrown.message })
-  if (isGraphQL)
-    return reply
-      .code(status)
-      .type('application/json')
-      .send({ errors: [{ message, extensions: { code, requestId: request.id } }] })
-  return reply
-    .code(status)
-    .send({ error: message, code, requestId: request.id, ...(error instanceof DomainError && error.field ? { field: error.field } : {}) })
-}
-
-const STATUS: Record<DomainError['code'], number> = {
-  BAD_USER_INPUT: 400,
-  NOT_FOUND: 404,
-  UNAUTHENTICATED: 401,
-  FORBIDDEN: 403,
-  CONFLICT: 409,
-  UNAVAILABLE: 503,
-  RATE_LIMITED: 429,
-}
-
-function statusOf(error: Error & { statusCode?: number }): number {
-  return error instanceof DomainError ? STATUS[error.code] : (error.statusCode ?? 500)
 }
 
 function wantsPage({ method, headers, url }: FastifyRequest): boolean {

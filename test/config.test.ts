@@ -39,6 +39,29 @@ test('a misspelt setting is a fault, because it would be silently off', () => {
   expect(faultsOf({ BELLWETHER_DEMOO: 'off' })).toEqual(['BELLWETHER_DEMOO is not a setting of Bellwether; is it misspelt?'])
 })
 
+describe('the URLs of the README', () => {
+  test.each([
+    ['REDIS_URL', 'redis+cluster://h1:6379,h2:6379'],
+    ['REDIS_URL', 'redis+cluster://user:secret@10.0.0.1:6379,10.0.0.2:6379'],
+    ['REDIS_URL', 'redis+sentinel://h1:26379,h2:26379/master-name'],
+    ['REDIS_URL', 'redis://cache:6379'],
+    ['DATABASE_URL', 'postgresql://user:password@db:5432/bellwether'],
+  ])('%s=%s is taken', (name, value) => {
+    expect(faultsOf({ [name]: value })).toEqual([])
+  })
+
+  test.each([
+    ['REDIS_URL', 'redis+cluster://h1:6379,h2:99999'],
+    ['DATABASE_URL', 'postgresql://user:p#ss@db:5432/bellwether'],
+    ['DATABASE_URL', 'postgresql://user:password@db:99999/bellwether'],
+  ])('%s=%s is refused, without telling the password', (name, value) => {
+    const [fault, ...others] = faultsOf({ [name]: value })
+    expect(fault).toMatch(new RegExp(`^${name} is no URL that can be read`))
+    expect(fault).not.toMatch(/p#ss|user/)
+    expect(others).toEqual([])
+  })
+})
+
 describe('hostile values', () => {
   test.each([
     ['PORT', '-1'],

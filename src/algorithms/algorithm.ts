@@ -20,6 +20,26 @@ export interface Algorithm<Data, Model extends Learned> {
   load(artifact: Uint8Array): Model
 }
 
+/** Parameters that memory and time grow with, by their names everywhere: whole numbers from 1 to these. */
+const LARGEST_COUNTS: Params = {
+  factors: 1_024,
+  epochs: 1_000,
+  neighbours: 10_000,
+  trees: 5_000,
+  leaves: 1_024,
+  depth: 1_000,
+  steps: 100,
+  passes: 100,
+}
+
+/** Why a number cannot be the parameter of this name, as the end of a sentence; no parameter is negative. */
+export function parameterFault(name: string, value: number): string | undefined {
+  const most = Object.hasOwn(LARGEST_COUNTS, name) ? Number(LARGEST_COUNTS[name]) : undefined
+  if (most !== undefined && !(Number.isInteger(value) && value >= 1 && value <= most))
+    return `must be a whole number from 1 to ${most}, not ${value}`
+  return Number.isFinite(value) && value >= 0 ? undefined : `must be a finite number that is not negative, not ${value}`
+}
+
 export function parameter(params: Params, defaults: Params, name: string): number {
   return Number(params[name] ?? defaults[name])
 }

@@ -14,6 +14,7 @@ interface Status {
   rowsMerged: number
   rowsDuplicate: number
   rowsRejected: number
+  unread: string[]
 }
 
 try {
@@ -69,6 +70,7 @@ async function run() {
   process.stdout.write(
     `${status.rowsMerged} of ${status.rowsRead} rows merged in ${seconds.toFixed(1)} s, ${status.rowsDuplicate} duplicates, ${status.rowsRejected} rejected (job ${answer.jobId})\n`,
   )
+  if (status.unread.length > 0) process.stdout.write(`Nothing reads ${status.unread.map(name => JSON.stringify(name)).join(', ')} in it\n`)
   if (status.rowsRejected > 0) await keepRejects(url, headers.authorization, answer.jobId, `${file}.rejects.${format}`)
   if (status.state !== 'COMPLETED') process.exitCode = 1
 }

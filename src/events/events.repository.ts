@@ -61,6 +61,15 @@ export class EventsRepository {
     )
   }
 
+  /** External id of the user to whom the events of a visitor belong. */
+  async ownerOf(anonymousId: string): Promise<string> {
+    const [{ owner }] = await this.database.sql<{ owner: string }>(
+      'SELECT u."externalId" AS owner FROM "UserAlias" a JOIN "User" u ON u.id = a."userId" WHERE a."anonymousId" = $1',
+      [anonymousId],
+    )
+    return owner
+  }
+
   /** From now on the events of this anonymous id belong to the user; who said so is kept. */
   link(anonymousId: string, externalId: string, evidence: string): Promise<void> {
     return this.identity.link(anonymousId, externalId, evidence)

@@ -65,6 +65,9 @@ export class EventsTrackInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything, store nothing, and return the preview' })
+  dryRun!: boolean
 }
 
 export enum EventStatus {
@@ -89,6 +92,21 @@ export class EventResult {
   error!: string | null
 }
 
+@ObjectType({ simpleResolvers: true, description: 'What would become of each row; nothing of it was stored' })
+export class EventsTrackPreview {
+  @Field(() => [EventResult])
+  results!: EventResult[]
+
+  @Field(() => Int)
+  accepted!: number
+
+  @Field(() => Int)
+  duplicates!: number
+
+  @Field(() => Int)
+  rejected!: number
+}
+
 @ObjectType()
 export class EventsTrackPayload extends Payload {
   @Field(() => [EventResult], { nullable: true })
@@ -102,4 +120,7 @@ export class EventsTrackPayload extends Payload {
 
   @Field(() => Int, { nullable: true })
   rejected?: number | null
+
+  @Field(() => EventsTrackPreview, { nullable: true, description: 'Only for a dry run' })
+  preview?: EventsTrackPreview | null
 }

@@ -5,7 +5,7 @@ import type { Signals } from '../platform/signals.js'
 import { v7 } from '../platform/uuid.js'
 import type { UserFacts } from '../users/user-rules.js'
 import type { UsersService } from '../users/users.service.js'
-import { type CleanEvent, cleanEvent, type EventDefaults, faultOf, optionalId, type RawEvent } from './event-rules.js'
+import { ANONYMOUS, type CleanEvent, cleanEvent, type EventDefaults, faultOf, optionalId, type RawEvent } from './event-rules.js'
 import type { EventsRepository } from './events.repository.js'
 
 export type RowStatus = 'ACCEPTED' | 'DUPLICATE' | 'REJECTED'
@@ -56,29 +56,24 @@ export class EventsService {
     rows: readonly RawEvent[],
     { most = MOST_EVENTS, groups }: { most?: number; groups?: readonly number[] } = {},
   ): Promise<TrackOutcome> {
-    if (rows.length > most)
-      throw new InvalidInput(`At most ${most} events at once, not ${rows.length}; use the bulk import for more`, {}, ['events'])
-    const defaults = this.defaults()
-    const results: RowResult[] = []
-    const clean: { event: CleanEvent; index: number }[] = []
-    for (const [index, row] of rows.entries()) {
-      try {
-        clean.push({ event: cleanEvent(row, defaults), index })
-      } catch (error) {
-        results.push({
-          index,
-          messageId: typeof row.messageId === 'string' ? row.messageId.slice(0, 200) : null,
-          status: 'REJECTED',
-          error: faultOf(error),
-        })
-      }
-    }
-    results.push(...(await this.store(clean, groups)))
-    results.sort((a, b) => a.index - b.index)
-    const count = (status: RowStatus) => results.filter(result => result.status === status).length
-    const outcome = { results, accepted: count('ACCEPTED'), duplicates: count('DUPLICATE'), rejected: count('REJECTED') }
+    const { clean, results } = this.checked(rows, most)
+    const outcome = outcomeOf([...results, ...(await this.store(clean, groups))])
     await this.announce(outcome.accepted)
     return outcome
+  }
+
+  /** What `track` would answer, with nothing stored. */
+  async preview(rows: readonly RawEvent[]): Promise<TrackOutcome> {
+    const { clean, results } = this.checked(rows, MOST_EVENTS)
+    const faults = await this.faultsOf(clean)
+    const seen = await this.events.known(clean.map(({ event }) => event.messageId))
+    for (const { event, index } of clean) {
+      const { messageId } = event
+      const error = faults.get(index) ?? null
+      results.push({ index, messageId, status: error ? 'REJECTED' : seen.has(messageId) ? 'DUPLICATE' : 'ACCEPTED', error })
+      if (!error) seen.add(messageId)
+    }
+    return outcomeOf(results)
   }
 
   /** Throws the fault of an event that could not be stored. */
@@ -90,6 +85,12 @@ export class EventsService {
   async identify(facts: UserFacts, anonymousId: string | null): Promise<void> {
     await this.users.upsert(facts, { mergeTraits: true })
     if (anonymousId !== null) await this.events.link(optionalId(anonymousId, 'anonymousId') as string, facts.externalId, 'identify')
+  }
+
+  /** Segment's identify of somebody who is not known by an id yet: the facts are the visitor's, or the person's who the visitor turned out to be. */
+  async identifyVisitor(anonymousId: string, facts: Omit<UserFacts, 'externalId'>): Promise<void> {
+    await this.events.createVisitors([{ user: `${ANONYMOUS}${anonymousId}`, anonymousId }])
+    await this.users.upsert({ externalId: await this.events.ownerOf(anonymousId), ...facts }, { mergeTraits: true })
   }
 
   /** Segment's alias: two ids are one person. */
@@ -111,14 +112,33 @@ export class EventsService {
     if (await this.events.addReview({ id, ...review })) await this.signals.announce('review.posted', { reviewId: id })
   }
 
+  /** The rows that can be stored, and the results of the others. */
+  private checked(rows: readonly RawEvent[], most: number) {
+    if (rows.length > most)
+      throw new InvalidInput(`At most ${most} events at once, not ${rows.length}; use the bulk import for more`, {}, ['events'])
+    const defaults = this.defaults()
+    const results: RowResult[] = []
+    const clean: { event: CleanEvent; index: number }[] = []
+    for (const [index, row] of rows.entries()) {
+      try {
+        clean.push({ event: cleanEvent(row, defaults), index })
+      } catch (error) {
+        const messageId = typeof row.messageId === 'string' ? row.messageId.slice(0, 200) : null
+        results.push({ index, messageId, status: 'REJECTED', error: faultOf(error) })
+      }
+    }
+    return { clean, results }
+  }
+
   private defaults(): EventDefaults {
     return { now: this.now(), currency: this.settings.currency, fallbackId: () => `once:${randomUUID()}`, contentIds: true }
   }
 
   private async store(rows: readonly { event: CleanEvent; index: number }[], groups?: readonly number[]): Promise<RowResult[]> {
     if (rows.length === 0) return []
-    const faults = this.settings.unknownReferences === 'reject' ? await this.unknownReferences(rows, groups) : new Map<number, string>()
+    const faults = await this.faultsOf(rows, groups)
     const good = faults.size === 0 ? rows : rows.filter(({ index }) => !faults.has(index))
+    if (this.settings.unknownReferences === 'reject') await this.createVisitors(good.map(({ event }) => event))
     const stored = await this.events.insert(good.map(({ event }) => event))
     if (this.settings.unknownReferences === 'stub' && stored.size < good.length) {
       // Most events name whom we know; only what was not stored is looked at again.
@@ -140,23 +160,21 @@ export class EventsService {
 
   private async createStubs(events: readonly CleanEvent[]): Promise<void> {
     const named = [...new Set(events.filter(event => event.anonymousId === null).map(event => event.user))].sort()
-    const visitors = new Map(
-      events.flatMap(event => (event.anonymousId === null ? [] : [[event.user, { user: event.user, anonymousId: event.anonymousId }]])),
-    )
     const products = [...new Set(events.flatMap(event => event.product ?? []))].sort()
     if (named.length > 0) await this.users.ensureStubs(named)
-    await this.events.createVisitors([...visitors.values()])
+    await this.createVisitors(events)
     if (products.length > 0) await this.catalogue.ensureStubs(products)
   }
 
-  /**
-   * In a shop that refuses strangers: which rows name one, and those that stand or fall with them. Anonymous visitors are strangers by nature and are
-   * always taken in.
-   */
-  private async unknownReferences(
-    rows: readonly { event: CleanEvent; index: number }[],
-    groups?: readonly number[],
-  ): Promise<Map<number, string>> {
+  /** Anonymous visitors are strangers by nature, and always taken in. */
+  private async createVisitors(events: readonly CleanEvent[]): Promise<void> {
+    const visitors = events.flatMap(({ user, anonymousId }) => (anonymousId === null ? [] : [[user, { user, anonymousId }] as const]))
+    await this.events.createVisitors([...new Map(visitors).values()])
+  }
+
+  /** In a shop that refuses strangers: which rows name one, and those that stand or fall with them. */
+  private async faultsOf(rows: readonly { event: CleanEvent; index: number }[], groups?: readonly number[]): Promise<Map<number, string>> {
+    if (this.settings.unknownReferences === 'stub') return new Map()
     const users = await this.events.knownUsers([...new Set(rows.map(({ event }) => event.user))])
     const products = await this.catalogue.byExternalIds([...new Set(rows.flatMap(({ event }) => event.product ?? []))])
     const faults = new Map<number, string>()
@@ -173,8 +191,6 @@ export class EventsService {
         if (fault !== undefined && !faults.has(index)) faults.set(index, fault)
       }
     }
-    const visitors = rows.filter(({ event, index }) => event.anonymousId !== null && !faults.has(index)).map(({ event }) => event)
-    await this.events.createVisitors(visitors.map(({ user, anonymousId }) => ({ user, anonymousId: anonymousId as string })))
     return faults
   }
 
@@ -195,4 +211,10 @@ export class EventsService {
     this.unannounced = 0
     await this.signals.announce('events.ingested', { count })
   }
+}
+
+function outcomeOf(results: RowResult[]): TrackOutcome {
+  results.sort((a, b) => a.index - b.index)
+  const count = (status: RowStatus) => results.filter(result => result.status === status).length
+  return { results, accepted: count('ACCEPTED'), duplicates: count('DUPLICATE'), rejected: count('REJECTED') }
 }

@@ -32,8 +32,9 @@ export class IdentityResolver {
     return idempotent(this.idempotency, viewer, 'userUnmerge', input, async () => ({ user: await this.identity.unmerge(input) }))
   }
 
+  @Authorized(Scope.USERS_READ)
   @FieldResolver(() => [IdentityMergeType], {
-    description: 'Records that were merged into this one, or this one into another, newest first',
+    description: 'Records that were merged into this one, or this one into another, newest first. Scope: users:read.',
   })
   async merges(@Root() user: UserType, @Ctx() context: Context) {
     return (await this.identity.mergesOf(context, user.key)).map(row => IdentityMergeType.of(row))

@@ -41,7 +41,7 @@ export function importDoor(imports: ImportService, authenticator: Authenticator)
     )
     server.get('/v1/import/:jobId', { onRequest: admitted(Scope.JOBS_READ) }, async request => {
       const row = await imports.status(jobKeyOf(request))
-      const { kind, format, state, bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected, error, createdAt, finishedAt } = row
+      const { kind, format, state, bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected, options, error, createdAt, finishedAt } = row
       const counts = { bytes, rowsRead, rowsMerged, rowsDuplicate, rowsRejected }
       return {
         jobId: encodeId('Job', row.jobId as string),
@@ -49,6 +49,7 @@ export function importDoor(imports: ImportService, authenticator: Authenticator)
         format,
         state,
         ...Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, Number(value)])),
+        unread: options.unread ?? [],
         error,
         createdAt,
         finishedAt,

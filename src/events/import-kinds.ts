@@ -28,6 +28,8 @@ export interface RowContext {
 
 /** A kind of bulk data: how a row is checked, staged by COPY, and merged set by set. */
 export interface ImportKind {
+  /** Names that rows may have; one that ends in a dot stands for all that begin with it. What else stands in a row is not read. */
+  fields: readonly string[]
   /** Columns of which a CSV needs at least one of each group. */
   needs: readonly (readonly string[])[]
   /** Name and type of the staging columns. */
@@ -66,6 +68,7 @@ const STRANGE_USERS = `SELECT s.line, 'userId names nobody' AS reason FROM stage
 const STRANGE_PRODUCTS = `SELECT s.line, 'productId names no product' AS reason FROM staged s LEFT JOIN "Product" p ON p."externalId" = s.product WHERE s.product IS NOT NULL AND p.id IS NULL`
 
 const events: ImportKind = {
+  fields: ['messageId', 'userId', 'anonymousId', 'productId', 'type', 'value', 'quantity', 'price', 'currency', 'timestamp', 'properties'],
   needs: [['userId', 'anonymousId'], ['type']],
   firstOf: 0,
   columns: [
@@ -123,6 +126,7 @@ const USER_COLUMNS = [
 ] as const
 
 const users: ImportKind = {
+  fields: ['externalId', 'userId', ...USER_COLUMNS.map(([name]) => name), 'traits'],
   needs: [['externalId', 'userId']],
   completesBy: 0,
   columns: [['key', 'text'], ...USER_COLUMNS, ['traits', 'jsonb']],
@@ -150,6 +154,20 @@ const users: ImportKind = {
 }
 
 const products: ImportKind = {
+  fields: [
+    'externalId',
+    'productId',
+    'title',
+    'description',
+    'categories',
+    'category',
+    'brand',
+    'price',
+    'currency',
+    'marginShare',
+    'stock',
+    'attributes',
+  ],
   needs: [['externalId', 'productId'], ['title']],
   completesBy: 0,
   columns: [
@@ -202,6 +220,20 @@ export const POST_PREFIX = 'post:'
 
 /** Texts of one source unless a row names its own, kept under `prefix` and their id. What is not given is what reading them finds. */
 const texts = (source: string, prefix = ''): ImportKind => ({
+  fields: [
+    'externalId',
+    'id',
+    'userId',
+    'userExternalId',
+    'productId',
+    'productExternalId',
+    'text',
+    'rating',
+    'locale',
+    'createdAt',
+    'timestamp',
+    'source',
+  ],
   needs: [['text']],
   columns: [
     ['key', 'text'],
@@ -248,6 +280,21 @@ const CONTEXT = 'context.'
 const COMPACT_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{3})$/
 
 const adLog: ImportKind = {
+  fields: [
+    'messageId',
+    'adId',
+    'userId',
+    'timestamp',
+    'clicked',
+    'clickedAt',
+    'converted',
+    'convertedAt',
+    'cost',
+    'costCpm',
+    'conversionValue',
+    'context',
+    CONTEXT,
+  ],
   needs: [['adId']],
   columns: [
     ['message', 'text'],
@@ -314,6 +361,10 @@ function contextOf(value: unknown): Record<string, unknown> {
 function namedContext(record: ImportRecord): Record<string, unknown> {
   const named = Object.entries(record).filter(([name, value]) => name.startsWith(CONTEXT) && !isAbsent(value))
   return Object.fromEntries(named.map(([name, value]) => [name.slice(CONTEXT.length), value]))
+}
+
+export function isField({ fields }: ImportKind, name: string): boolean {
+  return fields.includes(name) || fields.some(field => field.endsWith('.') && name.startsWith(field))
 }
 
 /** What two rows say together of the thing that both describe: the later one where it says something, and JSON objects name by name. */

@@ -17,10 +17,15 @@ export interface FileRow {
 export type FileFormat = 'ndjson' | 'csv'
 
 export const LONGEST_LINE = 1024 * 1024
+const LONGEST_NAME = 60
 const GUNZIP_CHUNK = 256 * 1024
 const NEWLINE = 10
 /** What the reject file adds to a row; they are no facts of it when it is sent again. */
 const NOTES = ['_line', '_reason']
+/** The notes at the end of a row whose cells cannot be told apart. */
+const CSV_NOTES = /,\d+,"(?:[^"]|"")*"$/
+/** Names that are nobody's: the notes, a line that was no JSON, and columns without a name. */
+const NAMELESS = new Set(['', ...NOTES, '_raw'])
 /** Stands for bytes that are no UTF-8 until the row is refused: a character that no text may hold, unlike U+FFFD, which one may. */
 const BROKEN = '\u{10FFFF}'
 
@@ -121,7 +126,8 @@ async function* csvRows(texts: AsyncIterable<string>, onHeader: (header: string)
       onHeader(csvLine(isResend ? header.filter(name => !NOTES.includes(name)) : header))
       return undefined
     }
-    return part.cells ? csvRow(part, part.cells, header as string[], isResend) : { ...part }
+    if (part.cells) return csvRow(part, part.cells, header as string[], isResend)
+    return { ...part, raw: isResend ? part.raw.replace(CSV_NOTES, '') : part.raw }
   }
   let line = 1
   let open = ''
@@ -262,6 +268,25 @@ export function headerOf(first: Buffer): string[] | undefined {
   const { parts } = csvParts(text, 1, true)
   if (parts[0]?.fault) throw new InvalidInput(`In the header ${parts[0].fault}`, {}, ['body'])
   return parts[0]?.cells && checkedNames(parts[0].cells)
+}
+
+/** Gathers the names in rows that nothing reads; `most` of them are enough to see what is wrong. */
+export function unreadNames(format: FileFormat, isRead: (name: string) => boolean, most: number) {
+  const seen = new Set<string>()
+  const unread: string[] = []
+  const look = (name: string) => {
+    if (seen.has(name) || unread.length === most) return
+    seen.add(name)
+    if (!NAMELESS.has(name) && !isRead(name)) unread.push(name.slice(0, LONGEST_NAME))
+  }
+  return {
+    unread,
+    /** All rows of a CSV have the names of its header. */
+    see: (record: ImportRecord) => {
+      if (format === 'csv' && seen.size > 0) return
+      for (const name in record) look(name)
+    },
+  }
 }
 
 /** One reject as a line of the file it came from, with its reason, to be fixed and sent again. */

@@ -28,6 +28,8 @@ export interface ImportOptions {
   contentHash?: string
   /** Header line of a CSV. */
   header?: string
+  /** Names in the rows that nothing reads, such as misspelt ones. */
+  unread?: string[]
 }
 
 export interface Reject {
@@ -76,16 +78,23 @@ export class ImportRepository {
     )
   }
 
-  async keepHeader(id: string, header: string): Promise<void> {
-    await this.database.sql('UPDATE "Import" SET options = options || $2 WHERE id = $1', [id, JSON.stringify({ header })])
+  async keep(id: string, facts: Pick<ImportOptions, 'header' | 'unread'>): Promise<void> {
+    await this.database.sql('UPDATE "Import" SET options = options || $2 WHERE id = $1', [id, JSON.stringify(facts)])
   }
 
   async discard(id: string): Promise<void> {
     await this.database.sql(`DELETE FROM "Import" WHERE id = $1 AND state = 'RECEIVING'`, [id])
   }
 
-  /** Uploads whose server died in the middle, or before it had made the job of one; none of them was acknowledged. */
+  /**
+   * Uploads whose server died in the middle, or before it had made the job of one; none of them was acknowledged. Of those that failed or were cancelled the bytes
+   * go with their job, since nobody can begin them again.
+   */
   async discardAbandoned(hours: number): Promise<number> {
+    await this.database.sql(
+      `DELETE FROM "ImportChunk" c USING "Import" i WHERE i.id = c."importId" AND i.state NOT IN ('RECEIVING', 'WAITING')
+         AND NOT EXISTS (SELECT 1 FROM "Job" j WHERE j.id = i."jobId")`,
+    )
     return (
       await this.database.sql(
         `DELETE FROM "Import" i WHERE "createdAt" < now() - make_interval(hours => $1)

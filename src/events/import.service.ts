@@ -9,8 +9,8 @@ import { v7 } from '../platform/uuid.js'
 import { faultOf } from './event-rules.js'
 import type { Settings } from './events.service.js'
 import type { Batch, ImportOptions, ImportRepository, ImportRow } from './import.repository.js'
-import { completed, IMPORT_KINDS, type ImportKind, type ImportRecord, type RowContext } from './import-kinds.js'
-import { type FileFormat, type FileRow, headerOf, rejectLine, rowsOf, unpacked } from './import-rows.js'
+import { completed, IMPORT_KINDS, type ImportKind, type ImportRecord, isField, type RowContext } from './import-kinds.js'
+import { type FileFormat, type FileRow, headerOf, rejectLine, rowsOf, unpacked, unreadNames } from './import-rows.js'
 
 export interface Upload {
   kind: string
@@ -24,6 +24,7 @@ const BATCH_ROWS = 10_000
 /** A batch of long rows is shorter, so that memory is the same for all. */
 const BATCH_CHARACTERS = 16 * 1024 * 1024
 const LONGEST_HEADER = 256 * 1024
+const MOST_UNREAD = 20
 
 /** Files of any length: stored as they come in, merged batch by batch by a job, exactly once. */
 export class ImportService {
@@ -36,6 +37,7 @@ export class ImportService {
   /** Takes an upload; resolves with the job's id when every byte is committed. A stream that breaks off leaves nothing behind. */
   async receive({ kind: name, format, options, by }: Upload, body: AsyncIterable<Buffer>): Promise<{ jobId: string }> {
     const kind = kindNamed(name)
+    checkMapping(kind, name, options)
     const id = v7()
     const hash = createHash('sha256')
     await this.imports.create({ id, kind: name, format, options, createdBy: by })
@@ -79,6 +81,8 @@ export class ImportService {
       fileId: row.options.contentHash ?? importId,
       line: 0,
     }
+    const theirs = new Set(Object.values(row.options.mapping ?? {}))
+    const names = unreadNames(row.format, name => theirs.has(name) || isField(kind, name), MOST_UNREAD)
     await this.imports.setState(importId, 'RUNNING')
     const startedAt = performance.now()
     try {
@@ -97,7 +101,7 @@ export class ImportService {
             etaSeconds: eta,
           })
         }
-        for await (const batch of this.batches(row, kind, context, readTo, totals)) {
+        for await (const batch of this.batches(row, kind, context, readTo, totals, names.see)) {
           signal.throwIfAborted()
           await merge.add(batch, readTo, report)
           readTo = batch.readTo
@@ -109,7 +113,7 @@ export class ImportService {
       else if (error instanceof InvalidInput) await this.imports.setState(importId, 'FAILED')
       throw error
     }
-    if (row.options.header) await this.imports.keepHeader(importId, row.options.header)
+    await this.imports.keep(importId, { header: row.options.header, unread: names.unread })
     await this.imports.setState(importId, 'COMPLETED')
     await this.imports.dropChunks(importId)
     return this.outcome(importId, row.kind, startedAt)
@@ -145,14 +149,17 @@ export class ImportService {
     if (kind === 'products') await this.parts.signals.announce('catalogue.changed', { productIds: [] })
     if (kind === 'events') await this.parts.signals.announce('events.ingested', { count: merged })
     const seconds = (performance.now() - startedAt) / 1000
+    const { unread = [] } = done.options
+    const notice = unread.length > 0 ? `; nothing reads ${unread.map(name => JSON.stringify(name)).join(', ')}` : ''
     return {
-      message: `Imported ${merged} ${kind} of ${read} rows in ${seconds.toFixed(1)} s; ${duplicate} duplicates, ${rejected} rejected`,
+      message: `Imported ${merged} ${kind} of ${read} rows in ${seconds.toFixed(1)} s; ${duplicate} duplicates, ${rejected} rejected${notice}`,
       result: {
         kind,
         rowsRead: read,
         rowsMerged: merged,
         rowsDuplicate: duplicate,
         rowsRejected: rejected,
+        unread,
         rowsPerSecond: Math.round(read / Math.max(seconds, 0.001)),
       },
     }
@@ -164,6 +171,7 @@ export class ImportService {
     context: RowContext,
     skip: number,
     totals: { bytes: number },
+    see: (record: ImportRecord) => void,
   ): AsyncGenerator<Batch> {
     const { mapping, zone, compression } = row.options
     const rename = renamer(mapping, zone)
@@ -179,6 +187,7 @@ export class ImportService {
       row.options.header = header
     })) {
       for (const each of rows) {
+        if (each.record) see(each.record)
         if (++read <= skip) continue
         this.add(batch, each, kind, rename, context)
         batch.readTo = read
@@ -228,6 +237,16 @@ export function kindNamed(name: string): ImportKind {
   const kind = Object.hasOwn(IMPORT_KINDS, name) ? IMPORT_KINDS[name] : undefined
   if (!kind) throw new NotFound(`There is no kind of import "${name.slice(0, 40)}"; there are ${Object.keys(IMPORT_KINDS).join(', ')}`)
   return kind
+}
+
+function checkMapping(kind: ImportKind, name: string, { mapping = {} }: ImportOptions) {
+  const stranger = Object.keys(mapping).find(ours => !isField(kind, ours))
+  if (stranger !== undefined)
+    throw new InvalidInput(
+      `The mapping names ${JSON.stringify(stranger.slice(0, 60))}, which ${name} do not have; they have ${kind.fields.join(', ')}`,
+      {},
+      ['mapping'],
+    )
 }
 
 /** A batch that is being filled. */

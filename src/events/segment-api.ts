@@ -8,7 +8,7 @@ import { isNestedWithin } from '../platform/text-input.js'
 import { cleanTimeZone, type UserFacts } from '../users/user-rules.js'
 import { isAbsent, optionalId, type RawEvent, RowFault, timeOf } from './event-rules.js'
 import type { EventsService } from './events.service.js'
-import { eventsOf, objectOf, type SegmentMessage, timestampOf } from './segment-events.js'
+import { eventsOf, objectOf, type SegmentEvent, type SegmentMessage, timestampOf } from './segment-events.js'
 
 const BODY_LIMIT = 4 * 1024 * 1024
 /** Segment's own limit of a batch. */
@@ -70,7 +70,7 @@ export function segmentApi(
         await work()
       } catch (error) {
         if (!(error instanceof RowFault) && !(isUserFault(error) && !error.retryable)) throw error
-        const field = error instanceof RowFault ? [error.field] : (error.field ?? [])
+        const field = error instanceof RowFault ? error.field.split('.') : (error.field ?? [])
         faults.set(index, { index, error: messageOf(error), field: [...placeOf(index), ...field] })
       }
     }
@@ -79,7 +79,7 @@ export function segmentApi(
       await attempt(index, () => check(message))
       await attempt(index, () => {
         const own = eventsOf(message, receivedAt)
-        for (const row of own) events.check(row)
+        for (const row of own) checkEvent(row)
         rows.push(...own.map(row => ({ row, index })))
       })
       await attempt(index, () => identity(message, receivedAt))
@@ -110,17 +110,27 @@ export function segmentApi(
     })
   }
 
+  /** Of an order, the fault names the product. */
+  function checkEvent(event: SegmentEvent): void {
+    try {
+      events.check(event)
+    } catch (error) {
+      if (!(error instanceof RowFault) || event.line === undefined) throw error
+      throw new RowFault(`products.${event.line}.${error.field}`, `products[${event.line}]: ${error.message}`)
+    }
+  }
+
   /** What a message says about who is who. */
   async function identity({ type, userId, anonymousId, previousId, traits, context }: SegmentMessage, receivedAt: Date): Promise<void> {
     if (type === 'alias') return events.alias(optionalId(previousId, 'previousId') as string, optionalId(userId, 'userId') as string)
-    if (type !== 'identify' || userId === undefined || userId === null || userId === '') return
-    await events.identify(
-      {
-        ...factsOf(optionalId(userId, 'userId') as string, { ...objectOf(objectOf(context).traits), ...objectOf(traits) }, receivedAt),
-        timeZone: knownTimeZone(objectOf(context).timezone),
-      },
-      optionalId(anonymousId, 'anonymousId'),
-    )
+    if (type !== 'identify') return
+    const facts = {
+      ...factsOf({ ...objectOf(objectOf(context).traits), ...objectOf(traits) }, receivedAt),
+      timeZone: knownTimeZone(objectOf(context).timezone),
+    }
+    const [known, visitor] = [optionalId(userId, 'userId'), optionalId(anonymousId, 'anonymousId')]
+    if (known !== null) await events.identify({ externalId: known, ...facts }, visitor)
+    else await events.identifyVisitor(visitor as string, facts)
   }
 
   /** The text of a Product Reviewed becomes a review beside its rating. */
@@ -162,15 +172,14 @@ function check(message: SegmentMessage) {
 }
 
 /** Segment's reserved traits as facts of a user; the others stay traits. What is malformed stays a trait too, so that one odd trait loses nothing. */
-function factsOf(externalId: string, traits: Record<string, unknown>, now: Date): UserFacts {
+function factsOf(traits: Record<string, unknown>, now: Date): Omit<UserFacts, 'externalId'> {
   const { email, phone, name, firstName, lastName, gender, birthday, address, locale, language } = traits
   const { city, country } = objectOf(address)
   const born = Date.parse(String(birthday))
-  const facts: UserFacts = { externalId, traits: traits as UserFacts['traits'] }
   const text = (value: unknown, test: RegExp, most = 200) =>
     typeof value === 'string' && value.length <= most && test.test(value) ? value : undefined
   return {
-    ...facts,
+    traits,
     email: text(email, /^[^\s@]+@[^\s@]+\.[^\s@]+$/, 254),
     phone: text(phone, /^\+[1-9]\d{6,14}$/),
     name: text(name, /\S/) ?? text([firstName, lastName].filter(part => typeof part === 'string').join(' '), /\S/),

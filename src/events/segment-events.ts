@@ -1,4 +1,4 @@
-import type { RawEvent } from './event-rules.js'
+import { isAbsent, type RawEvent, RowFault } from './event-rules.js'
 
 /** A message of the Segment HTTP tracking API (Spec: Common fields). */
 export interface SegmentMessage {
@@ -7,6 +7,7 @@ export interface SegmentMessage {
   userId?: unknown
   anonymousId?: unknown
   previousId?: unknown
+  groupId?: unknown
   event?: unknown
   name?: unknown
   properties?: unknown
@@ -19,28 +20,45 @@ export interface SegmentMessage {
 
 type Properties = Record<string, unknown>
 
+export interface SegmentEvent extends RawEvent {
+  /** Place in the message's list of products, where it comes from one. */
+  line?: number
+}
+
 /** Event names of the Segment e-commerce specification (version 2), in lower case, and what they are here. */
 const ONE_PRODUCT: Record<string, RawEvent['type']> = {
   'product viewed': 'VIEW',
   'product clicked': 'CLICK',
   'product added': 'ADD_TO_CART',
+  'wishlist product added to cart': 'ADD_TO_CART',
   'product removed': 'REMOVE_FROM_CART',
   'product added to wishlist': 'ADD_TO_WISHLIST',
   'product reviewed': 'RATING',
 }
 const MANY_PRODUCTS: Record<string, RawEvent['type']> = {
   'product list viewed': 'IMPRESSION',
+  'product list filtered': 'IMPRESSION',
   'checkout started': 'CHECKOUT',
   'order completed': 'PURCHASE',
   'order refunded': 'REFUND',
+  'order cancelled': 'REFUND',
 }
 
 /** The events of one message: an order has one for each of its products, with ids derived from the message's, so that a resend is recognised. */
-export function eventsOf(message: SegmentMessage, receivedAt: Date): RawEvent[] {
+export function eventsOf(message: SegmentMessage, receivedAt: Date): SegmentEvent[] {
   const properties = objectOf(message.properties)
   const base = { userId: message.userId, anonymousId: message.anonymousId, timestamp: timestampOf(message, receivedAt) }
   if (message.type === 'page' || message.type === 'screen')
     return [{ ...base, messageId: message.messageId, type: 'PAGE', properties: { name: message.name, ...properties } }]
+  if (message.type === 'group')
+    return [
+      {
+        ...base,
+        messageId: message.messageId,
+        type: 'CUSTOM',
+        properties: { event: 'Group', groupId: message.groupId, ...objectOf(message.traits) },
+      },
+    ]
   if (message.type !== 'track') return []
   const name = String(message.event ?? '').toLowerCase()
   if (name === 'products searched') return [{ ...base, messageId: message.messageId, type: 'SEARCH', properties }]
@@ -64,21 +82,31 @@ export function eventsOf(message: SegmentMessage, receivedAt: Date): RawEvent[] 
       ...base,
       messageId: typeof message.messageId === 'string' ? `${message.messageId}:${index}` : undefined,
       type: many,
-      ...productFacts(objectOf(product), rest),
+      line: index,
+      ...productFacts(lineOf(product, index), rest),
     }))
   }
-  if (many)
+  if (many) {
+    // Of an order whose lines are not told, the sum is what it is worth.
+    const total = properties.total ?? properties.revenue
     return [
       {
         ...base,
         messageId: message.messageId,
         type: many,
-        value: properties.total ?? properties.revenue,
+        value: total,
+        ...(isAbsent(total) ? {} : { price: total, quantity: 1 }),
         currency: properties.currency,
         properties,
       },
     ]
+  }
   return [{ ...base, messageId: message.messageId, type: 'CUSTOM', properties: { event: message.event, ...properties } }]
+}
+
+function lineOf(product: unknown, index: number): Properties {
+  if (typeof product === 'object' && product !== null && !Array.isArray(product)) return product as Properties
+  throw new RowFault(`products.${index}`, `products[${index}] must be an object with a product_id`)
 }
 
 export function objectOf(value: unknown): Properties {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -6,23 +7,76 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
 import type { SchemaEngine } from '@prisma/schema-engine-wasm'
 import pg from 'pg'
+import { messageOf, Unavailable } from './errors.js'
+import { v7 } from './uuid.js'
 
 const NO_FILTER = { externalTables: [], externalEnums: [] }
 const MIGRATION_LOCK = 5_318_008_417
+/** Prisma's own table, so that its tools read what was applied here. */
+const RECORDS = `CREATE TABLE IF NOT EXISTS _prisma_migrations (
+  id varchar(36) PRIMARY KEY, checksum varchar(64) NOT NULL, finished_at timestamptz, migration_name varchar(255) NOT NULL, logs text,
+  rolled_back_at timestamptz, started_at timestamptz NOT NULL DEFAULT now(), applied_steps_count integer NOT NULL DEFAULT 0)`
 
-/** Applies the migrations of `prisma/migrations` in Prisma's own format; concurrent starts wait for each other. Returns the names applied. */
+interface Migration {
+  name: string
+  script: string
+}
+
+/**
+ * Applies the migrations of `prisma/migrations`, each of them and its record in one transaction: a process that is killed leaves nothing half applied. Concurrent
+ * starts wait for each other. Returns the names applied; throws `Unavailable` where one cannot be, or the database is somebody else's.
+ */
 export async function migrate(url: string, root: string): Promise<string[]> {
-  const guard = new pg.Client({ connectionString: url })
-  await guard.connect()
+  const client = new pg.Client({ connectionString: url })
+  // A connection that breaks fails the statement under way, which tells the caller.
+  client.on('error', () => {})
+  await client.connect()
   try {
-    await guard.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK])
-    if (await isCurrent(guard, root)) return []
-    const engine = await openEngine(url, root)
-    const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList: migrationsOf(root), filters: NO_FILTER })
-    return appliedMigrationNames
+    await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK])
+    const migrations = migrationsOf(root)
+    const applied = await appliedIn(client, migrations[0].name)
+    const waiting = migrations.filter(({ name }) => !applied.has(name))
+    for (const migration of waiting) await apply(client, migration)
+    return waiting.map(({ name }) => name)
   } finally {
-    await guard.end()
+    await client.end().catch(() => {})
   }
+}
+
+async function apply(client: pg.Client, { name, script }: Migration): Promise<void> {
+  const checksum = createHash('sha256').update(script).digest('hex')
+  try {
+    await client.query('BEGIN')
+    await client.query(RECORDS)
+    await client.query(script)
+    // A record without an end is of a process that was killed before records and scripts were one.
+    await client.query('DELETE FROM _prisma_migrations WHERE migration_name = $1 AND finished_at IS NULL', [name])
+    await client.query(
+      'INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, applied_steps_count) VALUES ($1, $2, $3, now(), 1)',
+      [v7(), checksum, name],
+    )
+    await client.query('COMMIT')
+  } catch (error) {
+    throw new Unavailable(`The database cannot be brought up to date; the migration ${name} fails: ${messageOf(error)}`, { name })
+  }
+}
+
+/** Names of what was applied to this database. One that holds tables, and not our first migration, is not ours to change. */
+async function appliedIn(client: pg.Client, first: string): Promise<Set<string>> {
+  const { rows: tables } = await client.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class c WHERE relkind IN ('r', 'p') AND relnamespace = to_regnamespace(quote_ident(current_schema()))
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`,
+  )
+  const others = tables.flatMap(({ name }) => (name === '_prisma_migrations' ? [] : name))
+  const { rows: records } =
+    others.length < tables.length
+      ? await client.query<{ name: string; finished: boolean }>(
+          'SELECT migration_name AS name, finished_at IS NOT NULL AS finished FROM _prisma_migrations WHERE rolled_back_at IS NULL',
+        )
+      : { rows: [] }
+  if (others.length + records.length > 0 && !records.some(({ name }) => name === first))
+    throw new Unavailable(`The database holds tables of something else (${others.slice(0, 3).join(', ')}); give Bellwether one of its own`)
+  return new Set(records.flatMap(({ name, finished }) => (finished ? name : [])))
 }
 
 /** SQL that leads from the schema as of the last migration (`prisma/migrations/schema.prisma`) to `prisma/schema.prisma`; '' when they agree. The engine wants some database at `url`. */
@@ -37,17 +91,6 @@ export async function diffMigrations(url: string, root: string): Promise<string>
     filters: NO_FILTER,
   })
   return stdout?.includes('empty migration') ? '' : (stdout ?? '')
-}
-
-/** The start of every process asks this first: it costs one query, loading the engine costs 100 ms. */
-async function isCurrent(client: pg.Client, root: string): Promise<boolean> {
-  const { rows } = await client.query(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS known`)
-  if (!rows[0].known) return false
-  const applied = await client.query(
-    'SELECT migration_name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
-  )
-  const names = new Set(applied.rows.map(row => row.migration_name))
-  return migrationsOf(root).migrationDirectories.every(directory => names.has(directory.path))
 }
 
 async function openEngine(url: string, root: string): Promise<SchemaEngine> {
@@ -90,25 +133,10 @@ function schemaFile(path: string) {
   return { path, content: readFileSync(path, 'utf8') }
 }
 
-function migrationsOf(root: string) {
-  const baseDir = join(root, 'prisma/migrations')
-  const lockfile = join(baseDir, 'migration_lock.toml')
-  const names = existsSync(baseDir)
-    ? readdirSync(baseDir, { withFileTypes: true })
-        .filter(entry => entry.isDirectory())
-        .map(entry => entry.name)
-        .sort()
-    : []
-  return {
-    baseDir,
-    shadowDbInitScript: '',
-    lockfile: { path: 'migration_lock.toml', content: existsSync(lockfile) ? readFileSync(lockfile, 'utf8') : null },
-    migrationDirectories: names.map(path => ({
-      path,
-      migrationFile: {
-        path: 'migration.sql',
-        content: { tag: 'ok' as const, value: readFileSync(join(baseDir, path, 'migration.sql'), 'utf8') },
-      },
-    })),
-  }
+function migrationsOf(root: string): Migration[] {
+  const folder = join(root, 'prisma/migrations')
+  return readdirSync(folder, { withFileTypes: true })
+    .filter(entry => entry.isDirectory())
+    .map(({ name }) => ({ name, script: readFileSync(join(folder, name, 'migration.sql'), 'utf8') }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
 }

@@ -31,12 +31,16 @@ export function connectRedis(url: string, options: RedisOptions = {}): Redis | C
 /** Checks that REDIS_URL leads to a Redis; the sentence names the variable. */
 export async function checkRedis(url: string): Promise<void> {
   const client = connectRedis(url, { lazyConnect: true, maxRetriesPerRequest: 1, retryStrategy: () => null, connectTimeout: 5_000 })
-  client.on('error', () => {})
+  // What is thrown says that the connection is closed; why it is, comes here.
+  let cause: Error | undefined
+  client.on('error', error => {
+    cause ??= error
+  })
   try {
     await client.connect()
     await client.ping()
   } catch (error) {
-    throw new Unavailable(`REDIS_URL does not lead to a usable Redis: ${messageOf(error)}`)
+    throw new Unavailable(`REDIS_URL does not lead to a usable Redis: ${messageOf(cause ?? error)}`)
   } finally {
     client.disconnect()
   }

@@ -28,7 +28,8 @@ import { GROUPS, type RfmGroup } from './rfm.js'
 export class UserProfileResolver {
   constructor(private readonly profiles: ProfilesService) {}
 
-  @FieldResolver(() => ProfileType, { nullable: true, description: 'Null while nothing is known of the user' })
+  @Authorized(Scope.USERS_READ)
+  @FieldResolver(() => ProfileType, { nullable: true, description: 'Null while nothing is known of the user. Scope: users:read.' })
   async profile(@Root() user: UserType, @Ctx() context: Context) {
     const row = await this.profiles.load(context, user.key)
     return row && ProfileType.of(row)

@@ -2,6 +2,7 @@ import { Arg, Args, Authorized, Ctx, FieldResolver, Mutation, Query, Resolver, R
 import { Scope } from '../graphql/auth.js'
 import type { Context } from '../graphql/context.js'
 import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
+import { payload } from '../graphql/payload.js'
 import { ModelConnection, ModelPayload, ModelReviewInput, ModelsArgs, ModelType } from './model.schema.js'
 import type { ModelsService } from './model.service.js'
 import type { Task } from './task.js'
@@ -22,13 +23,15 @@ export class ModelsResolver {
 
   @Authorized(Scope.MODELS_REVIEW)
   @Mutation(() => ModelPayload, { description: 'Lets a candidate act: it goes live and the live one retires. Scope: models:review.' })
-  modelApprove(@Arg('input', () => ModelReviewInput) input: ModelReviewInput, @Ctx() { viewer }: Context) {
+  modelApprove(@Arg('input', () => ModelReviewInput) { dryRun, ...input }: ModelReviewInput, @Ctx() { viewer }: Context) {
+    if (dryRun) return payload(() => this.models.preview('approval', viewer!, input))
     return idempotent(this.idempotency, viewer, 'modelApprove', input, () => this.models.approve(viewer!, input))
   }
 
   @Authorized(Scope.MODELS_REVIEW)
   @Mutation(() => ModelPayload, { description: 'Refuses a model for good. Scope: models:review.' })
-  modelReject(@Arg('input', () => ModelReviewInput) input: ModelReviewInput, @Ctx() { viewer }: Context) {
+  modelReject(@Arg('input', () => ModelReviewInput) { dryRun, ...input }: ModelReviewInput, @Ctx() { viewer }: Context) {
+    if (dryRun) return payload(() => this.models.preview('rejection', viewer!, input))
     return idempotent(this.idempotency, viewer, 'modelReject', input, () => this.models.reject(viewer!, input))
   }
 
@@ -36,7 +39,8 @@ export class ModelsResolver {
   @Mutation(() => ModelPayload, {
     description: 'Makes a retired model live again; given the live one, the model before it. Scope: models:review.',
   })
-  modelRollback(@Arg('input', () => ModelReviewInput) input: ModelReviewInput, @Ctx() { viewer }: Context) {
+  modelRollback(@Arg('input', () => ModelReviewInput) { dryRun, ...input }: ModelReviewInput, @Ctx() { viewer }: Context) {
+    if (dryRun) return payload(() => this.models.preview('rollback', viewer!, input))
     return idempotent(this.idempotency, viewer, 'modelRollback', input, () => this.models.rollBack(viewer!, input))
   }
 

@@ -169,10 +169,28 @@ export class ModelReviewInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything, move nothing, and return the preview' })
+  dryRun!: boolean
+}
+
+@ObjectType({ description: 'What a review would do; nothing was moved' })
+export class ModelReviewPreview {
+  @Field(() => ModelType, { description: 'The model that would be moved' })
+  model!: ModelType
+
+  @Field(() => ModelStatus, { description: 'The status it would have' })
+  becomes!: ModelStatus
+
+  @Field(() => ModelType, { nullable: true, description: 'The live model that would retire for it' })
+  retires!: ModelType | null
 }
 
 @ObjectType()
 export class ModelPayload extends Payload {
   @Field(() => ModelType, { nullable: true })
   model?: ModelType | null
+
+  @Field(() => ModelReviewPreview, { nullable: true, description: 'Only for a dry run' })
+  preview?: ModelReviewPreview | null
 }

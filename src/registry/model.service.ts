@@ -7,7 +7,7 @@ import type { ModelStatus, ModelTask } from '../platform/generated/prisma/enums.
 import type { Signals } from '../platform/signals.js'
 import { cleanOptionalText } from '../platform/text-input.js'
 import type { ModelRepository, ModelRow } from './model.repository.js'
-import { ModelType } from './model.schema.js'
+import { type ModelReviewPreview, ModelType } from './model.schema.js'
 
 export interface Review {
   modelId: string
@@ -56,31 +56,49 @@ export class ModelsService {
 
   /** Lets a candidate act. The guardrails have the last word. */
   async approve(reviewer: Reviewer, input: Review): Promise<{ model: ModelType }> {
-    const { model, review } = await this.reviewed(reviewer, input)
-    refuseUnless(model.status !== 'BLOCKED' && model.guardrails.passed, 'The guardrails blocked this model; it cannot be approved', {
-      checks: model.guardrails.checks,
-    })
-    const from: ModelStatus[] = ['CANDIDATE', 'APPROVED']
-    const moved =
-      input.activate === false
-        ? await this.models.move(model.id, ['CANDIDATE'], 'APPROVED', review)
-        : await this.models.promote(model.id, model.task, from, review)
-    return this.outcome(model, moved, 'approved', input.activate === false ? ['CANDIDATE'] : from)
+    return this.carryOut(await this.approval(reviewer, input))
   }
 
   async reject(reviewer: Reviewer, input: Review): Promise<{ model: ModelType }> {
-    const { model, review } = await this.reviewed(reviewer, input)
-    const from: ModelStatus[] = ['CANDIDATE', 'BLOCKED', 'APPROVED']
-    return this.outcome(model, await this.models.move(model.id, from, 'REJECTED', review), 'rejected', from)
+    return this.carryOut(await this.rejection(reviewer, input))
   }
 
   /** Makes a retired model live again; given the live model, the one before it. */
   async rollBack(reviewer: Reviewer, input: Review): Promise<{ model: ModelType }> {
+    return this.carryOut(await this.rollback(reviewer, input))
+  }
+
+  /** What a review would do, with all its checks and no effect. */
+  async preview(
+    review: 'approval' | 'rejection' | 'rollback',
+    reviewer: Reviewer,
+    input: Review,
+  ): Promise<{ preview: ModelReviewPreview }> {
+    const move = await this[review](reviewer, input)
+    if (!move.from.includes(move.model.status)) throw illegal(move.model, move)
+    const live = move.to === 'LIVE' ? await this.models.live(move.model.task) : undefined
+    return { preview: { model: ModelType.of(move.model), becomes: move.to, retires: live ? ModelType.of(live) : null } }
+  }
+
+  private async approval(reviewer: Reviewer, input: Review): Promise<Move> {
     const { model, review } = await this.reviewed(reviewer, input)
-    const target = model.status === 'LIVE' ? await this.models.previous(model.task) : model
-    if (!target) throw new Conflict('There is no earlier model to go back to', 'ILLEGAL_TRANSITION', {}, ['modelId'])
-    const from: ModelStatus[] = ['RETIRED']
-    return this.outcome(target, await this.models.promote(target.id, target.task, from, review), 'made live again', from)
+    refuseUnless(model.status !== 'BLOCKED' && model.guardrails.passed, 'The guardrails blocked this model; it cannot be approved', {
+      checks: model.guardrails.checks,
+    })
+    return input.activate === false
+      ? { model, review, verb: 'approved', from: ['CANDIDATE'], to: 'APPROVED' }
+      : { model, review, verb: 'approved', from: ['CANDIDATE', 'APPROVED'], to: 'LIVE' }
+  }
+
+  private async rejection(reviewer: Reviewer, input: Review): Promise<Move> {
+    return { ...(await this.reviewed(reviewer, input)), verb: 'rejected', from: ['CANDIDATE', 'BLOCKED', 'APPROVED'], to: 'REJECTED' }
+  }
+
+  private async rollback(reviewer: Reviewer, input: Review): Promise<Move> {
+    const { model: given, review } = await this.reviewed(reviewer, input)
+    const model = given.status === 'LIVE' ? await this.models.previous(given.task) : given
+    if (!model) throw new Conflict('There is no earlier model to go back to', 'ILLEGAL_TRANSITION', {}, ['modelId'])
+    return { model, review, verb: 'made live again', from: ['RETIRED'], to: 'LIVE' }
   }
 
   private async reviewed(reviewer: Reviewer, { modelId, note, expectedStatus }: Review) {
@@ -95,16 +113,33 @@ export class ModelsService {
     return { model, review: { by: reviewer.name, note: text, at: this.now() } }
   }
 
-  private async outcome({ id, task }: ModelRow, moved: boolean, verb: string, from: ModelStatus[]): Promise<{ model: ModelType }> {
+  private async carryOut(move: Move): Promise<{ model: ModelType }> {
+    const { id, task } = move.model
+    const isMoved =
+      move.to === 'LIVE'
+        ? await this.models.promote(id, task, move.from, move.review)
+        : await this.models.move(id, move.from, move.to, move.review)
     const model = (await this.models.get(id)) as ModelRow
-    if (!moved)
-      throw new Conflict(
-        `A model that is ${model.status} cannot be ${verb}; it would have to be ${from.join(' or ')}`,
-        'ILLEGAL_TRANSITION',
-        { status: model.status },
-        ['modelId'],
-      )
+    if (!isMoved) throw illegal(model, move)
     await this.signals.announce('model.changed', { task })
     return { model: ModelType.of(model) }
   }
+}
+
+/** One step in the life of a model. */
+interface Move {
+  model: ModelRow
+  review: { by: string; note: string | null; at: Date }
+  verb: string
+  from: readonly ModelStatus[]
+  to: ModelStatus
+}
+
+function illegal({ status }: ModelRow, { verb, from }: Move) {
+  return new Conflict(
+    `A model that is ${status} cannot be ${verb}; it would have to be ${from.join(' or ')}`,
+    'ILLEGAL_TRANSITION',
+    { status },
+    ['modelId'],
+  )
 }

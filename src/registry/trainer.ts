@@ -1,4 +1,4 @@
-import type { Algorithm, Learned } from '../algorithms/algorithm.js'
+import { type Algorithm, type Learned, parameterFault } from '../algorithms/algorithm.js'
 import type { Database } from '../platform/database.js'
 import { InvalidInput, messageOf, NotFound } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
@@ -58,8 +58,8 @@ export class Trainer {
       if (!Object.hasOwn(defaults, key))
         throw new InvalidInput(`${algorithm} has no parameter "${key}"; there are ${Object.keys(defaults).join(', ')}`, {}, ['params', key])
       if (typeof value !== typeof defaults[key]) throw new InvalidInput(`${key} must be a ${typeof defaults[key]}`, {}, ['params', key])
-      if (typeof value === 'number' && !Number.isFinite(value))
-        throw new InvalidInput(`${key} must be a finite number`, {}, ['params', key])
+      const fault = typeof value === 'number' ? parameterFault(key, value) : undefined
+      if (fault) throw new InvalidInput(`${key} ${fault}`, {}, ['params', key])
     }
   }
 

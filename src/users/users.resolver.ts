@@ -11,6 +11,8 @@ import { Consent, ConsentSetInput, UserArgs, UserConnection, UserPayload, UsersA
 import type { UsersService } from './users.service.js'
 
 const PERSONAL = new Set(['email', 'phone', 'name', 'traits'])
+/** What a key that may only write does not learn of the people whom it names. */
+const UNREAD = { gender: null, birthYear: null, city: null, country: null, locale: null, timeZone: null }
 
 @Resolver(() => UserType)
 export class UsersResolver {
@@ -57,22 +59,22 @@ export class UsersResolver {
 
   @FieldResolver(() => String, { nullable: true, description: 'Null without the scope. Scope: pii:read.' })
   email(@Root() user: UserType, @Ctx() context: Context) {
-    return mayReadPersonal(context) ? user.email : null
+    return mayRead(context, Scope.PII_READ) ? user.email : null
   }
 
   @FieldResolver(() => String, { nullable: true, description: 'Null without the scope. Scope: pii:read.' })
   phone(@Root() user: UserType, @Ctx() context: Context) {
-    return mayReadPersonal(context) ? user.phone : null
+    return mayRead(context, Scope.PII_READ) ? user.phone : null
   }
 
   @FieldResolver(() => String, { nullable: true, description: 'Null without the scope. Scope: pii:read.' })
   name(@Root() user: UserType, @Ctx() context: Context) {
-    return mayReadPersonal(context) ? user.name : null
+    return mayRead(context, Scope.PII_READ) ? user.name : null
   }
 
   @FieldResolver(() => JSONScalar, { nullable: true, description: 'Whatever else the shop told; null without the scope. Scope: pii:read.' })
   traits(@Root() user: UserType, @Ctx() context: Context) {
-    return mayReadPersonal(context) ? user.traits : null
+    return mayRead(context, Scope.PII_READ) ? user.traits : null
   }
 
   @FieldResolver(() => [Consent], { description: 'What the person said last about each purpose' })
@@ -81,11 +83,19 @@ export class UsersResolver {
   }
 
   private masked<Preview extends { changes: FieldChange[] }>(preview: Preview, context: Context): Preview {
-    if (mayReadPersonal(context)) return preview
-    return { ...preview, changes: preview.changes.map(change => (PERSONAL.has(change.field) ? { ...change, before: null } : change)) }
+    const isHidden = ({ field }: FieldChange) => !mayRead(context, PERSONAL.has(field) ? Scope.PII_READ : Scope.USERS_READ)
+    return { ...preview, changes: preview.changes.map(change => (isHidden(change) ? { ...change, before: null } : change)) }
   }
 }
 
-function mayReadPersonal({ viewer }: Context): boolean {
-  return viewer?.scopes.has(Scope.PII_READ) ?? false
+@Resolver(() => UserPayload)
+export class UserPayloadResolver {
+  @FieldResolver(() => UserType, { nullable: true, description: 'Without the scope users:read it tells who was touched, and no facts' })
+  user(@Root() { user }: UserPayload, @Ctx() context: Context) {
+    return user && !mayRead(context, Scope.USERS_READ) ? { ...user, ...UNREAD } : user
+  }
+}
+
+function mayRead({ viewer }: Context, scope: Scope): boolean {
+  return viewer?.scopes.has(scope) ?? false
 }

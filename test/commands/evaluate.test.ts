@@ -58,6 +58,24 @@ describe('a folder with train.csv and test.csv', () => {
     expect(itemCf.peakMegabytes).toBeGreaterThan(10)
   }, 60_000)
 
+  test('who bought the same again counts once where it is asked how many had it', async () => {
+    const twice = folderOf({ 'train.csv': csv(HEADER, [...train, ...train]), 'test.csv': csv(HEADER, probe) })
+    const [once, again] = [
+      await results('top-n', '--data', plain, '--methods', 'popularity'),
+      await results('top-n', '--data', twice, '--methods', 'popularity'),
+    ]
+    expect(again[0].novelty).toBe(once[0].novelty)
+  }, 60_000)
+
+  test('a folder of one rating has finite errors by every method', async () => {
+    const lines = await results(
+      'rating',
+      '--data',
+      folderOf({ 'train.csv': 'user,item,rating\na,b,5\n', 'test.csv': 'user,item,rating\na,c,4\n' }),
+    )
+    for (const { method, rmse } of lines) expect([method, rmse]).toEqual([method, 1])
+  }, 60_000)
+
   test.each([
     ['CRLF', { 'train.csv': csv(HEADER, train, '\r\n'), 'test.csv': csv(HEADER, probe, '\r\n') }],
     ['a BOM', { 'train.csv': `\uFEFF${csv(HEADER, train)}`, 'test.csv': `\uFEFF${csv(HEADER, probe)}` }],

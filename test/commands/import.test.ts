@@ -14,7 +14,7 @@ beforeAll(async () => {
   await house.startWorker()
   writeFileSync(join(home, 'keys.json'), JSON.stringify(house.keys))
   writeFileSync(join(home, 'url'), `${house.url}\n`)
-  writeFileSync(file, 'messageId,userId,type,price\nm1,ann,VIEW,\nm2,ann,VIEW,-4\n')
+  writeFileSync(file, 'messageId,userId,type,price,Colour\nm1,ann,VIEW,,red\nm2,ann,VIEW,-4,red\n')
 }, 60_000)
 afterAll(async () => {
   await house.close()
@@ -26,8 +26,9 @@ const run = (...args: string[]) => runCommand('import', args, { BELLWETHER_HOME:
 test('finds the server of its home, waits for the job, and leaves the rejected rows beside the file', async () => {
   const { code, out } = await run('events', file)
   expect(out).toMatch(/^1 of 2 rows merged in [\d.]+ s, 0 duplicates, 1 rejected \(job [\w-]+\)$/m)
+  expect(out).toMatch(/^Nothing reads "Colour" in it$/m)
   expect(code).toBe(0)
-  expect(readFileSync(`${file}.rejects.csv`, 'utf8').split('\n')[1]).toBe('m2,ann,VIEW,-4,3,"price must not be negative, it is -4"')
+  expect(readFileSync(`${file}.rejects.csv`, 'utf8').split('\n')[1]).toBe('m2,ann,VIEW,-4,red,3,"price must not be negative, it is -4"')
   const again = await run('events', file, '--url', `${house.url}/`)
   expect(again.out).toMatch(/^0 of 2 rows merged .*, 1 duplicates, 1 rejected/m)
 }, 60_000)

@@ -46,6 +46,27 @@ describe.each([
   }, 60_000)
 })
 
+test('told to end while its database comes up: it ends in order, leaves nothing running, and the next start goes on', async () => {
+  const fresh = mkdtempSync(join(tmpdir(), 'bellwether early '))
+  chmodSync(fresh, 0o755)
+  try {
+    const early = startPlatform(fresh, { PORT: '0' })
+    running.push(early)
+    await early.says(/database cluster initialised/)
+    early.process.kill('SIGTERM')
+    expect(await early.ended).toBe(0)
+    expect(early.output()).not.toMatch(/^ +at /m)
+    expect(postgresPid(fresh)).toBeUndefined()
+    const next = startPlatform(fresh, { PORT: '0' })
+    running.push(next)
+    await urlOf(next)
+    next.process.kill('SIGTERM')
+    await next.ended
+  } finally {
+    rmSync(fresh, { recursive: true, force: true })
+  }
+}, 90_000)
+
 const track = (url: string, key: string, from: number) =>
   post(url, key, {
     query: 'mutation ($events: [EventInput!]!) { eventsTrack(input: { events: $events }) { accepted duplicates } }',
@@ -170,7 +191,7 @@ describe('what cannot work is one sentence that names the variable', () => {
   test.each([
     [{ DATABASE_URL: 'postgresql://nobody:wrong@127.0.0.1:1/none' }, /^DATABASE_URL does not lead to a usable PostgreSQL: .+$/m],
     [{ DATABASE_URL: 'mysql://127.0.0.1/none' }, /^DATABASE_URL .+$/m],
-    [{ REDIS_URL: 'redis://127.0.0.1:1' }, /^REDIS_URL .+$/m],
+    [{ REDIS_URL: 'redis://127.0.0.1:1' }, /^REDIS_URL does not lead to a usable Redis: .*ECONNREFUSED.*$/m],
     [{ PORT: 'eighty' }, /^PORT .+$/m],
     [{ HOST: '192.0.2.1' }, /^HOST 192.0.2.1 is no address of this machine; .+$/m],
     [{ BELLWETHER_HOME: '/dev/null/home' }, /^BELLWETHER_HOME \/dev\/null\/home is no folder that can be written to: .+$/m],

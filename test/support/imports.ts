@@ -7,6 +7,7 @@ export interface ImportStatus {
   rowsMerged: number
   rowsDuplicate: number
   rowsRejected: number
+  unread: string[]
 }
 
 export interface Upload {

@@ -44,6 +44,18 @@ export function historiesOf({ userCount, users, items, values, times }: Interact
   }))
 }
 
+/** How many users had each item, once each however often they had it. */
+export function usersPerItem(data: Interactions): Float64Array {
+  const counts = new Float64Array(data.itemCount)
+  const lastUser = new Int32Array(data.itemCount).fill(-1)
+  for (const [user, { items }] of historiesOf(data).entries())
+    for (const item of items) {
+      if (lastUser[item] !== user) counts[item]++
+      lastUser[item] = user
+    }
+  return counts
+}
+
 /**
  * By time: the latest `share` of all entries is held out, of users who were there before; where no times are known, `share` of each user's entries, by chance.
  * What a user had before is no test, unless `repeats` asks for that too. At most `most` users are tested, drawn by chance; the others' held-out entries are left out.

@@ -2,7 +2,7 @@ import { evaluateRanking, type RankingReport, type RankingTest } from '../evalua
 import { createRandom } from '../math/random.js'
 import { content } from './content.js'
 import { ease } from './ease.js'
-import { chosen, historiesOf } from './hold-out.js'
+import { chosen, historiesOf, usersPerItem } from './hold-out.js'
 import { hybrid } from './hybrid.js'
 import { ials } from './ials.js'
 import { itemCf } from './item-cf.js'
@@ -64,8 +64,6 @@ export function evaluate(model: Recommender, train: Interactions, test: Interact
     const items = relevant.get(test.users[at]) ?? new Set()
     relevant.set(test.users[at], items.add(test.items[at]))
   }
-  const counts = new Float64Array(train.itemCount)
-  for (const item of train.items) counts[item]++
   function* tests(): Generator<RankingTest> {
     const scores = new Float64Array(train.itemCount)
     const skip = new Uint8Array(train.itemCount)
@@ -77,7 +75,7 @@ export function evaluate(model: Recommender, train: Interactions, test: Interact
       for (const item of history.items) skip[item] = 0
     }
   }
-  return evaluateRanking(train.itemCount, counts, train.userCount, tests(), { alike: likeness(train) })
+  return evaluateRanking(train.itemCount, usersPerItem(train), train.userCount, tests(), { alike: likeness(train) })
 }
 
 /** Metrics on the later part, with the parameters that were measured; of a search also what it tried, of a hybrid how it blends. */

@@ -167,6 +167,9 @@ export function fitFactors(data: Interactions, { factors, epochs, rate, reg }: F
   }
 }
 
+/** Of fewer ratings none can be spared; then all parts count alike. */
+const LEAST_HELD_OF = 10
+
 /**
  * Linear blend of predictors, its weights by ridge regression on a held-out tenth of the ratings (stacking, Wolpert 1992), then every part is fitted on all.
  */
@@ -175,7 +178,7 @@ export function fitBlend(
   parts: readonly ((data: Interactions) => Predict)[],
   random: Random,
 ): { predict: Predict; weights: number[] } {
-  const isHeld = Uint8Array.from(data.users, () => (random.next() < 0.1 ? 1 : 0))
+  const isHeld = Uint8Array.from(data.users, () => (data.users.length >= LEAST_HELD_OF && random.next() < 0.1 ? 1 : 0))
   const places = Array.from(data.users.keys())
   const part = (entries: number[]): Interactions => ({
     ...data,
@@ -189,11 +192,14 @@ export function fitBlend(
   const mean = train.values.length > 0 ? train.values.reduce((sum, value) => sum + value, 0) / train.values.length : 0
   const early = parts.map(teach => teach(train))
   const rows = held.map(at => early.map(predict => predict(data.users[at], data.items[at]) - mean))
-  const weights = ridge(
-    rows,
-    held.map(at => data.values[at] - mean),
-    1,
-  )
+  const weights =
+    held.length === 0
+      ? parts.map(() => 1 / parts.length)
+      : ridge(
+          rows,
+          held.map(at => data.values[at] - mean),
+          1,
+        )
   const models = parts.map(teach => teach(data))
   return {
     weights,

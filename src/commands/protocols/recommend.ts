@@ -3,7 +3,7 @@ import { evaluateRanking, type RankingTest } from '../../algorithms/evaluate/ran
 import { ratingMetrics } from '../../algorithms/evaluate/rating.js'
 import { createRandom } from '../../algorithms/math/random.js'
 import { fitBiases } from '../../algorithms/recommend/biases.js'
-import { historiesOf } from '../../algorithms/recommend/hold-out.js'
+import { historiesOf, usersPerItem } from '../../algorithms/recommend/hold-out.js'
 import { algorithms, likeness } from '../../algorithms/recommend/index.js'
 import { fitBlend, fitFactors, fitNeighbours, type Predict } from '../../algorithms/recommend/rating.js'
 import type { History, Interactions, Recommender } from '../../algorithms/recommend/recommender.js'
@@ -98,10 +98,8 @@ export function topNMethods({ settings = {}, search = false }: TopNOptions = {})
 
 function topNReport(model: Recommender, input: TopN): Record<string, number> {
   const { train } = input
-  const counts = new Float64Array(train.itemCount)
-  for (const item of train.items) counts[item]++
   const options = { alike: likeness(train), resamples: RESAMPLES }
-  const report = evaluateRanking(train.itemCount, counts, train.userCount, rankings(model, input), options)
+  const report = evaluateRanking(train.itemCount, usersPerItem(train), train.userCount, rankings(model, input), options)
   const { gini, novelty, coverage, users, intraListDiversity, ndcgAt10Low, ndcgAt10High, recallAt10Low, recallAt10High, ...metrics } =
     report
   const extra = { intraListDiversity, ndcgAt10Low, ndcgAt10High, recallAt10Low, recallAt10High }

@@ -429,6 +429,8 @@ export type JobState =
 export type ModelReviewInput = {
   /** Approving also makes it live; false keeps it approved beside the live one, to be asked for by its algorithm */
   activate?: boolean;
+  /** Check everything, move nothing, and return the preview */
+  dryRun?: boolean;
   /** Refused when the model is in another status by now */
   expectedStatus?: ModelStatus | null | undefined;
   idempotencyKey?: string | null | undefined;

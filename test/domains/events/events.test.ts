@@ -29,6 +29,41 @@ const storedOf = (user: string, on = house) =>
     [user],
   )
 
+describe('a dry run', () => {
+  const DRY = `mutation($events: [EventInput!]!) { eventsTrack(input: { events: $events, dryRun: true }) {
+    accepted results { index } preview { accepted duplicates rejected results { index messageId status error } } userErrors { code field message } } }`
+  const preview = async (events: object[], on = house) =>
+    (await on.as('ingest').run(DRY, { events })).data as never as { eventsTrack: unknown }
+  const row = (messageId: string, more: object = {}) => ({ messageId, userId: 'dry', productId: 'dry-tea', type: 'VIEW', ...more })
+
+  test('tells what would become of each row, and stores nothing', async () => {
+    await track([row('dry-0')])
+    const { eventsTrack } = await preview([
+      row('dry-0'),
+      row('dry-1'),
+      row('dry-1'),
+      row('dry-2', { price: -1 }),
+      row('dry-3', { userId: 'dry-new' }),
+    ])
+    expect(eventsTrack).toMatchObject({
+      accepted: null,
+      results: null,
+      preview: {
+        accepted: 2,
+        duplicates: 2,
+        rejected: 1,
+        results: ['DUPLICATE', 'ACCEPTED', 'DUPLICATE', 'REJECTED', 'ACCEPTED'].map(status => ({ status })),
+      },
+      userErrors: [],
+    })
+    expect(await storedOf('dry')).toHaveLength(1)
+    expect(await house.app.database.sql(`SELECT 1 FROM "User" WHERE "externalId" = 'dry-new'`)).toEqual([])
+    expect(await preview(Array.from({ length: 1_001 }, (_, at) => row(`many-${at}`)))).toMatchObject({
+      eventsTrack: { preview: null, userErrors: [{ code: 'INVALID', field: ['events'] }] },
+    })
+  })
+})
+
 describe('an event', () => {
   test('is stored with every field that the row form has, exactly', async () => {
     const row = {

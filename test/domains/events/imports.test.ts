@@ -317,6 +317,14 @@ describe('an upload that cannot be right is refused before anything is kept', ()
       400,
       /names the column "Kunde", which the header lacks/,
     ],
+    [
+      'a mapping to what we do not have',
+      'events',
+      HEADER,
+      { query: { mapping: '{"userID":"userId"}' } },
+      400,
+      /names "userID", which events do not have; they have messageId, userId/,
+    ],
     ['a zone that is none', 'events', HEADER, { query: { zone: 'Berlin' } }, 400, /zone must be Z or like/],
     ['a key without the scope', 'events', HEADER, { headers: { authorization: 'Bearer nonsense' } }, 401, /./],
   ]
@@ -343,6 +351,42 @@ describe('an upload that cannot be right is refused before anything is kept', ()
   })
 })
 
+test('the bytes of an import that failed or was cancelled stay while it can be begun again, and no longer', async () => {
+  const { sql } = house.app.database
+  const chunksOf = async (id: string) => (await sql('SELECT 1 FROM "ImportChunk" WHERE "importId" = $1', [id])).length
+  const { jobId } = await imported(house, 'events', `${HEADER}\n${rowOf('kept', 'kim')}\n`)
+  const [{ id }] = await sql<{ id: string }>('SELECT id FROM "Import" WHERE "jobId" = $1', [tryDecodeId(jobId)?.key])
+  await sql(`UPDATE "Import" SET state = 'FAILED' WHERE id = $1`, [id])
+  await sql('INSERT INTO "ImportChunk" ("importId", seq, data) VALUES ($1, 0, $2)', [id, Buffer.from(HEADER)])
+  await house.app.imports.discardAbandoned(24)
+  expect(await chunksOf(id)).toBe(1)
+  await sql('DELETE FROM "Job" WHERE id = $1', [tryDecodeId(jobId)?.key])
+  await house.app.imports.discardAbandoned(24)
+  expect(await chunksOf(id)).toBe(0)
+})
+
+test.each([
+  ['csv' as const, 'messageId,userId,type,prise,,Colour\nu1,uma,VIEW,5,,red\nu2,uma,VIEW,5,,red\n', {}, ['prise', 'Colour']],
+  [
+    'ndjson' as const,
+    '{"messageId":"u3","userId":"uma","type":"VIEW"}\n{"messageId":"u4","userId":"uma","type":"VIEW","Price":5}\n',
+    {},
+    ['Price'],
+  ],
+  ['csv' as const, 'id,who,type,note\nu5,uma,VIEW,x\n', { mapping: '{"messageId":"id","userId":"who"}' }, ['note']],
+  ['csv' as const, 'messageId,userId,type,_line,_reason\nu6,uma,VIEW,2,"was wrong"\n', {}, []],
+])('a name that nothing reads is told (%#)', async (format, body, query, unread) => {
+  const { jobId, ...status } = await imported(house, 'events', body, { format, query: query as Record<string, string> })
+  expect(status).toMatchObject({ rowsRejected: 0, unread })
+  const look = () => house.as('admin').run('query ($id: ID!) { job(id: $id) { state message result } }', { id: jobId })
+  const told = unread.length > 0 ? `0 rejected; nothing reads ${unread.map(name => `"${name}"`).join(', ')}$` : '0 rejected$'
+  const data = await eventually(async () => {
+    const answer = (await look()).data as { job: { state: string } } | null
+    return answer?.job.state === 'COMPLETED' && answer
+  })
+  expect(data).toMatchObject({ job: { message: expect.stringMatching(told), result: { unread } } })
+})
+
 describe('the rows of a file', () => {
   type Row = { line: number; record?: unknown; fault?: string }
   const read = async (text: string | Buffer, format: 'csv' | 'ndjson' = 'csv', size = 1_000_000): Promise<Row[]> => {
@@ -355,6 +399,17 @@ describe('the rows of a file', () => {
       rows.push(...part.map(({ line, record, fault }) => (record ? { line, record } : { line, fault })))
     return rows
   }
+
+  test('that are rejected a second time bear the notes of the second time only', async () => {
+    const resend = 'a,b,_line,_reason\n1,"open,7,"a quote is opened and never closed"\n1,2,3,8,"the row has 3 cells, the header 2"\n'
+    async function* pieces() {
+      yield Buffer.from(resend)
+    }
+    const rejected: string[] = []
+    for await (const rows of rowsOf(pieces(), 'csv'))
+      for (const { line, raw, fault } of rows) rejected.push(rejectLine('csv', { line, raw, reason: fault ?? '' }))
+    expect(rejected).toEqual(['1,"open,2,"a closing quote is followed by text"\n', '1,2,3,3,"the row has 3 cells, the header 2"\n'])
+  })
 
   test('are the same however the bytes are cut, with BOM, CRLF, quotes across lines and letters of four bytes', async () => {
     const csv = '\uFEFFa,b\r\n1,"x, ""y""\r\nz"\r\n\r\n"茶🍵",\r\nlast,"end"'

@@ -68,6 +68,7 @@ describe('an unmodified @segment/analytics-node with its host changed', () => {
       ['PAGE', 'ida'],
       ['PAGE', 'ida'],
       ['CUSTOM', 'ida'],
+      ['CUSTOM', 'ida'],
     ])
     const [ida] = await house.app.database.sql(`SELECT email, name, city, traits->>'plan' AS plan FROM "User" WHERE "externalId" = 'ida'`)
     expect(ida).toEqual({ email: 'ida@example.com', name: 'Ida', city: 'Bonn', plan: 'gold' })
@@ -152,6 +153,21 @@ describe('the e-commerce events of the Segment specification', () => {
       { product_id: 'tea', review_id: 'rev', review_body: '很好', rating: 5 },
       [{ type: 'RATING', product: 'tea', value: 5 }],
     ],
+    [
+      'Order Cancelled',
+      order,
+      [
+        { type: 'REFUND', product: 'tea', quantity: 2, priceMicros: 4_200_000n },
+        { type: 'REFUND', product: 'cup', quantity: 1 },
+      ],
+    ],
+    [
+      'Order Completed',
+      { order_id: 'o-2', total: 12.4, currency: 'GBP' },
+      [{ type: 'PURCHASE', product: null, quantity: 1, priceMicros: 12_400_000n, currencyCode: 'GBP' }],
+    ],
+    ['Wishlist Product Added to Cart', product, [{ type: 'ADD_TO_CART', product: 'tea', quantity: 2 }]],
+    ['Product List Filtered', { products: [{ product_id: 'cup' }] }, [{ type: 'IMPRESSION', product: 'cup' }]],
     ['Cart Viewed', { cart_id: 'c' }, [{ type: 'CUSTOM', properties: { event: 'Cart Viewed', cart_id: 'c' } }]],
     ['PRODUCT VIEWED', product, [{ type: 'VIEW', product: 'tea' }]],
     ['constructor', {}, [{ type: 'CUSTOM' }]],
@@ -179,6 +195,43 @@ describe('the e-commerce events of the Segment specification', () => {
     const [{ occurredAt }] = await stored()
     expect(Math.abs(Date.now() - hour - (occurredAt as Date).getTime())).toBeLessThan(60_000)
   })
+})
+
+describe('everything that is answered by success is stored', () => {
+  const userNamed = async (externalId: string) =>
+    (await house.app.database.sql(`SELECT email, traits->>'plan' AS plan, anonymous FROM "User" WHERE "externalId" = $1`, [externalId]))[0]
+
+  test('the traits of a visitor without a user id, who keeps them when it turns out who it is', async () => {
+    expect(await post('identify', { anonymousId: 'cookie-7', traits: { email: 'vi@example.com', plan: 'free' } })).toMatchObject({
+      status: 200,
+    })
+    expect(await userNamed('anonymous:cookie-7')).toEqual({ email: 'vi@example.com', plan: 'free', anonymous: true })
+    await post('identify', { userId: 'vi', anonymousId: 'cookie-7' })
+    expect(await userNamed('vi')).toMatchObject({ email: 'vi@example.com', plan: 'free' })
+    await post('identify', { anonymousId: 'cookie-7', traits: { plan: 'gold' } })
+    expect(await userNamed('vi')).toMatchObject({ email: 'vi@example.com', plan: 'gold' })
+  })
+
+  test('the group of a user', async () => {
+    await post('group', { messageId: 'in-acme', userId: 'vi', groupId: 'acme', traits: { seats: 5 } })
+    expect(await stored()).toEqual([
+      expect.objectContaining({ type: 'CUSTOM', owner: 'vi', properties: { event: 'Group', groupId: 'acme', seats: 5 } }),
+    ])
+  })
+})
+
+test.each([
+  ['no object', [{ product_id: 'tea' }, 7], 'products[1] must be an object with a product_id', ['products', '1']],
+  [
+    'a faulty price',
+    [{ product_id: 'tea' }, { product_id: 'cup', price: -1 }],
+    'products[1]: price must not be negative, it is -1',
+    ['products', '1', 'price'],
+  ],
+])('%s in an order is refused with its place, and nothing of the order is stored', async (_, products, error, field) => {
+  const message = { userId: 'eve', event: 'Order Completed', properties: { products } }
+  expect(await post('track', message)).toMatchObject({ status: 400, body: { error, field } })
+  expect(await stored()).toEqual([])
 })
 
 describe('the door', () => {

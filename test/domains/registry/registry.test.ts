@@ -71,6 +71,27 @@ test('an approved model is live in every process within seconds, with reviewer, 
   expect(await stageOf('serve RECOMMENDATION')).toMatchObject({ state: 'ok', reason: 'item-cf v1' })
 })
 
+test('a dry run tells what would go live and what would retire, refuses what would be refused, and moves nothing', async () => {
+  const candidate = await train('item-cf')
+  const dry = async (verb: string, input: object) => {
+    const query = `mutation($i: ModelReviewInput!) { review: ${verb}(input: $i) { model { id } preview { model { id status } becomes retires { id } } userErrors { code field } } }`
+    return (await house.as('marketer').run(query, { i: { ...input, dryRun: true, idempotencyKey: 'dry' } })).data?.review
+  }
+  const model = { id: idOf(candidate), status: 'CANDIDATE' }
+  expect(await dry('modelApprove', { modelId: model.id })).toEqual({
+    model: null,
+    preview: { model, becomes: 'LIVE', retires: { id: idOf(first) } },
+    userErrors: [],
+  })
+  expect(await dry('modelApprove', { modelId: model.id, activate: false })).toMatchObject({
+    preview: { becomes: 'APPROVED', retires: null },
+  })
+  expect(await dry('modelReject', { modelId: model.id })).toMatchObject({ preview: { becomes: 'REJECTED', retires: null } })
+  expect(await dry('modelRollback', { modelId: model.id })).toMatchObject({ preview: null, userErrors: [{ code: 'ILLEGAL_TRANSITION' }] })
+  expect(await house.app.modelsService.find(candidate.id)).toMatchObject({ status: 'CANDIDATE' })
+  await review('modelReject', { modelId: model.id })
+})
+
 test('the next one retires it, also when the signal is lost', async () => {
   second = await train('user-cf')
   // As if the notification never arrived: the repository changes the rows, nobody announces it.

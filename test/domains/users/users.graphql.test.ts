@@ -3,7 +3,7 @@ import { Scope } from '../../../src/graphql/auth.js'
 import { IdempotencyStore } from '../../../src/graphql/idempotency.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { UsersRepository } from '../../../src/users/users.repository.js'
-import { UsersResolver } from '../../../src/users/users.resolver.js'
+import { UserPayloadResolver, UsersResolver } from '../../../src/users/users.resolver.js'
 import { UsersService } from '../../../src/users/users.service.js'
 import { statementsOf } from '../../support/count-queries.js'
 import { createTestDatabase } from '../../support/database.js'
@@ -18,7 +18,7 @@ const ingest = viewerWith([Scope.USERS_WRITE], 'ingest')
 beforeAll(async () => {
   database = await createTestDatabase()
   const users = new UsersService(new UsersRepository(database))
-  api = createRunner([new UsersResolver(users, new IdempotencyStore(database))])
+  api = createRunner([new UsersResolver(users, new IdempotencyStore(database)), new UserPayloadResolver()])
 })
 afterAll(() => database.drop())
 
@@ -208,5 +208,22 @@ describe('consentSet', () => {
     expect((await set({ userId: encodeId('User', 1), userExternalId: 'asked', ...said })).userErrors).toMatchObject([{ code: 'INVALID' }])
     const nobody = await database.sql(`SELECT 1 FROM "User" WHERE "externalId" = 'nobody-at-all'`)
     expect(nobody).toEqual([])
+  })
+})
+
+test('a key that may only write hears whom it touched, and nothing that others told of the person', async () => {
+  await upsert(admin, { externalId: 'quiet', city: 'Ulm', country: 'DE', gender: 'female', birthYear: 1980, email: 'quiet@example.com' })
+  const { user, errors } = await upsert(ingest, { externalId: 'quiet', locale: 'de-DE', idempotencyKey: 'quiet-1' })
+  expect(errors).toBeUndefined()
+  expect(user).toMatchObject({ externalId: 'quiet', version: 2, city: null, country: null, gender: null, birthYear: null, email: null })
+  const again = await upsert(ingest, { externalId: 'quiet', locale: 'de-DE', idempotencyKey: 'quiet-1' })
+  expect([again.idempotentReplay, again.user.city]).toEqual([true, null])
+  const { preview } = await upsert(ingest, { externalId: 'quiet', city: 'Bonn', dryRun: true })
+  expect(preview).toEqual({ creates: false, changes: [{ field: 'city', before: null, after: 'Bonn' }] })
+  expect((await upsert(marketer, { externalId: 'quiet' })).user).toMatchObject({
+    city: 'Ulm',
+    gender: 'female',
+    locale: 'de-DE',
+    email: null,
   })
 })
