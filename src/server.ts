@@ -13,7 +13,15 @@ import {
 } from '@apollo/server/plugin/disabled'
 import { fastifyApolloHandler } from '@as-integrations/fastify'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { GraphQLError, type GraphQLSchema, NoSchemaIntrospectionCustomRule, parse, specifiedRules, validate } from 'graphql'
+import {
+  GraphQLError,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+  NoSchemaIntrospectionCustomRule,
+  parse,
+  specifiedRules,
+  validate,
+} from 'graphql'
 import { CloseCode, type SubscribePayload } from 'graphql-ws'
 import { useServer as serveOver } from 'graphql-ws/use/ws'
 import type { ClassType } from 'type-graphql'
@@ -54,6 +62,9 @@ export interface ServerParts {
   /** Built pages; absent files are answered with a sentence. */
   consoleFolder: string
 }
+
+/** What of an error is told to a client. */
+type Told = (formatted: GraphQLFormattedError, error: unknown, requestId?: string) => GraphQLFormattedError
 
 export interface Server {
   fastify: FastifyInstance
@@ -157,6 +168,8 @@ export async function createServer(parts: ServerParts): Promise<Server> {
 
   /** The requests that errors came of: a scope for each (AsyncLocalStorage) would cost every promise of every request two calls, before Node.js 24. */
   const failed = new WeakMap<object, string>()
+  const told: Told = (formatted, error, requestId = randomUUID()) =>
+    formatError(formatted, error, log, requestId, { hints: config.introspection })
   // Tests see every operation compiled, so that what compiled code does otherwise shows.
   const executor = config.mode === 'test' ? createExecutor(schema, 1) : createExecutor(schema)
   const apollo = new ApolloServer<BaseContext>({
@@ -173,7 +186,6 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     },
     introspection: config.introspection,
     includeStacktraceInErrorResponses: false,
-    hideSchemaDetailsFromClientErrors: config.mode === 'production',
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
     persistedQueries: false,
@@ -184,7 +196,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     stopOnTerminationSignals: false,
     nodeEnv: config.mode,
     logger: { debug: () => {}, info: () => {}, warn: text => log.warn(String(text)), error: text => log.error(String(text)) },
-    formatError: (formatted, error) => formatError(formatted, error, log, failed.get(error as object) ?? randomUUID()),
+    formatError: (formatted, error) => told(formatted, error, failed.get(error as object) ?? randomUUID()),
     // Hints for caches are not given; reckoning them would cost every field a call. The others are for a service of Apollo's, and would look at every request.
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
@@ -240,7 +252,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   for (const door of parts.doors) await fastify.register(async server => door(server))
 
   const sockets = new WebSocketServer({ noServer: true, maxPayload: BODY_LIMIT })
-  const subscriptions = serveSubscriptions({ sockets, schema, rules, admit, log })
+  const subscriptions = serveSubscriptions({ sockets, schema, rules, admit, log, told })
   fastify.server.on('upgrade', (request, socket: Duplex, head) => {
     if (request.url?.split('?')[0] !== '/graphql') return socket.destroy()
     sockets.handleUpgrade(request, socket, head, client => sockets.emit('connection', client, request))
@@ -287,11 +299,13 @@ interface SubscriptionParts {
   rules: (typeof specifiedRules)[number][]
   admit(authorization: string | undefined, address: string, requestId: string): Promise<Context>
   log: Log
+  told: Told
 }
 
 /** Subscriptions go past Apollo's plugins, so the same rules, access and limits are applied here. */
-function serveSubscriptions({ sockets, schema, rules, admit, log }: SubscriptionParts) {
+function serveSubscriptions({ sockets, schema, rules, admit, log, told }: SubscriptionParts) {
   const open = new WeakMap<object, number>()
+  const fault = (error: GraphQLError) => documentFault(error, told)
   return serveOver(
     {
       schema,
@@ -335,25 +349,23 @@ function serveSubscriptions({ sockets, schema, rules, admit, log }: Subscription
           )
           if (errors.length > 0) {
             release()
-            return errors.map(documentFault)
+            return errors.map(fault)
           }
           const { authorization } = extra as unknown as { authorization: string }
           const contextValue = await admit(authorization, extra.request.socket.remoteAddress ?? '', randomUUID())
           return { schema, document, operationName: payload.operationName, variableValues: payload.variables, contextValue }
         } catch (error) {
           release()
-          return [error instanceof GraphQLError ? documentFault(error) : (admissionError(error, log, randomUUID()) as GraphQLError)]
+          return [error instanceof GraphQLError ? fault(error) : (admissionError(error, log, randomUUID()) as GraphQLError)]
         }
       },
       onError: (_context, _id, _payload, errors) =>
         errors.map(error => {
-          const { message, extensions } = formatError(error.toJSON(), error, log, randomUUID())
+          const { message, extensions } = told(error.toJSON(), error)
           return new GraphQLError(message, { ...placeOf(error), extensions })
         }),
       onNext: (_context, _id, _payload, _args, result) =>
-        result.errors
-          ? { ...result, errors: result.errors.map(error => ({ ...formatError(error.toJSON(), error, log, randomUUID()) })) as never }
-          : undefined,
+        result.errors ? { ...result, errors: result.errors.map(error => ({ ...told(error.toJSON(), error) })) as never } : undefined,
       onComplete: ({ extra }) => {
         open.set(extra, Math.max(0, (open.get(extra) ?? 1) - 1))
       },
@@ -364,10 +376,11 @@ function serveSubscriptions({ sockets, schema, rules, admit, log }: Subscription
 }
 
 /** What Apollo would say of a faulty document; over a socket nobody else does. */
-function documentFault(error: GraphQLError): GraphQLError {
+function documentFault(error: GraphQLError, told: Told): GraphQLError {
   const isSyntax = error.message.startsWith('Syntax Error')
   const code = error.extensions.code ?? (isSyntax ? 'GRAPHQL_PARSE_FAILED' : 'GRAPHQL_VALIDATION_FAILED')
-  return new GraphQLError(error.message, { ...placeOf(error), extensions: { ...error.extensions, code } })
+  const { message } = told({ message: error.message, extensions: { code } }, error)
+  return new GraphQLError(message, { ...placeOf(error), extensions: { ...error.extensions, code } })
 }
 
 function placeOf({ nodes, source, positions, path }: GraphQLError) {

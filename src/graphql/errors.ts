@@ -32,12 +32,17 @@ const TOO_MANY = /^Too many errors processing variables/
 const LONGEST_MESSAGE = 2_000
 
 /** Turns whatever was thrown into what a client may see; what it may not see goes to the log under the request's id. */
-export function formatError(formatted: GraphQLFormattedError, error: unknown, log: Log, requestId: string): GraphQLFormattedError {
+export function formatError(
+  formatted: GraphQLFormattedError,
+  error: unknown,
+  log: Log,
+  requestId: string,
+  { hints = true } = {},
+): GraphQLFormattedError {
   const thrown = causeOf(error)
   const cause = knownFault(thrown) ?? thrown
   if (cause !== thrown) log.error('a request failed for want of a part', { requestId, path: formatted.path, error: messageOf(thrown) })
   const { locations, path } = formatted
-  const message = formatted.message.slice(0, LONGEST_MESSAGE)
   if (cause instanceof DomainError) {
     const details = Object.keys(cause.details).length > 0 ? { details: cause.details } : {}
     return {
@@ -48,6 +53,7 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, lo
     }
   }
   const isOfGraphQL = cause instanceof GraphQLError
+  const message = (hints ? formatted.message : withoutHint(formatted.message)).slice(0, LONGEST_MESSAGE)
   if (formatted.extensions?.limit || (isOfGraphQL && LIMIT.test(message)))
     return { message, locations, path, extensions: { code: 'COST_LIMIT' } }
   const code = isOfGraphQL && TOO_MANY.test(message) ? 'BAD_USER_INPUT' : String(formatted.extensions?.code ?? 'INTERNAL_SERVER_ERROR')
@@ -62,6 +68,11 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, lo
     path,
     extensions: { code: 'INTERNAL_SERVER_ERROR', requestId },
   }
+}
+
+/** A message of graphql-js without the names of the schema that it knows better than the caller. */
+export function withoutHint(message: string): string {
+  return message.replace(/ ?Did you mean .+\?$/s, '')
 }
 
 /** What a resolver threw, below the wrappings of graphql-js and Apollo. */

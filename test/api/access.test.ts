@@ -80,6 +80,16 @@ test('in production introspection and the explorer are off', async () => {
   try {
     const { errors } = await closed.as('admin').run('{ __schema { types { name } } }')
     expect(errors?.[0].message).toMatch(/introspection/i)
+    const hints = [
+      await closed.as('admin').run('{ segmnts { nodes { id } } }'),
+      await closed.as('admin').run('query($i: UserUpsertInput!) { __typename @skip(if: false) x: users { totalCount(i: $i) } }', { i: {} }),
+      await closed.as('admin').run('mutation($i: UserUpsertInput!) { userUpsert(input: $i) { user { id } } }', { i: { externalID: 'x' } }),
+      await closed.as('admin').run('query($s: JobState) { jobs(state: $s) { totalCount } }', { s: 'COMPLETE' }),
+    ]
+    for (const { errors: faults } of hints) {
+      expect(faults?.length).toBeGreaterThan(0)
+      expect(JSON.stringify(faults)).not.toMatch(/Did you mean|segments|COMPLETED/)
+    }
     const page = await fetch(`${closed.url}/graphql`, { headers: { accept: 'text/html' } })
     expect(await page.text()).toContain('The explorer is switched off')
     expect(page.status).toBeGreaterThanOrEqual(400)
