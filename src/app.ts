@@ -124,7 +124,7 @@ import { intentTask, sentimentTask } from './reviews/text.task.js'
 import { TextJudges } from './reviews/text-judges.js'
 import { ProfileSegmentsResolver } from './segments/profile-segments.resolver.js'
 import { SegmentsRepository } from './segments/segments.repository.js'
-import { SegmentsResolver } from './segments/segments.resolver.js'
+import { SegmentPreviewResolver, SegmentsResolver } from './segments/segments.resolver.js'
 import { SegmentsService } from './segments/segments.service.js'
 import { createServer } from './server.js'
 import { UsersRepository } from './users/users.repository.js'
@@ -162,6 +162,7 @@ export const resolverClasses = [
   UserProfileResolver,
   ProfilesResolver,
   SegmentsResolver,
+  SegmentPreviewResolver,
   ProfileSegmentsResolver,
   AudiencesResolver,
   AudienceExportResolver,
@@ -422,6 +423,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new UserProfileResolver(profiles),
     new ProfilesResolver(profiles, profileScores, clusters, users, config.currency),
     new SegmentsResolver(segments, idempotency),
+    new SegmentPreviewResolver(),
     new ProfileSegmentsResolver(segments),
     new AudiencesResolver(audiences, idempotency),
     new AudienceExportResolver(audienceExports, idempotency),

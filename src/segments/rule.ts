@@ -20,6 +20,16 @@ export const TRAITS = {
   lastOrderAt: 'time',
   nextOrderAt: 'time',
 } as const
+/** Traits by which a person is known or reached: those that Segment reserves for it. */
+const PERSONAL = new Set(['name', 'firstname', 'lastname', 'birthday', 'address', 'username', 'avatar'])
+const REACHES = /mail|phone|mobile/
+
+/** Whether a rule must not ask for this trait without pii:read. */
+export function isPersonal(name: string): boolean {
+  const [root, ...path] = name.split('.').map(part => part.toLowerCase().replaceAll(/[^a-z]/g, ''))
+  return root === 'traits' && (PERSONAL.has(path[0]) || path.some(part => REACHES.test(part)))
+}
+
 export const PREDICTIONS = {
   churnProbability: 'churn',
   purchaseProbability: 'purchase',

@@ -6,7 +6,7 @@ import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
 import { decodeId } from '../graphql/node-id.js'
 import { payload } from '../graphql/payload.js'
 import { JSONScalar } from '../graphql/scalars.js'
-import { UserConnection } from '../users/users.schema.js'
+import { UserConnection, UserType } from '../users/users.schema.js'
 import {
   MembersArgs,
   SegmentConnection,
@@ -43,20 +43,28 @@ export class SegmentsResolver {
   segmentPreview(
     @Arg('rule', () => SegmentRuleInput, { nullable: true }) rule: SegmentRuleInput | null,
     @Arg('ruleJson', () => JSONScalar, { nullable: true }) ruleJson: unknown,
+    @Ctx() { viewer }: Context,
   ) {
-    return this.segments.preview({ rule, ruleJson })
+    return this.segments.preview(viewer!, { rule, ruleJson })
   }
 
-  @Authorized(Scope.SEGMENTS_READ)
-  @Query(() => JSONScalar, { description: 'Every clause of the rule: true or false, with the value that was seen. Scope: segments:read.' })
-  segmentExplainMembership(@Arg('segmentId', () => ID) segmentId: string, @Arg('userId', () => ID) userId: string) {
-    return this.segments.explain(segmentId, userId)
+  @Authorized(Scope.SEGMENTS_READ, Scope.USERS_READ)
+  @Query(() => JSONScalar, {
+    description:
+      'Every clause of the rule: true or false, with the value that was seen; traits are seen with the scope pii:read only. Scope: segments:read, users:read.',
+  })
+  segmentExplainMembership(
+    @Arg('segmentId', () => ID) segmentId: string,
+    @Arg('userId', () => ID) userId: string,
+    @Ctx() { viewer }: Context,
+  ) {
+    return this.segments.explain(viewer!, segmentId, userId)
   }
 
   @Authorized(Scope.SEGMENTS_WRITE)
   @Mutation(() => SegmentPayload, { description: 'Creates a segment; its members are found in the background. Scope: segments:write.' })
   segmentCreate(@Arg('input', () => SegmentCreateInput) input: SegmentCreateInput, @Ctx() { viewer }: Context) {
-    if (input.dryRun) return payload(async () => ({ preview: await this.segments.preview(input) }))
+    if (input.dryRun) return payload(async () => ({ preview: await this.segments.preview(viewer!, input) }))
     const caller = requireScope(viewer, Scope.SEGMENTS_WRITE)
     return idempotent(this.idempotency, caller, 'segmentCreate', input, async () => ({
       segment: await this.segments.create(caller, input),
@@ -68,8 +76,10 @@ export class SegmentsResolver {
     description: 'Changes a segment; its members stay readable while the new rule is evaluated. Scope: segments:write.',
   })
   segmentUpdate(@Arg('input', () => SegmentUpdateInput) input: SegmentUpdateInput, @Ctx() { viewer }: Context) {
-    if (input.dryRun) return payload(async () => ({ preview: await this.segments.preview(input, input.segmentId) }))
-    return idempotent(this.idempotency, viewer, 'segmentUpdate', input, async () => ({ segment: await this.segments.update(input) }))
+    if (input.dryRun) return payload(async () => ({ preview: await this.segments.preview(viewer!, input, input.segmentId) }))
+    return idempotent(this.idempotency, viewer, 'segmentUpdate', input, async () => ({
+      segment: await this.segments.update(viewer!, input),
+    }))
   }
 
   @FieldResolver(() => Float, {
@@ -85,5 +95,14 @@ export class SegmentsResolver {
   members(@Root() segment: SegmentType, @Args(() => MembersArgs) args: MembersArgs, @Ctx() { viewer }: Context) {
     requireScope(viewer, Scope.USERS_READ)
     return this.segments.members(segment.key, args)
+  }
+}
+
+@Resolver(() => SegmentPreviewType)
+export class SegmentPreviewResolver {
+  @FieldResolver(() => [UserType], { description: 'Scope: users:read.' })
+  sample(@Root() { sample }: SegmentPreviewType, @Ctx() { viewer }: Context) {
+    requireScope(viewer, Scope.USERS_READ)
+    return sample
   }
 }

@@ -308,7 +308,6 @@ export class SegmentPreviewType {
   @Field(() => Float, { description: 'Share of all users' })
   share!: number
 
-  @Field(() => [UserType])
   sample!: UserType[]
 }
 

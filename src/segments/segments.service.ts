@@ -13,7 +13,7 @@ import { v7 } from '../platform/uuid.js'
 import type { ProfilesService } from '../profiles/profiles.service.js'
 import type { UserType } from '../users/users.schema.js'
 import type { UsersService } from '../users/users.service.js'
-import { cleanRule, leavesOf, placedLeavesOf, type Rule, touchesOf } from './rule.js'
+import { cleanRule, isPersonal, leavesOf, placedLeavesOf, type Rule, touchesOf } from './rule.js'
 import type { SegmentRow, SegmentsRepository } from './segments.repository.js'
 import { SegmentType } from './segments.schema.js'
 
@@ -39,6 +39,9 @@ export interface SegmentPreview {
   share: number
   sample: UserType[]
 }
+
+/** Who writes or asks a rule. */
+type Author = Pick<Viewer, 'name' | 'scopes'>
 
 const SHARD = 20_000
 /** A shop of more shards than this has them done by whichever worker takes them. */
@@ -129,8 +132,8 @@ export class SegmentsService {
       .load(userId)
   }
 
-  async create(viewer: Pick<Viewer, 'name'>, input: SegmentInput): Promise<SegmentType> {
-    const rule = await this.ruleOf(input)
+  async create(viewer: Author, input: SegmentInput): Promise<SegmentType> {
+    const rule = await this.ruleOf(viewer, input)
     if (!rule) throw new InvalidInput('rule is needed', {}, ['rule'])
     const name = cleanText(input.name ?? '', { field: ['name'], max: 200 })
     const description = cleanOptionalText(input.description, { field: ['description'], max: 2_000, min: 0 }) ?? null
@@ -140,11 +143,12 @@ export class SegmentsService {
   }
 
   async update(
+    viewer: Author,
     input: SegmentInput & { segmentId: string; expectedVersion?: number | null; archive?: boolean | null },
   ): Promise<SegmentType> {
     const id = decodeId('Segment', input.segmentId, 'segmentId')
     const expectedVersion = cleanVersion(input.expectedVersion)
-    const rule = await this.ruleOf(input, id)
+    const rule = await this.ruleOf(viewer, input, id)
     const change = {
       name: input.name === undefined || input.name === null ? undefined : cleanText(input.name, { field: ['name'], max: 200 }),
       description: cleanOptionalText(input.description, { field: ['description'], max: 2_000, min: 0 }),
@@ -159,18 +163,18 @@ export class SegmentsService {
   }
 
   /** What a rule would hold, before it is saved. */
-  async preview(input: SegmentInput, segmentId?: string): Promise<SegmentPreview> {
+  async preview(viewer: Author, input: SegmentInput, segmentId?: string): Promise<SegmentPreview> {
     const stored = segmentId ? (await this.segments.byIds([decodeId('Segment', segmentId, 'segmentId')]))[0] : undefined
     if (segmentId && !stored) throw new NotFound('No segment has this id', {}, ['segmentId'])
-    const rule = (await this.ruleOf(input, stored?.id)) ?? stored?.rule
+    const rule = (await this.ruleOf(viewer, input, stored?.id)) ?? stored?.rule
     if (!rule) throw new InvalidInput('rule is needed', {}, ['rule'])
     const { size, users, sample } = await this.segments.preview(rule, this.now())
     const found = await this.users.byIds(sample)
     return { size, share: users > 0 ? size / users : 0, sample: sample.flatMap(id => found.get(id) ?? []) }
   }
 
-  /** The rule with, at each clause, whether it holds for the user and which value was seen. */
-  async explain(segmentId: string, userId: string): Promise<object> {
+  /** The rule with, at each clause, whether it holds for the user and which value was seen; traits are seen with pii:read only, as in `User.traits`. */
+  async explain(viewer: Author, segmentId: string, userId: string): Promise<object> {
     const [segment] = await this.segments.byIds([decodeId('Segment', segmentId, 'segmentId')])
     if (!segment) throw new NotFound('No segment has this id', {}, ['segmentId'])
     const id = decodeIntId('User', userId, 'userId')
@@ -192,7 +196,7 @@ export class SegmentsService {
         return { holds: !not.holds, not }
       }
       const { holds, seen } = found[at++]
-      return { holds, seen, clause: rule }
+      return { holds, seen: rule.trait?.name.startsWith('traits.') && !viewer.scopes.has(Scope.PII_READ) ? null : seen, clause: rule }
     }
     const explained = tree(segment.rule)
     return { segment: segment.name, version: segment.version, matches: explained.holds, rule: explained }
@@ -362,7 +366,7 @@ export class SegmentsService {
   }
 
   /** Checks a rule and that the segments it names exist and do not name this one in turn. Ids of the API become those of the database. */
-  private async ruleOf({ rule, ruleJson }: SegmentInput, self?: string): Promise<Rule | undefined> {
+  private async ruleOf(viewer: Author, { rule, ruleJson }: SegmentInput, self?: string): Promise<Rule | undefined> {
     const given = rule ?? ruleJson
     if (given === undefined || given === null) return undefined
     if (rule && ruleJson) throw new InvalidInput('Give the rule either as rule or as ruleJson', {}, ['ruleJson'])
@@ -380,6 +384,8 @@ export class SegmentsService {
     }
     const clusters = this.profiles.clusterKeys()
     for (const { leaf, path } of placedLeavesOf(clean, place)) {
+      if (leaf.trait && isPersonal(leaf.trait.name) && !viewer.scopes.has(Scope.PII_READ))
+        throw new InvalidInput(`A rule on ${leaf.trait.name} needs the scope ${Scope.PII_READ}`, {}, [...path, 'trait', 'name'])
       if (leaf.inSegment !== undefined) visit(leaf.inSegment, [], [...path, 'inSegment'])
       if (leaf.cluster !== undefined && clusters && !clusters.includes(leaf.cluster))
         throw new InvalidInput(`No cluster has the key ${leaf.cluster}; there are ${clusters.join(', ')}`, {}, [...path, 'cluster'])

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { scopesOf } from '../../../src/graphql/auth.js'
 import type { Context } from '../../../src/graphql/context.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { ProfileModels } from '../../../src/profiles/profile-models.js'
@@ -34,8 +35,10 @@ beforeEach(() => {
 })
 afterAll(() => database.drop())
 
+const viewer = { name: 'tester', scopes: new Set(scopesOf.marketer) }
+
 async function create(ruleJson: unknown): Promise<SegmentType> {
-  const segment = await segments.create({ name: 'tester' }, { name: 'a segment', ruleJson })
+  const segment = await segments.create(viewer, { name: 'a segment', ruleJson })
   await segments.evaluateDue()
   return (await segments.find(segment.key)) as SegmentType
 }
@@ -160,7 +163,7 @@ test('who did it and then not again is found; the explanation counts what it saw
   await segments.evaluateDue()
   expect(await namesOf(once)).toEqual(['olga'])
   const { key } = (await users.byExternalId('olga')) as { key: number }
-  expect(await segments.explain(once.id, encodeId('User', key))).toMatchObject({
+  expect(await segments.explain(viewer, once.id, encodeId('User', key))).toMatchObject({
     matches: true,
     rule: { holds: true, seen: { first: 1, notFollowed: 1, last: expect.stringContaining('T') } },
   })

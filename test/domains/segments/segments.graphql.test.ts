@@ -31,7 +31,7 @@ interface Any {
 async function run(
   query: string,
   variables: Record<string, unknown> = {},
-  kind: 'marketer' | 'campaign' | 'ingest' = 'marketer',
+  kind: 'admin' | 'marketer' | 'campaign' | 'ingest' = 'marketer',
 ): Promise<Any> {
   const { data, errors } = await house.as(kind).run(query, variables)
   if (errors) throw Object.assign(new Error(errors[0].message), { errors })
@@ -142,4 +142,58 @@ test('profiles, their segments and scores cost the same statements for 2 users a
   const [few, many] = [await cost(2), await cost(20)]
   expect(many).toBe(few)
   expect(many).toBeLessThanOrEqual(4)
+})
+
+describe('personal facts', () => {
+  const EXPLAIN = 'query($s: ID!, $u: ID!) { segmentExplainMembership(segmentId: $s, userId: $u) }'
+  const rule = { trait: { name: 'traits.email', op: 'GT', value: 'a' } }
+  const person = { externalId: 'secret', traits: { email: 'kim@example.com', 'Work-Phone': '+49301234', plan: 'gold' } }
+  let id: string
+  beforeAll(async () => {
+    const { userUpsert } = await run('mutation($i: UserUpsertInput!) { userUpsert(input: $i) { user { id } } }', { i: person }, 'admin')
+    id = userUpsert.user.id as unknown as string
+  })
+
+  test.each([
+    'traits.email',
+    'traits.Email',
+    'traits.phone',
+    'traits.Work-Phone',
+    'traits.contact.email_address',
+    'traits.firstName',
+    'traits.address.street',
+  ])('a rule on %s is refused without pii:read, at every door', async name => {
+    const ruleJson = { any: [{ trait: { name, op: 'EXISTS' } }] }
+    const refusal = {
+      code: 'INVALID',
+      message: `A rule on ${name} needs the scope pii:read`,
+      field: ['ruleJson', 'any', '0', 'trait', 'name'],
+    }
+    const { id: segmentId } =
+      (await run(CREATE, { i: { name: 'All', ruleJson: { not: { cluster: 'none' } } } })).segmentCreate.segment ?? {}
+    for (const dryRun of [true, false]) {
+      expect((await run(CREATE, { i: { name: 'x', ruleJson, dryRun } })).segmentCreate.userErrors).toEqual([refusal])
+      if (segmentId) expect((await run(UPDATE, { i: { segmentId, ruleJson, dryRun } })).segmentUpdate.userErrors).toEqual([refusal])
+    }
+    await expect(run('query($r: JSON) { segmentPreview(ruleJson: $r) { size } }', { r: ruleJson })).rejects.toThrow('pii:read')
+    expect(await run('query($r: JSON) { segmentPreview(ruleJson: $r) { size } }', { r: ruleJson }, 'admin')).toHaveProperty(
+      'segmentPreview',
+    )
+  })
+
+  test('an explanation shows what traits hold only with pii:read', async () => {
+    const ruleJson = { all: [rule, { trait: { name: 'traits.plan', op: 'EQ', value: 'gold' } }] }
+    const { segmentCreate } = await run(CREATE, { i: { name: 'Reachable', ruleJson } }, 'admin')
+    const asked = { s: segmentCreate.segment.id, u: id }
+    const seen = async (kind: 'admin' | 'marketer') =>
+      ((await run(EXPLAIN, asked, kind)).segmentExplainMembership.rule.all as unknown as { seen: unknown }[]).map(each => each.seen)
+    expect(await seen('admin')).toEqual(['kim@example.com', 'gold'])
+    expect(await seen('marketer')).toEqual([null, null])
+  })
+
+  test('who may read segments and no users is told of no person', async () => {
+    const { segments } = await run('{ segments(first: 1) { nodes { id } } }')
+    const asked = { s: (segments.nodes as unknown as { id: string }[])[0].id, u: id }
+    await expect(run(EXPLAIN, asked, 'campaign')).rejects.toThrow('users:read')
+  })
 })

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { scopesOf } from '../../../src/graphql/auth.js'
 import type { Context } from '../../../src/graphql/context.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { ProfileModels } from '../../../src/profiles/profile-models.js'
@@ -16,7 +17,7 @@ import { noModels, smallShop } from '../../support/small-shop.js'
 
 const NOW = new Date('2026-06-15T10:00:00Z')
 const HOUR = 3_600_000
-const viewer = { name: 'tester' }
+const viewer = { name: 'tester', scopes: new Set(scopesOf.admin) }
 let now = NOW
 let database: Awaited<ReturnType<typeof createTestDatabase>>
 let profiles: ProfilesService
@@ -107,7 +108,7 @@ describe('a clause finds whom it says', () => {
     [{ all: [{ trait: { name: 'country', op: 'EQ', value: 'DE' } }, { not: { did: { type: 'PURCHASE', atLeast: 1 } } }] }, 'di'],
     [{ did: { type: 'VIEW', atLeast: 0 } }, 'anna bo cy di'],
   ])('%j → %s', async (rule, expected) => {
-    const { size, users } = { size: (await segments.preview({ ruleJson: rule })).size, users: 4 }
+    const { size, users } = { size: (await segments.preview(viewer, { ruleJson: rule })).size, users: 4 }
     const segment = await create(rule)
     expect((await namesOf(segment)).join(' ')).toBe(expected)
     const count = expected === '' ? 0 : expected.split(' ').length
@@ -116,7 +117,9 @@ describe('a clause finds whom it says', () => {
     await segments.follow(Object.values(ids), 'unknown')
     expect((await namesOf(segment)).join(' ')).toBe(expected)
     for (const [name, id] of Object.entries(ids))
-      expect(await segments.explain(segment.id, encodeId('User', id))).toMatchObject({ matches: expected.split(' ').includes(name) })
+      expect(await segments.explain(viewer, segment.id, encodeId('User', id))).toMatchObject({
+        matches: expected.split(' ').includes(name),
+      })
   })
 })
 
@@ -130,26 +133,28 @@ test('a member of another segment, and no circle', async () => {
   const buyers = await create({ all: [{ inSegment: germans.id }, { did: { type: 'PURCHASE', atLeast: 1 } }] }, 'German buyers')
   expect(await namesOf(buyers)).toEqual(['anna'])
   expect(buyers.rule).toEqual({ all: [{ inSegment: germans.id }, { did: { type: 'PURCHASE', atLeast: 1 } }] })
-  await expect(segments.update({ segmentId: germans.id, ruleJson: { not: { inSegment: buyers.id } } })).rejects.toThrow(
+  await expect(segments.update(viewer, { segmentId: germans.id, ruleJson: { not: { inSegment: buyers.id } } })).rejects.toThrow(
     'must not depend on itself',
   )
-  await expect(segments.update({ segmentId: germans.id, ruleJson: { inSegment: germans.id } })).rejects.toThrow('must not depend on itself')
+  await expect(segments.update(viewer, { segmentId: germans.id, ruleJson: { inSegment: germans.id } })).rejects.toThrow(
+    'must not depend on itself',
+  )
   await expect(segments.create(viewer, { name: 'x', ruleJson: { inSegment: 'nothing' } })).rejects.toThrow('names no segment')
-  await expect(segments.update({ segmentId: germans.id, archive: true })).rejects.toThrow('German buyers')
+  await expect(segments.update(viewer, { segmentId: germans.id, archive: true })).rejects.toThrow('German buyers')
   // The fault has its place, also where the circle goes through other segments.
   const third = await create({ any: [{ trait: { name: 'country', op: 'EQ', value: 'CN' } }, { inSegment: buyers.id }] }, 'Third')
   await expect(
-    segments.update({
+    segments.update(viewer, {
       segmentId: germans.id,
       ruleJson: { all: [{ did: { type: 'VIEW', atLeast: 1 } }, { not: { inSegment: third.id } }] },
     }),
   ).rejects.toMatchObject({ field: ['ruleJson', 'all', '1', 'not', 'inSegment'], message: expect.stringContaining('itself: Germans') })
-  await expect(segments.preview({ ruleJson: { any: [{ inSegment: encodeId('Segment', 'gone') }] } })).rejects.toMatchObject({
+  await expect(segments.preview(viewer, { ruleJson: { any: [{ inSegment: encodeId('Segment', 'gone') }] } })).rejects.toMatchObject({
     field: ['ruleJson', 'any', '0', 'inSegment'],
   })
-  await segments.update({ segmentId: third.id, archive: true })
+  await segments.update(viewer, { segmentId: third.id, archive: true })
   // When the first changes, so does the second.
-  await segments.update({ segmentId: germans.id, ruleJson: { trait: { name: 'country', op: 'EQ', value: 'FR' } } })
+  await segments.update(viewer, { segmentId: germans.id, ruleJson: { trait: { name: 'country', op: 'EQ', value: 'FR' } } })
   await segments.evaluateDue()
   expect(await namesOf(buyers)).toEqual([])
 })
@@ -164,8 +169,11 @@ test('a segment of everybody and one of nobody are members of others like any', 
   expect(await namesOf(await create({ not: { inSegment: nobody.id } }))).toEqual(['anna', 'bo', 'cy', 'di'])
   expect(await namesOf(await create({ not: { inSegment: everybody.id } }))).toEqual([])
   expect(await namesOf(await create({ all: [{ inSegment: everybody.id }, { inSegment: nobody.id }] }))).toEqual([])
-  expect(await segments.preview({ ruleJson: { inSegment: nobody.id } })).toMatchObject({ size: 0, share: 0, sample: [] })
-  expect(await segments.explain(nobody.id, encodeId('User', ids.anna))).toMatchObject({ matches: false, rule: { holds: false, seen: 1 } })
+  expect(await segments.preview(viewer, { ruleJson: { inSegment: nobody.id } })).toMatchObject({ size: 0, share: 0, sample: [] })
+  expect(await segments.explain(viewer, nobody.id, encodeId('User', ids.anna))).toMatchObject({
+    matches: false,
+    rule: { holds: false, seen: 1 },
+  })
 })
 
 test('an event changes the memberships that it can touch, and history remembers', async () => {
@@ -219,7 +227,7 @@ test('members stay readable while an edited segment is evaluated', async () => {
     expect((await segments.find(segment.key))?.status).toBe('READY')
     await client.query('ROLLBACK')
   })
-  const edited = await segments.update({
+  const edited = await segments.update(viewer, {
     segmentId: segment.id,
     expectedVersion: 1,
     ruleJson: { trait: { name: 'country', op: 'EQ', value: 'CN' } },
@@ -228,11 +236,11 @@ test('members stay readable while an edited segment is evaluated', async () => {
   expect(await namesOf(segment)).toEqual(['anna', 'di'])
   await segments.evaluateDue()
   expect(await namesOf(segment)).toEqual(['bo'])
-  await expect(segments.update({ segmentId: segment.id, expectedVersion: 1, name: 'y' })).rejects.toMatchObject({
+  await expect(segments.update(viewer, { segmentId: segment.id, expectedVersion: 1, name: 'y' })).rejects.toMatchObject({
     userCode: 'VERSION_CONFLICT',
   })
   // A new name is no new rule.
-  await segments.update({ segmentId: segment.id, name: 'Chinese' })
+  await segments.update(viewer, { segmentId: segment.id, name: 'Chinese' })
   expect(await segments.find(segment.key)).toMatchObject({ name: 'Chinese', status: 'READY', version: 3 })
   expect(await segments.evaluateDue()).toBe(0)
 })
@@ -265,7 +273,7 @@ test('shards on any worker leave what one evaluation leaves, however often they 
   await segments.evaluate((await new SegmentsRepository(database, 'UTC').byIds([segment.key]))[0])
   expect(await namesOf(segment)).toEqual(members)
   // A shard of a rule that was edited meanwhile changes nothing.
-  await segments.update({ segmentId: segment.id, ruleJson: { trait: { name: 'country', op: 'EQ', value: 'XX' } } })
+  await segments.update(viewer, { segmentId: segment.id, ruleJson: { trait: { name: 'country', op: 'EQ', value: 'XX' } } })
   await segments.evaluateShard(shards[1])
   expect(await namesOf(segment)).toEqual(members)
   expect(await segments.settleShards([{ shard: { ...shard, version: 2 }, error: 'the worker was killed' }])).toBe(1)
@@ -281,7 +289,7 @@ test('an explanation shows each clause with the value that was seen', async () =
       { any: [{ feature: { name: 'monetary', op: 'GT', value: 1_000 } }, { not: { did: { type: 'PURCHASE', atLeast: 5 } } }] },
     ],
   })
-  expect(await segments.explain(segment.id, encodeId('User', ids.anna))).toMatchObject({
+  expect(await segments.explain(viewer, segment.id, encodeId('User', ids.anna))).toMatchObject({
     matches: true,
     rule: {
       holds: true,
@@ -297,13 +305,13 @@ test('an explanation shows each clause with the value that was seen', async () =
       ],
     },
   })
-  await expect(segments.explain(segment.id, encodeId('User', 999_999))).rejects.toThrow('No user')
-  await expect(segments.explain(encodeId('Segment', 'x'), encodeId('User', ids.anna))).rejects.toThrow('No segment')
+  await expect(segments.explain(viewer, segment.id, encodeId('User', 999_999))).rejects.toThrow('No user')
+  await expect(segments.explain(viewer, encodeId('Segment', 'x'), encodeId('User', ids.anna))).rejects.toThrow('No segment')
 })
 
 test('a preview is counted and nothing is stored', async () => {
   const before = await database.sql('SELECT 1 FROM "Segment"')
-  const preview = await segments.preview({ ruleJson: { trait: { name: 'country', op: 'EQ', value: 'DE' } } })
+  const preview = await segments.preview(viewer, { ruleJson: { trait: { name: 'country', op: 'EQ', value: 'DE' } } })
   expect(preview).toMatchObject({ size: 2, share: 0.5, sample: [{ externalId: 'anna' }, { externalId: 'di' }] })
   expect(await database.sql('SELECT 1 FROM "Segment"')).toHaveLength(before.length)
 })

@@ -53,7 +53,10 @@ test('identify joins what the visitor did before to the person, and undoing it p
     city: 'Bonn',
     consents: [{ purpose: 'ADS', granted: false, at: new Date(Date.now() - DAY) }],
   })
-  const carts = await app.segments.create({ name: 'test' }, { name: 'Carts', ruleJson: { did: { type: 'ADD_TO_CART', atLeast: 1 } } })
+  const carts = await app.segments.create(
+    { name: 'test', scopes: new Set() },
+    { name: 'Carts', ruleJson: { did: { type: 'ADD_TO_CART', atLeast: 1 } } },
+  )
   await app.profiles.refreshOvertaken()
   await app.segments.evaluateDue()
   const members = async () => (await app.segments.members(carts.key, { first: 10 })).nodes.map(user => user.externalId)
