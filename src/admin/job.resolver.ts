@@ -8,6 +8,11 @@ import { payload } from '../graphql/payload.js'
 import { JobState } from '../platform/generated/prisma/enums.js'
 import type { JobsService } from './job.service.js'
 
+const DRY_RUN = {
+  defaultValue: false,
+  description: 'Changes nothing; the preview has the state that the job would have, and how many parts would be touched',
+}
+
 @ArgsType()
 class JobsArgs extends PageArgs {
   @Field(() => JobState, { nullable: true })
@@ -37,16 +42,16 @@ export class JobsResolver {
   @Mutation(() => JobPayload, {
     description: 'Cancels a waiting job at once and asks a running one to stop, with all its parts. Scope: jobs:write.',
   })
-  jobCancel(@Arg('id', () => ID) id: string) {
-    return payload(() => this.jobs.cancel(decodeId('Job', id)))
+  jobCancel(@Arg('id', () => ID) id: string, @Arg('dryRun', () => Boolean, DRY_RUN) dryRun: boolean) {
+    return payload(async () => (dryRun ? this.jobs.previewCancel(decodeId('Job', id)) : this.jobs.cancel(decodeId('Job', id))))
   }
 
   @Authorized(Scope.JOBS_WRITE)
   @Mutation(() => JobPayload, {
     description: 'Begins a job again that failed or was cancelled; parts that were completed are not done again. Scope: jobs:write.',
   })
-  jobRetry(@Arg('id', () => ID) id: string) {
-    return payload(() => this.jobs.retry(decodeId('Job', id)))
+  jobRetry(@Arg('id', () => ID) id: string, @Arg('dryRun', () => Boolean, DRY_RUN) dryRun: boolean) {
+    return payload(async () => (dryRun ? this.jobs.previewRetry(decodeId('Job', id)) : this.jobs.retry(decodeId('Job', id))))
   }
 
   @Authorized(Scope.JOBS_READ)

@@ -3,7 +3,7 @@ import { timeOf } from '../graphql/cursor.js'
 import { JobType } from '../graphql/job.js'
 import { NotFound } from '../platform/errors.js'
 import type { JobState } from '../platform/generated/prisma/enums.js'
-import type { Jobs } from '../platform/job-runner.js'
+import type { JobEffect, Jobs } from '../platform/job-runner.js'
 import type { JobFilter, JobRow, JobStore } from '../platform/job-store.js'
 import type { Signals } from '../platform/signals.js'
 
@@ -33,6 +33,14 @@ export class JobsService {
       nodeOf: row => JobType.of(row),
       count: () => this.store.count(filter),
     })
+  }
+
+  async previewCancel(id: string): Promise<{ preview: JobEffect }> {
+    return { preview: await this.jobs.previewCancel(id) }
+  }
+
+  async previewRetry(id: string): Promise<{ preview: JobEffect }> {
+    return { preview: await this.jobs.previewRetry(id) }
   }
 
   async cancel(id: string): Promise<{ job: JobType }> {

@@ -49,6 +49,14 @@ function isCron(text: string): boolean {
   return fields.length === 5 && fields.every(field => /^[\d*/,-]+$/.test(field))
 }
 
+/** What a change to a job would do. */
+export interface JobEffect {
+  /** Of the job, right after it. */
+  state: JobRow['state']
+  /** Parts that it would touch. */
+  parts: number
+}
+
 /** Gives work to the workers; used by servers and workers alike. */
 export class Jobs {
   constructor(
@@ -95,17 +103,33 @@ export class Jobs {
     return this.store.get(id)
   }
 
-  /** Cancels a job and its parts. One that had ended before stays as it is. */
+  /** Cancels a job and its parts; refused when it has ended. */
   async cancel(id: string): Promise<JobRow> {
-    const existing = await this.store.get(id)
-    if (!existing) throw new NotFound('No job has this id', {}, ['id'])
+    const existing = await this.known(id)
     const touched = await this.store.cancel(id)
     for (const row of touched) {
       if (row.parts !== null) await this.lookAtParts(row.id, row.name)
       await this.signals.announce('job.updated', { jobId: row.id })
     }
     if (touched.length > 0 && existing.parentId) await this.partEnded(existing.parentId)
+    if (touched.length === 0) throw ended(await this.known(id))
     return (await this.store.get(id)) ?? existing
+  }
+
+  /** What `cancel` would touch, with all its checks and no effect: the job, and those of its parts that have not ended. */
+  async previewCancel(id: string): Promise<JobEffect> {
+    const job = await this.known(id)
+    if (ENDED.includes(job.state)) throw ended(job)
+    const parts = (await this.store.outcomes(id)).filter(({ state }) => !ENDED.includes(state)).length
+    return { state: job.state === 'ACTIVE' ? 'ACTIVE' : 'CANCELLED', parts }
+  }
+
+  /** What `retry` would begin again. */
+  async previewRetry(id: string): Promise<JobEffect> {
+    const job = await this.known(id)
+    if (job.parentId || !AGAIN.includes(job.state)) throw notAgain(job)
+    const parts = (await this.store.outcomes(id)).filter(({ state }) => AGAIN.includes(state)).length
+    return { state: parts > 0 ? 'ACTIVE' : 'WAITING', parts }
   }
 
   /** Begins a job again that failed or was cancelled; parts that were completed are not done again. */
@@ -115,12 +139,13 @@ export class Jobs {
       await this.sendAll(rows.filter(row => row.state === 'WAITING'))
       return rows.find(row => row.id === id) as JobRow
     }
-    const existing = await this.store.get(id)
-    if (!existing) throw new NotFound('No job has this id', {}, ['id'])
-    const reason = existing.parentId
-      ? 'This is a part of another job; begin that one again'
-      : `A job that is ${existing.state} cannot begin again; it would have to be FAILED or CANCELLED`
-    throw new Conflict(reason, 'ILLEGAL_TRANSITION', { state: existing.state }, ['id'])
+    throw notAgain(await this.known(id))
+  }
+
+  private async known(id: string): Promise<JobRow> {
+    const row = await this.store.get(id)
+    if (!row) throw new NotFound('No job has this id', {}, ['id'])
+    return row
   }
 
   /** Records the parts of a job that `attempt` holds and sends them; false when a later attempt holds it, or it is to stop. */
@@ -355,6 +380,21 @@ async function attempt<Services>(
 }
 
 const ENDS = new Set(['completed', 'failed', 'cancelled'])
+
+const ENDED: readonly string[] = ['COMPLETED', 'FAILED', 'CANCELLED']
+/** From here a job may begin again. */
+const AGAIN: readonly string[] = ['FAILED', 'CANCELLED']
+
+function ended({ state }: JobRow) {
+  return new Conflict(`A job that is ${state} cannot be cancelled; it has ended`, 'ILLEGAL_TRANSITION', { state }, ['id'])
+}
+
+function notAgain({ state, parentId }: JobRow) {
+  const reason = parentId
+    ? 'This is a part of another job; begin that one again'
+    : `A job that is ${state} cannot begin again; it would have to be FAILED or CANCELLED`
+  return new Conflict(reason, 'ILLEGAL_TRANSITION', { state }, ['id'])
+}
 
 class Cancelled extends Error {}
 class Lost extends Error {}

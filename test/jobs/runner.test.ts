@@ -130,7 +130,17 @@ describe.each(backends)('jobs on $name', ({ isRedis }) => {
     await jobs.cancel(running.id)
     expect(await ended(running.id)).toMatchObject({ state: 'CANCELLED' })
     const later = await jobs.enqueue('count', {}, { delayMs: 60_000 })
+    expect(await jobs.previewCancel(later.id)).toEqual({ state: 'CANCELLED', parts: 0 })
+    expect(await store.get(later.id)).toMatchObject({ state: 'DELAYED' })
     expect(await jobs.cancel(later.id)).toMatchObject({ state: 'CANCELLED' })
+    for (const refused of [jobs.cancel(later.id), jobs.previewCancel(later.id), jobs.cancel(running.id)])
+      await expect(refused).rejects.toMatchObject({
+        userCode: 'ILLEGAL_TRANSITION',
+        message: 'A job that is CANCELLED cannot be cancelled; it has ended',
+      })
+    expect(await jobs.previewRetry(later.id)).toEqual({ state: 'WAITING', parts: 0 })
+    expect(await store.get(later.id)).toMatchObject({ state: 'CANCELLED' })
+    await expect(jobs.previewRetry((await jobs.enqueue('count', {}, { delayMs: 60_000 })).id)).rejects.toThrow('cannot begin again')
   })
 
   test('an attempt that was overtaken can write nothing any more', async () => {
