@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Database } from '../platform/database.js'
-import { InvalidInput, NotFound } from '../platform/errors.js'
+import { InvalidInput, messageOf, NotFound } from '../platform/errors.js'
 import type { Jobs } from '../platform/job-runner.js'
 import type { JobContext } from '../platform/jobs.js'
 import type { Signals } from '../platform/signals.js'
@@ -111,6 +111,9 @@ export class ImportService {
     } catch (error) {
       if (signal.aborted && signal.reason?.constructor?.name === 'Cancelled') await this.imports.setState(importId, 'CANCELLED')
       else if (error instanceof InvalidInput) await this.imports.setState(importId, 'FAILED')
+      // An attempt that follows may put it right; until then it stands there.
+      if (!signal.aborted)
+        await reportStage(this.parts.database, { stage: `import ${row.kind}`, state: 'failed', reason: messageOf(error) }).catch(() => {})
       throw error
     }
     await this.imports.keep(importId, { header: row.options.header, unread: names.unread })

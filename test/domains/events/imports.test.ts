@@ -351,6 +351,22 @@ describe('an upload that cannot be right is refused before anything is kept', ()
   })
 })
 
+test('an import that fails stands in systemHealth with the sentence, until one of its kind goes well', async () => {
+  const { sql } = house.app.database
+  const stage = async () => {
+    const { data } = await house.as('admin').run('{ systemHealth { stage state reason } }')
+    return (data as unknown as { systemHealth: { stage: string }[] }).systemHealth.find(each => each.stage === 'import users')
+  }
+  const { jobId } = await imported(house, 'users', 'externalId\nhealthy\n')
+  const [{ id }] = await sql<{ id: string }>('SELECT id FROM "Import" WHERE "jobId" = $1', [tryDecodeId(jobId)?.key])
+  await sql('INSERT INTO "ImportChunk" ("importId", seq, data) VALUES ($1, 0, $2)', [id, Buffer.from('city,city\nBonn,Bonn\n')])
+  const run = house.app.imports.run(id, { signal: new AbortController().signal, progress: async () => {} })
+  await expect(run).rejects.toThrow('The header names "city" twice')
+  expect(await stage()).toEqual({ stage: 'import users', state: 'failed', reason: 'The header names "city" twice' })
+  await imported(house, 'users', 'externalId\nhealthy\n')
+  expect(await stage()).toEqual({ stage: 'import users', state: 'ok', reason: null })
+})
+
 test('the bytes of an import that failed or was cancelled stay while it can be begun again, and no longer', async () => {
   const { sql } = house.app.database
   const chunksOf = async (id: string) => (await sql('SELECT 1 FROM "ImportChunk" WHERE "importId" = $1', [id])).length
