@@ -1,4 +1,4 @@
-import type { ModelRow } from './model.repository.js'
+import type { ModelRow, ReviewRow } from './model.repository.js'
 
 type Facts = Pick<
   ModelRow,
@@ -66,4 +66,20 @@ ${notes.map(note => `- ${note}\n`).join('')}
 ## Limits
 It knows what happened until ${day(dataTo)}, and later events of a visitor as they come in. It was measured on past behaviour, which past recommendations have shaped.
 `
+}
+
+const VERDICTS = { APPROVED: 'approved', REJECTED: 'rejected', ROLLED_BACK: 'rolled back to' }
+
+/** What was said of a model, as the last part of its card; empty while nothing was. */
+export function reviewHistory(reviews: readonly Omit<ReviewRow, 'modelId'>[]): string {
+  if (reviews.length === 0) return ''
+  const lines = reviews.map(
+    ({ at, by, verdict, note }) => `- ${at.toISOString()} ${VERDICTS[verdict]} by ${oneLine(by)}${note ? `: ${oneLine(note)}` : ''}`,
+  )
+  return `\n## Reviews\n${lines.join('\n')}\n`
+}
+
+/** A note may have lines of its own, but none of the card's. */
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ')
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Database, Transaction } from '../platform/database.js'
-import type { ModelStatus, ModelTask } from '../platform/generated/prisma/enums.js'
+import type { ModelReviewVerdict, ModelStatus, ModelTask } from '../platform/generated/prisma/enums.js'
 import { v7 } from '../platform/uuid.js'
 import type { Guardrails } from './guardrails.js'
 import type { Metrics } from './task.js'
@@ -30,6 +30,17 @@ export interface ModelRow {
   liveAt: Date | null
   retiredAt: Date | null
 }
+
+/** What a person, or configuration, said of a model, and the status that it got by it. */
+export interface ReviewRow {
+  modelId: string
+  verdict: ModelReviewVerdict
+  status: ModelStatus
+  by: string
+  note: string | null
+  at: Date
+}
+export type Review = Pick<ReviewRow, 'verdict' | 'by' | 'note' | 'at'>
 
 export type NewModel = Omit<ModelRow, 'id' | 'version' | 'card' | 'reviewedBy' | 'reviewNote' | 'reviewedAt' | 'liveAt' | 'retiredAt'> & {
   artifact: Uint8Array
@@ -134,38 +145,26 @@ export class ModelRepository {
     })
   }
 
-  /** Moves a model from one of `from` to `to` in one statement; false when it was not there any more. */
-  async move(
-    id: string,
-    from: readonly ModelStatus[],
-    to: ModelStatus,
-    review: { by: string; note: string | null; at: Date },
-  ): Promise<boolean> {
-    const { count } = await this.database.prisma.model.updateMany({
-      where: { id, status: { in: [...from] } },
-      data: { status: to, reviewedBy: review.by, reviewNote: review.note, reviewedAt: review.at },
-    })
-    return count === 1
+  /** Moves a model from one of `from` to `to`, with the review that does so; false when it was not there any more. */
+  move(id: string, from: readonly ModelStatus[], to: ModelStatus, review: Review): Promise<boolean> {
+    return this.database.transaction(tx => reviewed(tx, id, from, to, review))
   }
 
   /** Makes a model live and retires the one that was, as one step: at no moment are there two, and parallel calls queue up. */
-  promote(
-    id: string,
-    task: ModelTask,
-    from: readonly ModelStatus[],
-    review: { by: string; note: string | null; at: Date },
-  ): Promise<boolean> {
+  promote(id: string, task: ModelTask, from: readonly ModelStatus[], review: Review): Promise<boolean> {
     return this.database.transaction(async tx => {
       await lockTask(tx, task)
-      const { count } = await tx.model.updateMany({
-        where: { id, status: { in: [...from] } },
-        data: { status: 'APPROVED', reviewedBy: review.by, reviewNote: review.note, reviewedAt: review.at },
-      })
-      if (count === 0) return false
+      // For a moment it is approved: there are never two live ones.
+      if (!(await reviewed(tx, id, from, 'APPROVED', review, 'LIVE'))) return false
       await tx.model.updateMany({ where: { task, status: 'LIVE' }, data: { status: 'RETIRED', retiredAt: review.at } })
       await tx.model.update({ where: { id }, data: { status: 'LIVE', liveAt: review.at, retiredAt: null } })
       return true
     })
+  }
+
+  /** All reviews of these models, oldest first. */
+  reviewsOf(ids: readonly string[]): Promise<ReviewRow[]> {
+    return this.database.prisma.modelReview.findMany({ where: { modelId: { in: [...ids] } }, orderBy: [{ at: 'asc' }, { id: 'asc' }] })
   }
 
   /** The model that was live before the one that is. */
@@ -225,6 +224,23 @@ export class ModelRepository {
     const value = row.value as unknown as Omit<StoredBaseline, 'artifact'> & { artifact: string }
     return { ...value, artifact: new Uint8Array(Buffer.from(value.artifact, 'base64')) }
   }
+}
+
+async function reviewed(
+  tx: Transaction,
+  id: string,
+  from: readonly ModelStatus[],
+  to: ModelStatus,
+  { verdict, by, note, at }: Review,
+  status = to,
+): Promise<boolean> {
+  const { count } = await tx.model.updateMany({
+    where: { id, status: { in: [...from] } },
+    data: { status: to, reviewedBy: by, reviewNote: note, reviewedAt: at },
+  })
+  if (count === 0) return false
+  await tx.modelReview.create({ data: { id: v7(), modelId: id, verdict, status, by, note, at } })
+  return true
 }
 
 function lockTask(tx: Transaction, task: ModelTask) {

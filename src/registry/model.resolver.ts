@@ -3,7 +3,7 @@ import { Scope } from '../graphql/auth.js'
 import type { Context } from '../graphql/context.js'
 import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
 import { payload } from '../graphql/payload.js'
-import { ModelConnection, ModelPayload, ModelReviewInput, ModelsArgs, ModelType } from './model.schema.js'
+import { ModelConnection, ModelPayload, ModelReview, ModelReviewInput, ModelsArgs, ModelType } from './model.schema.js'
 import type { ModelsService } from './model.service.js'
 import type { Task } from './task.js'
 
@@ -42,6 +42,16 @@ export class ModelsResolver {
   modelRollback(@Arg('input', () => ModelReviewInput) { dryRun, ...input }: ModelReviewInput, @Ctx() { viewer }: Context) {
     if (dryRun) return payload(() => this.models.preview('rollback', viewer!, input))
     return idempotent(this.idempotency, viewer, 'modelRollback', input, () => this.models.rollBack(viewer!, input))
+  }
+
+  @FieldResolver(() => String, { description: 'The model card, in Markdown, with all reviews' })
+  card(@Root() model: ModelType, @Ctx() context: Context) {
+    return this.models.card(context, model)
+  }
+
+  @FieldResolver(() => [ModelReview], { description: 'Approvals, rejections and roll-backs, oldest first' })
+  reviews(@Root() { key }: ModelType, @Ctx() context: Context) {
+    return this.models.reviewsOf(context, key)
   }
 
   @FieldResolver(() => String, { nullable: true, description: 'Which of its metrics the guardrails and the choice of the best go by' })

@@ -5,12 +5,32 @@ import { encodeId } from '../graphql/node-id.js'
 import { Payload } from '../graphql/payload.js'
 import { DateTime, JSONScalar } from '../graphql/scalars.js'
 import { Interval } from '../graphql/score.js'
-import { ModelStatus, ModelTask } from '../platform/generated/prisma/enums.js'
+import { ModelReviewVerdict, ModelStatus, ModelTask } from '../platform/generated/prisma/enums.js'
 import type { Guardrails } from './guardrails.js'
 import type { ModelRow } from './model.repository.js'
 
 registerEnumType(ModelTask, { name: 'ModelTask', description: 'Something to be learned' })
 registerEnumType(ModelStatus, { name: 'ModelStatus', description: 'candidate → (blocked | approved) → live → retired, or rejected' })
+
+registerEnumType(ModelReviewVerdict, { name: 'ModelReviewVerdict' })
+
+@ObjectType({ description: 'What a person, or configuration, said of a model' })
+export class ModelReview {
+  @Field(() => ModelReviewVerdict)
+  verdict!: ModelReviewVerdict
+
+  @Field(() => ModelStatus, { description: 'What the model became by it' })
+  status!: ModelStatus
+
+  @Field(() => String)
+  by!: string
+
+  @Field(() => String, { nullable: true, description: 'Why' })
+  note!: string | null
+
+  @Field(() => DateTime)
+  at!: Date
+}
 
 @ObjectType({ description: 'One number of one group of people' })
 export class FairnessGroup {
@@ -59,6 +79,9 @@ export class GuardrailCheck {
 
 @ObjectType('Model', { implements: NodeType, description: 'What was learned' })
 export class ModelType extends NodeType {
+  /** Internal id. */
+  key!: string
+
   @Field(() => ModelTask)
   task!: ModelTask
 
@@ -89,7 +112,7 @@ export class ModelType extends NodeType {
   @Field(() => FairnessReport, { nullable: true })
   fairness!: FairnessReport | null
 
-  @Field(() => String, { description: 'The model card, in Markdown' })
+  /** As the training wrote it. */
   card!: string
 
   @Field(() => DateTime)
@@ -98,7 +121,7 @@ export class ModelType extends NodeType {
   @Field(() => Int)
   trainedRows!: number
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'Who said the last of `reviews`' })
   reviewedBy!: string | null
 
   @Field(() => String, { nullable: true })
@@ -115,6 +138,7 @@ export class ModelType extends NodeType {
 
   static of({ id, guardrails, ...row }: ModelRow): ModelType {
     return Object.assign(new ModelType(), { fairness: null }, row, {
+      key: id,
       id: encodeId('Model', id),
       guardrails: (guardrails as Guardrails).checks,
     })

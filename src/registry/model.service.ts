@@ -1,13 +1,16 @@
+import DataLoader from 'dataloader'
 import type { Viewer } from '../graphql/auth.js'
 import { type Connection, pageOf } from '../graphql/connection.js'
+import type { Context } from '../graphql/context.js'
 import { timeOf } from '../graphql/cursor.js'
 import { decodeId } from '../graphql/node-id.js'
 import { Conflict, NotFound, refuseUnless } from '../platform/errors.js'
 import type { ModelStatus, ModelTask } from '../platform/generated/prisma/enums.js'
 import type { Signals } from '../platform/signals.js'
 import { cleanOptionalText } from '../platform/text-input.js'
-import type { ModelRepository, ModelRow } from './model.repository.js'
-import { type ModelReviewPreview, ModelType } from './model.schema.js'
+import { reviewHistory } from './card.js'
+import type { Review as KeptReview, ModelRepository, ModelRow, ReviewRow } from './model.repository.js'
+import { type ModelReview, type ModelReviewPreview, ModelType } from './model.schema.js'
 
 export interface Review {
   modelId: string
@@ -54,6 +57,23 @@ export class ModelsService {
     })
   }
 
+  /** All that was said of a model, oldest first, batched with the request's other loads. */
+  reviewsOf(context: Context, id: string): Promise<ModelReview[]> {
+    return context
+      .loader('model.reviews', () => {
+        return new DataLoader<string, ReviewRow[]>(async ids => {
+          const rows = await this.models.reviewsOf(ids)
+          return ids.map(each => rows.filter(({ modelId }) => modelId === each))
+        })
+      })
+      .load(id)
+  }
+
+  /** The card of the training, and what was said of the model since. */
+  async card(context: Context, { key, card }: ModelType): Promise<string> {
+    return card + reviewHistory(await this.reviewsOf(context, key))
+  }
+
   /** Lets a candidate act. The guardrails have the last word. */
   async approve(reviewer: Reviewer, input: Review): Promise<{ model: ModelType }> {
     return this.carryOut(await this.approval(reviewer, input))
@@ -81,7 +101,7 @@ export class ModelsService {
   }
 
   private async approval(reviewer: Reviewer, input: Review): Promise<Move> {
-    const { model, review } = await this.reviewed(reviewer, input)
+    const { model, review } = await this.reviewed(reviewer, input, 'APPROVED')
     refuseUnless(model.status !== 'BLOCKED' && model.guardrails.passed, 'The guardrails blocked this model; it cannot be approved', {
       checks: model.guardrails.checks,
     })
@@ -91,17 +111,22 @@ export class ModelsService {
   }
 
   private async rejection(reviewer: Reviewer, input: Review): Promise<Move> {
-    return { ...(await this.reviewed(reviewer, input)), verb: 'rejected', from: ['CANDIDATE', 'BLOCKED', 'APPROVED'], to: 'REJECTED' }
+    return {
+      ...(await this.reviewed(reviewer, input, 'REJECTED')),
+      verb: 'rejected',
+      from: ['CANDIDATE', 'BLOCKED', 'APPROVED'],
+      to: 'REJECTED',
+    }
   }
 
   private async rollback(reviewer: Reviewer, input: Review): Promise<Move> {
-    const { model: given, review } = await this.reviewed(reviewer, input)
+    const { model: given, review } = await this.reviewed(reviewer, input, 'ROLLED_BACK')
     const model = given.status === 'LIVE' ? await this.models.previous(given.task) : given
     if (!model) throw new Conflict('There is no earlier model to go back to', 'ILLEGAL_TRANSITION', {}, ['modelId'])
     return { model, review, verb: 'made live again', from: ['RETIRED'], to: 'LIVE' }
   }
 
-  private async reviewed(reviewer: Reviewer, { modelId, note, expectedStatus }: Review) {
+  private async reviewed(reviewer: Reviewer, { modelId, note, expectedStatus }: Review, verdict: KeptReview['verdict']) {
     const model = await this.models.get(decodeId('Model', modelId, 'modelId'))
     if (!model) throw new NotFound('No model has this id', {}, ['modelId'])
     if (expectedStatus && expectedStatus !== model.status) {
@@ -110,7 +135,7 @@ export class ModelsService {
       ])
     }
     const text = cleanOptionalText(note, { field: ['note'], max: LONGEST_NOTE, min: 0 }) ?? null
-    return { model, review: { by: reviewer.name, note: text, at: this.now() } }
+    return { model, review: { verdict, by: reviewer.name, note: text, at: this.now() } }
   }
 
   private async carryOut(move: Move): Promise<{ model: ModelType }> {
@@ -129,7 +154,7 @@ export class ModelsService {
 /** One step in the life of a model. */
 interface Move {
   model: ModelRow
-  review: { by: string; note: string | null; at: Date }
+  review: KeptReview
   verb: string
   from: readonly ModelStatus[]
   to: ModelStatus

@@ -132,7 +132,7 @@ async function learn(database: Database): Promise<Weight[]> {
       ...{ guardrails: { passed: true, checks: [] } as never, trainedAt: now, trainedRows: rows, dataFrom: from, dataTo: to },
       ...{ seconds: weight.fitSeconds, jobId: null, artifact: bundle, cardOf: () => 'Learned by the benchmark' },
     })
-    await models.promote(id, 'RECOMMENDATION', ['CANDIDATE'], { by: 'benchmark', note: null, at: now })
+    await models.promote(id, 'RECOMMENDATION', ['CANDIDATE'], { verdict: 'APPROVED', by: 'benchmark', note: null, at: now })
   }
   return weights
 }

@@ -106,10 +106,26 @@ test('a roll-back brings the one before it back; what is not retired cannot be r
   const { model } = await review('modelRollback', { modelId: idOf(second), note: 'clicks fell' })
   expect(model).toMatchObject({ id: idOf(first), status: 'LIVE', reviewedBy: 'marketer', reviewNote: 'clicks fell' })
   await servedEverywhere('item-cf v1')
+  const { data } = await house
+    .as('marketer')
+    .run('query($id: ID!) { node(id: $id) { ... on Model { card reviews { verdict status by note at } } } }', {
+      id: idOf(first),
+    })
+  const { card, reviews } = data!.node as unknown as { card: string; reviews: { at: string }[] }
+  expect(reviews).toEqual([
+    { verdict: 'APPROVED', status: 'LIVE', by: 'marketer', note: 'measured twice', at: expect.any(String) },
+    { verdict: 'ROLLED_BACK', status: 'LIVE', by: 'marketer', note: 'clicks fell', at: expect.any(String) },
+  ])
+  const [approval, rollback] = reviews.map(({ at }) => at)
+  expect(card).toContain(
+    `## Reviews\n- ${approval} approved by marketer: measured twice\n- ${rollback} rolled back to by marketer: clicks fell\n`,
+  )
   const candidate = await train('item-cf')
   expect((await review('modelRollback', { modelId: idOf(candidate) })).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
   const { model: refused } = await review('modelReject', { modelId: idOf(candidate), note: 'not needed' })
   expect(refused).toMatchObject({ status: 'REJECTED', reviewedBy: 'marketer', reviewNote: 'not needed' })
+  const kept = await house.app.database.sql('SELECT verdict, status FROM "ModelReview" WHERE "modelId" = $1', [candidate.id])
+  expect(kept).toEqual([{ verdict: 'REJECTED', status: 'REJECTED' }])
   expect((await review('modelApprove', { modelId: idOf(candidate) })).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
 })
 
