@@ -83,7 +83,7 @@ export class ExperimentsResolver {
   }
 
   private write({ viewer }: Context, operation: string, input: Write, rule: () => Promise<ExperimentType>) {
-    const work = async () => ({ experiment: await rule() })
-    return input.dryRun ? payload(work) : idempotent(this.idempotency, viewer, operation, input, work)
+    if (input.dryRun) return payload(async () => ({ preview: await rule() }))
+    return idempotent(this.idempotency, viewer, operation, input, async () => ({ experiment: await rule() }))
   }
 }

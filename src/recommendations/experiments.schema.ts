@@ -392,6 +392,9 @@ export class ExperimentActionInput {
 
 @ObjectType('RecommendationExperimentPayload')
 export class ExperimentPayload extends Payload {
-  @Field(() => ExperimentType, { nullable: true, description: 'Of a dry run: as it would be' })
-  experiment!: ExperimentType | null
+  @Field(() => ExperimentType, { nullable: true })
+  experiment?: ExperimentType | null
+
+  @Field(() => ExperimentType, { nullable: true, description: 'Only for a dry run: as it would be' })
+  preview?: ExperimentType | null
 }

@@ -42,10 +42,14 @@ const run = async <T>(query: string, variables: Record<string, unknown> = {}, ki
 }
 const write = async (verb: string, input: Record<string, unknown>) => {
   const { done } = await run<{
-    done: { experiment: Experiment | null; userErrors: { code: string; field: string[] | null; message: string }[] }
+    done: {
+      experiment: Experiment | null
+      preview: Experiment | null
+      userErrors: { code: string; field: string[] | null; message: string }[]
+    }
   }>(
     `mutation($input: RecommendationExperiment${['Start', 'Stop'].includes(verb) ? 'Action' : verb}Input!) {
-      done: recommendationExperiment${verb}(input: $input) { experiment { id status version } userErrors { code field message } idempotentReplay } }`,
+      done: recommendationExperiment${verb}(input: $input) { experiment { id status version } preview { id status version } userErrors { code field message } idempotentReplay } }`,
     { input },
   )
   return done
@@ -82,7 +86,8 @@ describe('the life of an experiment', () => {
       { code: 'VERSION_CONFLICT' },
     ])
     expect((await write('Stop', { experimentId: draft.id })).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
-    expect((await write('Start', { experimentId: draft.id, dryRun: true })).experiment).toMatchObject({ status: 'RUNNING', version: 3 })
+    const dry = await write('Start', { experimentId: draft.id, dryRun: true })
+    expect(dry).toMatchObject({ experiment: null, preview: { status: 'RUNNING', version: 3 } })
     expect((await write('Start', { experimentId: draft.id })).experiment).toMatchObject({ status: 'RUNNING', version: 3 })
     expect((await write('Start', { experimentId: draft.id })).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
     expect((await write('Update', { experimentId: draft.id, name: 'x' })).userErrors).toMatchObject([{ code: 'ILLEGAL_TRANSITION' }])
@@ -102,7 +107,7 @@ describe('the life of an experiment', () => {
     const [first, again] = [await write('Create', input), await write('Create', input)]
     expect(again).toMatchObject({ experiment: { id: first.experiment?.id }, idempotentReplay: true })
     const dry = await write('Create', { name: 'dry', arms: ARMS, dryRun: true })
-    expect(await run('query($id: ID!) { recommendationExperiment(id: $id) { id } }', { id: dry.experiment?.id })).toEqual({
+    expect(await run('query($id: ID!) { recommendationExperiment(id: $id) { id } }', { id: dry.preview?.id })).toEqual({
       recommendationExperiment: null,
     })
   })
