@@ -340,7 +340,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     ports: {
       pauseAds: async (productId, key) => `${await campaigns.pauseAdsOf(productId, key)} ads were paused`,
       demote: async (productId, by, key) => {
-        const { title } = await catalogue.demote(productId, true, by, key)
+        const { title } = await catalogue.demote(productId, true, by, { receipt: key })
         return `${title} is recommended only where nothing else is left`
       },
       draftFaqEntry: async (question, key) => {

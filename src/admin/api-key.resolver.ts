@@ -31,19 +31,24 @@ export class ApiKeyResolver {
   @Authorized(Scope.KEYS_MANAGE)
   @Mutation(() => ApiKeySecretPayload, { description: 'Makes a key and shows its secret once. Scope: keys:manage.' })
   apiKeyCreate(@Arg('input', () => ApiKeyCreateInput) input: ApiKeyCreateInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: this.keys.previewCreate(viewer, input) }))
     return this.issue(viewer, 'apiKeyCreate', input, () => this.keys.create(viewer, input))
   }
 
   @Authorized(Scope.KEYS_MANAGE)
   @Mutation(() => ApiKeySecretPayload, { description: 'Issues a successor; the old key works on for a grace period. Scope: keys:manage.' })
   apiKeyRotate(@Arg('input', () => ApiKeyRotateInput) input: ApiKeyRotateInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.keys.previewRotate(viewer, decodeId('ApiKey', input.id), input) }))
     return this.issue(viewer, 'apiKeyRotate', input, () => this.keys.rotate(viewer, decodeId('ApiKey', input.id), input))
   }
 
   @Authorized(Scope.KEYS_MANAGE)
   @Mutation(() => ApiKeyPayload, { description: 'Ends a key within seconds. Scope: keys:manage.' })
-  apiKeyRevoke(@Arg('input', () => ApiKeyRevokeInput) { id }: ApiKeyRevokeInput, @Ctx() { viewer }: Context) {
-    return payload(async () => ({ apiKey: await this.keys.revoke(viewer, decodeId('ApiKey', id)) }))
+  apiKeyRevoke(@Arg('input', () => ApiKeyRevokeInput) input: ApiKeyRevokeInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.keys.previewRevoke(decodeId('ApiKey', input.id)) }))
+    return idempotent(this.idempotency, viewer, 'apiKeyRevoke', input, async () => ({
+      apiKey: await this.keys.revoke(viewer, decodeId('ApiKey', input.id)),
+    }))
   }
 
   /** The secret goes out beside the payload that is kept for replays, never into it. */

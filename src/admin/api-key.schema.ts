@@ -106,6 +106,9 @@ export class ApiKeyCreateInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @InputType()
@@ -124,18 +127,30 @@ export class ApiKeyRotateInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @InputType()
 export class ApiKeyRevokeInput {
   @Field(() => ID)
   id!: string
+
+  @Field(() => String, { nullable: true })
+  idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @ObjectType()
 export class ApiKeyPayload extends Payload {
   @Field(() => ApiKeyType, { nullable: true })
   apiKey?: ApiKeyType | null
+
+  @Field(() => ApiKeyType, { nullable: true, description: 'Only for a dry run' })
+  preview?: ApiKeyType | null
 }
 
 @ObjectType()

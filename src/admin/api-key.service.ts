@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { type ClientKind, requireScope, Scope, scopesOf, type Viewer } from '../graphql/auth.js'
 import { type Connection, type Cursor, pageOf } from '../graphql/connection.js'
 import type { Context } from '../graphql/context.js'
@@ -65,45 +66,66 @@ export class ApiKeysService {
   }
 
   /** Makes a key; `creator` undefined is the platform itself. A creator cannot grant what it does not have. */
-  async create(creator: Viewer | undefined, { name, kind, scopes, expiresAt }: ApiKeyWish): Promise<IssuedApiKey> {
+  async create(creator: Viewer | undefined, wish: ApiKeyWish): Promise<IssuedApiKey> {
+    const { secret, ...key } = this.wished(creator, wish)
+    const row = await this.keys.create(key)
+    this.log.info('API key created', { prefix: row.prefix, kind: row.kind, by: creator?.id })
+    return { apiKey: ApiKeyType.of(row, this.now()), secret }
+  }
+
+  previewCreate(creator: Viewer | undefined, wish: ApiKeyWish): ApiKeyType {
+    const { secret: _, ...key } = this.wished(creator, wish)
+    return this.unsaved(key)
+  }
+
+  private wished(creator: Viewer | undefined, { name, kind, scopes, expiresAt }: ApiKeyWish) {
     const granted = grantedScopes(kind, scopes)
     refuseEscalation(creator, granted)
     const secret = newApiKey(kind ?? 'custom')
-    const row = await this.keys.create({
+    return {
       name: cleanText(name, { field: 'name', max: 200 }),
       kind: kind ?? 'custom',
       scopes: granted,
       expiresAt: this.cleanExpiry(expiresAt),
       ...stored(secret),
-    })
-    this.log.info('API key created', { prefix: row.prefix, kind: row.kind, by: creator?.id })
-    return { apiKey: ApiKeyType.of(row, this.now()), secret: secret.key }
+      secret: secret.key,
+    }
+  }
+
+  /** A key as it would be; its id and prefix are never used. */
+  private unsaved(key: Pick<ApiKeyRow, 'name' | 'kind' | 'scopes' | 'expiresAt' | 'prefix' | 'hash'>): ApiKeyType {
+    const now = this.now()
+    return ApiKeyType.of({ ...key, id: randomUUID(), createdAt: now, lastUsedAt: null, revokedAt: null, rotatedToId: null }, now)
   }
 
   /** A successor with the same name and scopes; the old key works on for the grace period, but never longer than it would have. */
-  async rotate(
-    creator: Viewer | undefined,
-    id: string,
-    { gracePeriodSeconds, expiresAt }: RotationWish = {},
-  ): Promise<IssuedApiKey & { oldKey: ApiKeyType }> {
+  async rotate(creator: Viewer | undefined, id: string, wish: RotationWish = {}): Promise<IssuedApiKey & { oldKey: ApiKeyType }> {
+    const { old, oldEndsAt, secret, ...key } = await this.successor(creator, id, wish)
+    const successor = await this.keys.rotate(id, oldEndsAt, key)
+    if (!successor) throw rotatedAlready()
+    await this.changed(old.prefix)
+    this.log.info('API key rotated', { prefix: old.prefix, to: successor.prefix, by: creator?.id })
+    const now = this.now()
+    return { apiKey: ApiKeyType.of(successor, now), secret, oldKey: ApiKeyType.of(await this.get(id), now) }
+  }
+
+  /** The successor that `rotate` would make. */
+  async previewRotate(creator: Viewer | undefined, id: string, wish: RotationWish): Promise<ApiKeyType> {
+    const { old: _, oldEndsAt: _end, secret: _secret, ...key } = await this.successor(creator, id, wish)
+    return this.unsaved(key)
+  }
+
+  private async successor(creator: Viewer | undefined, id: string, { gracePeriodSeconds, expiresAt }: RotationWish) {
     const now = this.now()
     const old = await this.get(id)
     refuseEscalation(creator, old.scopes)
+    if (old.rotatedToId) throw rotatedAlready()
     if (!isActive(old, now)) throw new Conflict('This key has expired or was revoked; create a new one', 'ILLEGAL_TRANSITION', {}, ['id'])
     const graceEnd = now.getTime() + cleanGrace(gracePeriodSeconds) * 1000
     const oldEndsAt = new Date(Math.min(graceEnd, old.expiresAt?.getTime() ?? graceEnd))
     const secret = newApiKey(old.kind)
-    const successor = await this.keys.rotate(id, oldEndsAt, {
-      name: old.name,
-      kind: old.kind,
-      scopes: old.scopes,
-      expiresAt: expiresAt ? this.cleanExpiry(expiresAt) : sameLifetime(old, now),
-      ...stored(secret),
-    })
-    if (!successor) throw new Conflict('This key was rotated or revoked already', 'ILLEGAL_TRANSITION', {}, ['id'])
-    await this.changed(old.prefix)
-    this.log.info('API key rotated', { prefix: old.prefix, to: successor.prefix, by: creator?.id })
-    return { apiKey: ApiKeyType.of(successor, now), secret: secret.key, oldKey: ApiKeyType.of(await this.get(id), now) }
+    const life = expiresAt ? this.cleanExpiry(expiresAt) : sameLifetime(old, now)
+    return { old, oldEndsAt, name: old.name, kind: old.kind, scopes: old.scopes, expiresAt: life, ...stored(secret), secret: secret.key }
   }
 
   /** The key stops working: here at once, in other processes within seconds. */
@@ -113,6 +135,12 @@ export class ApiKeysService {
     await this.changed(prefix)
     this.log.info('API key revoked', { prefix, by: by?.id })
     return ApiKeyType.of(await this.get(id), this.now())
+  }
+
+  /** The key as it would be: revoking twice keeps the first time. */
+  async previewRevoke(id: string): Promise<ApiKeyType> {
+    const row = await this.get(id)
+    return ApiKeyType.of({ ...row, revokedAt: row.revokedAt ?? this.now() }, this.now())
   }
 
   async page({
@@ -233,6 +261,10 @@ function cleanGrace(seconds: number | null | undefined): number {
 
 function sameLifetime({ createdAt, expiresAt }: ApiKeyRow, now: Date): Date | null {
   return expiresAt && new Date(now.getTime() + expiresAt.getTime() - createdAt.getTime())
+}
+
+function rotatedAlready() {
+  return new Conflict('This key was rotated or revoked already', 'ILLEGAL_TRANSITION', {}, ['id'])
 }
 
 function stored({ prefix, hash }: ApiKeySecret) {

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { cellText, copyBinary, copyIn } from '../platform/bulk.js'
-import type { Database } from '../platform/database.js'
+import type { SqlDatabase } from '../platform/database.js'
 import type { Audience, AudienceSource, Purpose } from '../platform/generated/prisma/client.js'
 import { type Bar, Selection } from './selection.js'
 import { codeOf, ELIGIBLE, linearScorer, NO_SCORE, openShard, REASONS, ShardBuilder } from './shards.js'
@@ -64,7 +64,12 @@ const PREDICTIONS: Record<Prediction, string> = { CHURN: 'churn', PURCHASE: 'pur
 
 /** Audiences, their candidates while they are built, and their members. */
 export class AudiencesRepository {
-  constructor(private readonly database: Database) {}
+  constructor(private readonly database: SqlDatabase) {}
+
+  /** Of what `work` writes nothing stays. */
+  rehearse<T>(work: (dry: AudiencesRepository) => Promise<T>): Promise<T> {
+    return this.database.rehearse(dry => work(new AudiencesRepository(dry)))
+  }
 
   byIds(ids: readonly string[]): Promise<AudienceRow[]> {
     return this.database.sql('SELECT * FROM "Audience" WHERE id = ANY($1)', [ids], 'audiences-by-ids')

@@ -51,6 +51,7 @@ export class AudiencesResolver {
     description: 'Finds the members anew; those of before stay readable meanwhile. Scope: segments:write.',
   })
   audienceRebuild(@Arg('input', () => AudienceActionInput) input: AudienceActionInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.audiences.previewRebuild(input) }))
     const caller = requireScope(viewer, Scope.SEGMENTS_WRITE)
     return idempotent(this.idempotency, caller, 'audienceRebuild', input, () => this.audiences.rebuild(caller, input))
   }
@@ -60,6 +61,7 @@ export class AudiencesResolver {
     description: 'Puts an audience away; refused while a campaign needs it. Scope: segments:write.',
   })
   audienceArchive(@Arg('input', () => AudienceActionInput) input: AudienceActionInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.audiences.previewArchive(input) }))
     return idempotent(this.idempotency, viewer, 'audienceArchive', input, async () => ({ audience: await this.audiences.archive(input) }))
   }
 
@@ -68,6 +70,7 @@ export class AudiencesResolver {
     description: 'Users who must not be addressed, whatever an audience says; counts from the next build on. Scope: users:write.',
   })
   suppressionSet(@Arg('input', () => SuppressionSetInput) input: SuppressionSetInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.audiences.rehearse(audiences => audiences.suppress(input)) }))
     return idempotent(this.idempotency, viewer, 'suppressionSet', input, async () => ({ count: await this.audiences.suppress(input) }))
   }
 

@@ -177,6 +177,9 @@ export class AudienceActionInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @ObjectType({ description: 'What an audience would hold' })
@@ -213,10 +216,16 @@ export class SuppressionSetInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @ObjectType()
 export class SuppressionPayload extends Payload {
   @Field(() => Int, { nullable: true, description: 'Users it was set for' })
   count?: number | null
+
+  @Field(() => Int, { nullable: true, description: 'Only for a dry run: users it would be set for' })
+  preview?: number | null
 }

@@ -18,8 +18,14 @@ import type { RecommendationsService } from '../recommendations/recommendations.
 import type { SegmentsService } from '../segments/segments.service.js'
 import type { UserType } from '../users/users.schema.js'
 import type { UsersService } from '../users/users.service.js'
-import type { AudienceRow, AudiencesRepository, Definition, Exclusion, Hold, Range } from './audiences.repository.js'
-import { type AudienceActionInput, type AudienceCreateInput, AudienceType, type SuppressionSetInput } from './audiences.schema.js'
+import type { AudienceRow, AudiencesRepository, Definition, Hold, Range } from './audiences.repository.js'
+import {
+  type AudienceActionInput,
+  type AudienceCreateInput,
+  type AudiencePreview,
+  AudienceType,
+  type SuppressionSetInput,
+} from './audiences.schema.js'
 
 export interface AudienceParts {
   audiences: AudiencesRepository
@@ -113,11 +119,31 @@ export class AudiencesService {
     return this.started(row, viewer)
   }
 
+  /** The same rules, with no effect. */
+  rehearse<T>(work: (dry: AudiencesService) => Promise<T>): Promise<T> {
+    const signals = { announce: async () => {} }
+    return this.parts.audiences.rehearse(audiences => work(new AudiencesService({ ...this.parts, audiences, signals })))
+  }
+
+  /** What a rebuild would find now. */
+  previewRebuild(input: AudienceActionInput): Promise<AudiencePreview> {
+    return this.rehearse(async dry => dry.held(await dry.begin(input)))
+  }
+
+  /** What would be put away. */
+  async previewArchive(input: AudienceActionInput): Promise<AudiencePreview> {
+    return this.rehearse(dry => dry.archive(input))
+  }
+
   async rebuild(viewer: Pick<Viewer, 'name'>, input: AudienceActionInput): Promise<Started> {
+    return this.started(await this.begin(input), viewer)
+  }
+
+  private async begin(input: AudienceActionInput): Promise<AudienceRow> {
     const id = decodeId('Audience', input.audienceId, 'audienceId')
     const row = await this.parts.audiences.rebuild(id, cleanVersion(input.expectedVersion))
     if (!row) throw await this.refusal(id)
-    return this.started(row, viewer)
+    return row
   }
 
   async archive(input: AudienceActionInput): Promise<AudienceType> {
@@ -132,9 +158,13 @@ export class AudiencesService {
   }
 
   /** What an audience would hold; of sources that need a model to be learned or asked first, only whether the input is right. */
-  async preview(input: AudienceCreateInput): Promise<{ size: number | null; excluded: Exclusion[] }> {
+  async preview(input: AudienceCreateInput): Promise<AudiencePreview> {
     const { source, definition } = await this.definitionOf(input)
     cleanText(input.name, { field: ['name'], max: 200 })
+    return this.held({ source, definition })
+  }
+
+  private async held({ source, definition }: Pick<AudienceRow, 'source' | 'definition'>): Promise<AudiencePreview> {
     if (source !== 'SEGMENT' && source !== 'MODEL_SCORE') return { size: null, excluded: [] }
     const wanted = await this.wantedOf(definition)
     const rows = await this.parts.audiences.tally({ id: '', source, definition, detail: {} } as unknown as AudienceRow, wanted)

@@ -1,4 +1,4 @@
-import type { Database } from '../platform/database.js'
+import type { SqlDatabase } from '../platform/database.js'
 import type { Product } from '../platform/generated/prisma/client.js'
 import { type Upsert, upsertStatement } from '../platform/upsert.js'
 import { type Passing, type ProductFilter, productConditions } from './product-filter.js'
@@ -11,8 +11,19 @@ export interface ProductPage {
   limit: number
 }
 
+export interface Demotion {
+  /** What is done under one receipt is done once. */
+  receipt?: string | null
+  expectedVersion?: number | null
+}
+
 export class CatalogueRepository {
-  constructor(private readonly database: Database) {}
+  constructor(private readonly database: SqlDatabase) {}
+
+  /** Of what `work` writes nothing stays. */
+  rehearse<T>(work: (dry: CatalogueRepository) => Promise<T>): Promise<T> {
+    return this.database.rehearse(dry => work(new CatalogueRepository(dry)))
+  }
 
   byIds(ids: readonly number[]): Promise<ProductRow[]> {
     return this.database.sql('SELECT * FROM "Product" WHERE id = ANY($1::int[])', [ids], 'products-by-ids')
@@ -74,12 +85,17 @@ export class CatalogueRepository {
   }
 
   /** Who demoted first stays named; a repetition changes nothing, nor does one `receipt` twice. */
-  async demote(id: number, demoted: boolean, by: string, receipt: string | null = null): Promise<ProductRow | undefined> {
+  async demote(
+    id: number,
+    demoted: boolean,
+    by: string,
+    { receipt = null, expectedVersion = null }: Demotion = {},
+  ): Promise<ProductRow | undefined> {
     const [row] = await this.database.sql<ProductRow>(
       `WITH kept AS (INSERT INTO "ActionReceipt" (key, note) SELECT $4, '' WHERE $4::text IS NOT NULL ON CONFLICT DO NOTHING RETURNING 1)
        UPDATE "Product" SET "demotedAt" = CASE WHEN $2 THEN now() END, "demotedBy" = CASE WHEN $2 THEN $3 END, version = version + 1, "updatedAt" = now()
-       WHERE id = $1 AND ("demotedAt" IS NOT NULL) <> $2 AND ($4::text IS NULL OR EXISTS (SELECT 1 FROM kept)) RETURNING *`,
-      [id, demoted, by, receipt],
+       WHERE id = $1 AND ("demotedAt" IS NOT NULL) <> $2 AND ($5::int IS NULL OR version = $5) AND ($4::text IS NULL OR EXISTS (SELECT 1 FROM kept)) RETURNING *`,
+      [id, demoted, by, receipt, expectedVersion],
     )
     return row ?? (await this.byIds([id]))[0]
   }

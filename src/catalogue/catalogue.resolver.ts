@@ -54,8 +54,13 @@ export class CatalogueResolver {
     description: 'Holds a product back in recommendations, or ends that. What an opinion alert proposes as DEMOTE. Scope: catalogue:write.',
   })
   productDemote(@Arg('input', () => ProductDemoteInput) input: ProductDemoteInput, @Ctx() context: Context) {
+    const { demoted, expectedVersion } = input
+    const key = () => decodeIntId('Product', input.productId, 'productId')
+    const { name } = context.viewer!
+    if (input.dryRun)
+      return payload(async () => ({ preview: await this.catalogue.previewDemote(key(), demoted, name, { expectedVersion }) }))
     return idempotent(this.idempotency, context.viewer, 'productDemote', input, async () => ({
-      product: await this.catalogue.demote(decodeIntId('Product', input.productId, 'productId'), input.demoted, context.viewer!.name),
+      product: await this.catalogue.demote(key(), demoted, name, { expectedVersion }),
     }))
   }
 }

@@ -174,6 +174,12 @@ export class ProductDemoteInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Int, { nullable: true, description: 'The version last seen; without it the present one is meant' })
+  expectedVersion?: number | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @ObjectType()

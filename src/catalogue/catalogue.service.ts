@@ -10,7 +10,7 @@ import { createBatcher } from '../platform/batcher.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import type { Signals } from '../platform/signals.js'
 import { cleanVersion } from '../platform/upsert.js'
-import type { CatalogueRepository, ProductRow } from './catalogue.repository.js'
+import type { CatalogueRepository, Demotion, ProductRow } from './catalogue.repository.js'
 import { ProductType } from './catalogue.schema.js'
 import { cleanProductFilter, type Passing, type ProductFilter } from './product-filter.js'
 import { type CleanProduct, cleanProduct, cleanProductId, type ProductFacts } from './product-rules.js'
@@ -189,12 +189,30 @@ export class CatalogueService {
   }
 
   /** Demotes a product, or ends that: recommendations show it only where nothing else is left. Safe to repeat. */
-  async demote(key: number, demoted: boolean, by: string, receipt?: string): Promise<ProductType> {
-    const row = await this.products.demote(key, demoted, by, receipt)
-    if (!row) throw new NotFound('No product has this id', {}, ['productId'])
+  async demote(key: number, demoted: boolean, by: string, options: Demotion = {}): Promise<ProductType> {
+    const row = await this.demoted(this.products, key, demoted, by, options)
     this.forget([row.id])
     await this.signals.announce('catalogue.changed', { productIds: [row.id] })
     return ProductType.of(row)
+  }
+
+  /** What `demote` would change, with all its checks and no effect. */
+  async previewDemote(key: number, demoted: boolean, by: string, options: Demotion): Promise<{ creates: boolean; changes: FieldChange[] }> {
+    const [before] = await this.products.byIds([key])
+    const after = await this.products.rehearse(products => this.demoted(products, key, demoted, by, options))
+    const [was, is] = [before, after].map(row => Boolean(row?.demotedAt))
+    return { creates: false, changes: was === is ? [] : [{ field: 'demoted', before: was, after: is }] }
+  }
+
+  private async demoted(products: CatalogueRepository, key: number, demoted: boolean, by: string, options: Demotion): Promise<ProductRow> {
+    const expectedVersion = cleanVersion(options.expectedVersion)
+    const [before] = expectedVersion === undefined ? [] : await products.byIds([key])
+    if (before && before.version !== expectedVersion) throw overtaken(before)
+    const row = await products.demote(key, demoted, by, { ...options, expectedVersion })
+    if (!row) throw new NotFound('No product has this id', {}, ['productId'])
+    // Changed between the look and the write.
+    if (expectedVersion !== undefined && Boolean(row.demotedAt) !== demoted) throw overtaken(row)
+    return row
   }
 
   /** What `upsert` would do, with all its checks and no effect. */
@@ -263,4 +281,10 @@ function remembered<Value>(known: LRUCache<string, Promise<Value>>, filters: rea
 
 function titleMissing() {
   return new InvalidInput('A new product needs a title', {}, ['title'])
+}
+
+function overtaken({ version }: ProductRow) {
+  return new Conflict(`This product was changed in the meantime: it has version ${version}`, 'VERSION_CONFLICT', { version }, [
+    'expectedVersion',
+  ])
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Database } from '../platform/database.js'
+import type { SqlDatabase } from '../platform/database.js'
 import { Conflict, NotFound } from '../platform/errors.js'
 import { v7 } from '../platform/uuid.js'
 
@@ -44,7 +44,12 @@ const PERSON = 'id, "externalId", anonymous, "mergedIntoId", email, phone'
 
 /** Who is who: anonymous visitors become part of the person they turn out to be, and can be taken apart again. */
 export class IdentityRepository {
-  constructor(private readonly database: Database) {}
+  constructor(private readonly database: SqlDatabase) {}
+
+  /** Of what `work` writes nothing stays. */
+  rehearse<T>(work: (dry: IdentityRepository) => Promise<T>): Promise<T> {
+    return this.database.rehearse(dry => work(new IdentityRepository(dry)))
+  }
 
   /**
    * From now on the events of this anonymous id belong to the user of that external id; what the visitor did before moves there too. `identify` on a device
@@ -119,6 +124,19 @@ export class IdentityRepository {
       await this.touch(client, both)
       return { fromUserId, intoUserId }
     })
+  }
+
+  /** What is known of a user, as far as merges move it. */
+  async knownOf(userId: number): Promise<Record<string, unknown>> {
+    const [row] = await this.database.sql<Record<string, unknown>>(
+      `SELECT ${FACTS.map(name => `u."${name}"`).join(', ')}, u.traits, (SELECT f."externalId" FROM "User" f WHERE f.id = u."mergedIntoId") AS "mergedInto",
+         (SELECT count(*)::int FROM "Event" e WHERE e."userId" = u.id) AS events, (SELECT count(*)::int FROM "Review" r WHERE r."userId" = u.id) AS reviews,
+         (SELECT coalesce(jsonb_object_agg(c.purpose, c.granted), '{}') FROM "Consent" c WHERE c."userId" = u.id) AS consents,
+         EXISTS (SELECT 1 FROM "Suppression" s WHERE s."userId" = u.id) AS suppressed
+       FROM "User" u WHERE u.id = $1`,
+      [userId],
+    )
+    return row ?? {}
   }
 
   /** Merges of these users, newest first. */

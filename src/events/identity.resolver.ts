@@ -2,6 +2,7 @@ import { Arg, Authorized, Ctx, FieldResolver, Mutation, Resolver, Root } from 't
 import { Scope } from '../graphql/auth.js'
 import type { Context } from '../graphql/context.js'
 import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
+import { payload } from '../graphql/payload.js'
 import { UserPayload, UserType } from '../users/users.schema.js'
 import type { UsersService } from '../users/users.service.js'
 import { IdentityMergeType, UserMergeInput, UserUnmergeInput } from './identity.schema.js'
@@ -19,7 +20,9 @@ export class IdentityResolver {
     description:
       'Makes an anonymous visitor part of a known user; refused when unique ids disagree. The user in the payload is the joint one. Scope: users:write.',
   })
-  userMerge(@Arg('input', () => UserMergeInput) input: UserMergeInput, @Ctx() { viewer }: Context) {
+  userMerge(@Arg('input', () => UserMergeInput) input: UserMergeInput, @Ctx() context: Context) {
+    const { viewer } = context
+    if (input.dryRun) return payload(async () => ({ preview: await this.identity.previewMerge(context, input) }))
     return idempotent(this.idempotency, viewer, 'userMerge', input, async () => ({ user: await this.identity.merge(input) }))
   }
 
@@ -28,7 +31,9 @@ export class IdentityResolver {
     description:
       'Takes a merge back: events, reviews, consents and memberships return to where they were. The user in the payload is the restored one. Scope: users:write.',
   })
-  userUnmerge(@Arg('input', () => UserUnmergeInput) input: UserUnmergeInput, @Ctx() { viewer }: Context) {
+  userUnmerge(@Arg('input', () => UserUnmergeInput) input: UserUnmergeInput, @Ctx() context: Context) {
+    const { viewer } = context
+    if (input.dryRun) return payload(async () => ({ preview: await this.identity.previewUnmerge(context, input) }))
     return idempotent(this.idempotency, viewer, 'userUnmerge', input, async () => ({ user: await this.identity.unmerge(input) }))
   }
 

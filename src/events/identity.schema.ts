@@ -39,6 +39,9 @@ export class UserMergeInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @InputType({ description: 'Exactly one of mergeId and userId' })
@@ -51,4 +54,7 @@ export class UserUnmergeInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }

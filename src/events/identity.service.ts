@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util'
 import DataLoader from 'dataloader'
 import type { Context } from '../graphql/context.js'
 import { decodeId, decodeIntId } from '../graphql/node-id.js'
+import type { UpsertPreview } from '../graphql/upsert-preview.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import type { Signals } from '../platform/signals.js'
 import { cleanOptionalText } from '../platform/text-input.js'
@@ -31,17 +33,49 @@ export class IdentityService {
       .load(userId)
   }
 
-  async merge({ fromUserId, intoUserId, evidence }: UserMergeInput): Promise<UserType> {
-    const [from, into] = [decodeIntId('User', fromUserId, 'fromUserId'), decodeIntId('User', intoUserId, 'intoUserId')]
-    const reason = cleanOptionalText(evidence, { field: ['evidence'], max: 500 }) ?? 'a person said so'
-    await this.identity.mergeUsers(from, into, reason)
-    return this.changed(into, [from, into])
+  async merge(input: UserMergeInput): Promise<UserType> {
+    return this.changed(await this.join(this.identity, input))
   }
 
   /** Takes back the named merge, or the one in which the user was merged away. Returns the user who is his own again. */
   async unmerge(input: UserUnmergeInput): Promise<UserType> {
-    const { fromUserId, intoUserId } = await this.identity.unmerge(await this.mergeOf(input))
-    return this.changed(fromUserId, [fromUserId, intoUserId])
+    return this.changed(await this.part(this.identity, input))
+  }
+
+  /** What a merge would change of the joint user. */
+  previewMerge(context: Context, input: UserMergeInput): Promise<UpsertPreview> {
+    return this.foreseen(context, decodeIntId('User', input.intoUserId, 'intoUserId'), dry => this.join(dry, input))
+  }
+
+  /** What taking a merge back would change of the user who is his own again. */
+  async previewUnmerge(context: Context, input: UserUnmergeInput): Promise<UpsertPreview> {
+    const [from] = await this.identity.rehearse(dry => this.part(dry, input))
+    return this.foreseen(context, from, dry => this.part(dry, input))
+  }
+
+  private foreseen(context: Context, userId: number, change: (dry: IdentityRepository) => Promise<unknown>): Promise<UpsertPreview> {
+    return this.identity.rehearse(async dry => {
+      const before = await dry.knownOf(userId)
+      await change(dry)
+      const after = await dry.knownOf(userId)
+      const changes = Object.keys(after).map(field => ({ field, before: before[field] ?? null, after: after[field] ?? null }))
+      const preview = { creates: false, changes: changes.filter(change => !isDeepStrictEqual(change.before, change.after)) }
+      return this.users.masked(preview, context, ['before', 'after'])
+    })
+  }
+
+  /** The user who goes on, and the one who became part of him. */
+  private async join(identity: IdentityRepository, { fromUserId, intoUserId, evidence }: UserMergeInput): Promise<[number, number]> {
+    const [from, into] = [decodeIntId('User', fromUserId, 'fromUserId'), decodeIntId('User', intoUserId, 'intoUserId')]
+    const reason = cleanOptionalText(evidence, { field: ['evidence'], max: 500 }) ?? 'a person said so'
+    await identity.mergeUsers(from, into, reason)
+    return [into, from]
+  }
+
+  /** The user who is his own again, and the one whom he had become part of. */
+  private async part(identity: IdentityRepository, input: UserUnmergeInput): Promise<[number, number]> {
+    const { fromUserId, intoUserId } = await identity.unmerge(await this.mergeOf(input))
+    return [fromUserId, intoUserId]
   }
 
   gatherStrays(): Promise<number> {
@@ -61,9 +95,9 @@ export class IdentityService {
     throw new NotFound('Nothing was merged into or out of this user', {}, ['userId'])
   }
 
-  private async changed(userId: number, all: readonly number[]): Promise<UserType> {
-    await this.follow(all)
+  private async changed(both: readonly [number, number]): Promise<UserType> {
+    await this.follow(both)
     await this.signals.announce('events.ingested', { count: 0 })
-    return (await this.users.byIds([userId])).get(userId) as UserType
+    return (await this.users.byIds([both[0]])).get(both[0]) as UserType
   }
 }

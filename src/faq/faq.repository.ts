@@ -1,5 +1,5 @@
 import { createBatcher } from '../platform/batcher.js'
-import type { Database } from '../platform/database.js'
+import type { SqlDatabase } from '../platform/database.js'
 import type { FaqStatus } from '../platform/generated/prisma/enums.js'
 import { DECISION_COLUMNS, DECISION_TYPES } from '../registry/decisions.js'
 
@@ -119,7 +119,12 @@ export class FaqRepository {
     return rows.map(() => undefined)
   })
 
-  constructor(private readonly database: Database) {}
+  constructor(private readonly database: SqlDatabase) {}
+
+  /** Of what `work` writes nothing stays. */
+  rehearse<T>(work: (dry: FaqRepository) => Promise<T>): Promise<T> {
+    return this.database.rehearse(dry => work(new FaqRepository(dry)))
+  }
 
   /** Changes whenever what is served does, and once a day, so that what customers said of answers is learned from. */
   async mark(): Promise<string> {

@@ -44,6 +44,7 @@ export class FaqResolver {
   @Authorized(Scope.FAQ_ANSWER)
   @Mutation(() => FaqFeedbackPayload, { description: 'Whether an answer helped; the next index learns from it. Scope: faq:answer.' })
   faqFeedback(@Arg('input', () => FaqFeedbackInput) input: FaqFeedbackInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: (await this.faq.rehearse(faq => faq.feedback(input))).recorded }))
     return idempotent(this.idempotency, viewer, 'faqFeedback', input, () => this.faq.feedback(input))
   }
 
@@ -56,31 +57,35 @@ export class FaqResolver {
   @Authorized(Scope.FAQ_WRITE)
   @Mutation(() => FaqEntryPayload, { description: 'Writes a draft. Scope: faq:write.' })
   faqEntryCreate(@Arg('input', () => FaqEntryCreateInput) input: FaqEntryCreateInput, @Ctx() { viewer }: Context) {
-    if (input.dryRun) return payload(async () => this.faq.preview(input))
+    if (input.dryRun) return payload(async () => ({ preview: (await this.faq.rehearse(faq => faq.create(input))).entry }))
     return idempotent(this.idempotency, viewer, 'faqEntryCreate', input, () => this.faq.create(input))
   }
 
   @Authorized(Scope.FAQ_WRITE)
   @Mutation(() => FaqEntryPayload, { description: 'Changes an entry; the change waits for approval. Scope: faq:write.' })
   faqEntryUpdate(@Arg('input', () => FaqEntryUpdateInput) input: FaqEntryUpdateInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: (await this.faq.rehearse(faq => faq.update(viewer!, input))).entry }))
     return idempotent(this.idempotency, viewer, 'faqEntryUpdate', input, () => this.faq.update(viewer!, input))
   }
 
   @Authorized(Scope.FAQ_WRITE)
   @Mutation(() => FaqEntryPayload, { description: 'Lets a draft answer, in every process within seconds. Scope: faq:write.' })
   faqEntryApprove(@Arg('input', () => FaqEntryActionInput) input: FaqEntryActionInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: (await this.faq.rehearse(faq => faq.approve(viewer!, input))).entry }))
     return idempotent(this.idempotency, viewer, 'faqEntryApprove', input, () => this.faq.approve(viewer!, input))
   }
 
   @Authorized(Scope.FAQ_WRITE)
   @Mutation(() => FaqEntryPayload, { description: 'Refuses a draft; the version approved before stands again. Scope: faq:write.' })
   faqEntryReject(@Arg('input', () => FaqEntryActionInput) input: FaqEntryActionInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: (await this.faq.rehearse(faq => faq.reject(viewer!, input))).entry }))
     return idempotent(this.idempotency, viewer, 'faqEntryReject', input, () => this.faq.reject(viewer!, input))
   }
 
   @Authorized(Scope.FAQ_WRITE)
   @Mutation(() => FaqEntryPayload, { description: 'Takes an entry out of service. Scope: faq:write.' })
   faqEntryRetire(@Arg('input', () => FaqEntryActionInput) input: FaqEntryActionInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: (await this.faq.rehearse(faq => faq.retire(input))).entry }))
     return idempotent(this.idempotency, viewer, 'faqEntryRetire', input, () => this.faq.retire(input))
   }
 
@@ -93,6 +98,7 @@ export class FaqResolver {
   @Authorized(Scope.FAQ_WRITE)
   @Mutation(() => FaqTicketPayload, { description: 'The customer has been answered. Scope: faq:write.' })
   faqTicketClose(@Arg('input', () => FaqTicketCloseInput) input: FaqTicketCloseInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: (await this.faq.rehearse(faq => faq.closeTicket(viewer!, input))).ticket }))
     return idempotent(this.idempotency, viewer, 'faqTicketClose', input, () => this.faq.closeTicket(viewer!, input))
   }
 

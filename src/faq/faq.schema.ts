@@ -232,12 +232,18 @@ export class FaqTicketCloseInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @ObjectType()
 export class FaqTicketPayload extends Payload {
   @Field(() => FaqTicketType, { nullable: true })
   ticket?: FaqTicketType | null
+
+  @Field(() => FaqTicketType, { nullable: true, description: 'Only for a dry run' })
+  preview?: FaqTicketType | null
 }
 
 export const FaqResult = createUnionType({
@@ -352,6 +358,9 @@ export class FaqEntryUpdateInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @InputType()
@@ -364,6 +373,9 @@ export class FaqEntryActionInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @ObjectType()
@@ -388,10 +400,16 @@ export class FaqFeedbackInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @ObjectType()
 export class FaqFeedbackPayload extends Payload {
   @Field(() => Boolean, { nullable: true })
   recorded?: boolean | null
+
+  @Field(() => Boolean, { nullable: true, description: 'Only for a dry run: whether it would be recorded' })
+  preview?: boolean | null
 }

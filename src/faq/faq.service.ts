@@ -50,6 +50,12 @@ export interface FaqParts {
 export class FaqService {
   constructor(private readonly parts: FaqParts) {}
 
+  /** The same rules, with no effect. */
+  rehearse<T>(work: (dry: FaqService) => Promise<T>): Promise<T> {
+    const signals = { announce: async () => {} }
+    return this.parts.repository.rehearse(repository => work(new FaqService({ ...this.parts, repository, signals })))
+  }
+
   async find(id: string): Promise<FaqEntryType | null> {
     const row = await this.parts.repository.get(id)
     return row ? FaqEntryType.of(row) : null
@@ -95,11 +101,7 @@ export class FaqService {
     await this.parts.repository.create({ ...this.cleaned({ question, answer: '', externalId, dryRun: false }), origin: 'opinion' })
   }
 
-  preview(input: FaqEntryCreateInput): { preview: FaqEntryType } {
-    return { preview: FaqEntryType.of({ ...this.cleaned(input), status: 'DRAFT', version: 1 }) }
-  }
-
-  async update(editor: Editor, { id, expectedVersion, ...changes }: FaqEntryUpdateInput): Promise<{ entry: FaqEntryType }> {
+  async update(editor: Editor, { id, expectedVersion, dryRun: _, ...changes }: FaqEntryUpdateInput): Promise<{ entry: FaqEntryType }> {
     const row = await this.entry(id)
     checkVersion(row, expectedVersion)
     const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))

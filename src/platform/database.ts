@@ -23,8 +23,16 @@ export interface Database {
   withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T>
   /** A short transaction, repeated up to five times with jitter when it loses against another one. */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  /**
+   * Runs `work` over a database of which nothing stays: one connection, in a transaction that is taken back. What it writes it also reads; transactions inside
+   * become savepoints.
+   */
+  rehearse<T>(work: (dry: SqlDatabase) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
+
+/** All of it that is plain SQL. */
+export type SqlDatabase = Pick<Database, 'sql' | 'withClient' | 'rehearse'>
 
 const CONFLICTS = new Set(['P2034', '40001', '40P01'])
 const TRIES = 5
@@ -45,7 +53,7 @@ export function openDatabase(url: string, log: Log, connections = 20): Database 
     adapter: new PrismaPg(pool, { disposeExternalPool: false }),
     transactionOptions: { maxWait: 5_000, timeout: 15_000 },
   })
-  return {
+  const database: Database = {
     url,
     prisma,
     pool,
@@ -69,12 +77,41 @@ export function openDatabase(url: string, log: Log, connections = 20): Database 
         client.release(fault)
       }
     },
+    rehearse: work => database.withClient(client => rehearsal(client, work)),
     transaction: work => withRetry(() => prisma.$transaction(work)),
     close: async () => {
       await prisma.$disconnect()
       await pool.end()
     },
   }
+  return database
+}
+
+async function rehearsal<T>(client: pg.PoolClient, work: (dry: SqlDatabase) => Promise<T>): Promise<T> {
+  const inner = new Proxy(client, {
+    get: (target, name) => {
+      if (name !== 'query') return Reflect.get(target, name, target)
+      return (text: unknown, ...rest: unknown[]) => target.query((SAVEPOINTS[String(text)] ?? text) as string, ...(rest as [unknown[]]))
+    },
+  })
+  const dry: SqlDatabase = {
+    sql: async <Row extends object>(text: string, params: unknown[] = [], name?: string) =>
+      (await client.query<Row>({ text, values: params, name, types })).rows,
+    withClient: inside => inside(inner),
+    rehearse: inside => inside(dry),
+  }
+  await client.query('BEGIN')
+  try {
+    return await work(dry)
+  } finally {
+    await client.query('ROLLBACK')
+  }
+}
+
+const SAVEPOINTS: Record<string, string> = {
+  BEGIN: 'SAVEPOINT inside',
+  COMMIT: 'RELEASE SAVEPOINT inside',
+  ROLLBACK: 'ROLLBACK TO SAVEPOINT inside',
 }
 
 /** Repeats `work` when PostgreSQL says that it lost against a concurrent transaction. */

@@ -1,4 +1,4 @@
-import type { Database } from '../platform/database.js'
+import type { SqlDatabase } from '../platform/database.js'
 import { type PlacementRules, rulesFromJson, rulesToJson } from './rules.js'
 
 export interface PlacementRow {
@@ -64,7 +64,12 @@ export interface Moment {
 }
 
 export class PlacementsRepository {
-  constructor(private readonly database: Database) {}
+  constructor(private readonly database: SqlDatabase) {}
+
+  /** Of what `work` writes nothing stays. */
+  rehearse<T>(work: (dry: PlacementsRepository) => Promise<T>): Promise<T> {
+    return this.database.rehearse(dry => work(new PlacementsRepository(dry)))
+  }
 
   async byName(name: string): Promise<PlacementRow | undefined> {
     return (await this.rows('WHERE name = $1', [name]))[0]

@@ -58,6 +58,7 @@ export class PlacementsResolver {
     description: 'Brings back what an earlier version said, as a new version. Scope: recommendations:write.',
   })
   placementRestore(@Arg('input', () => PlacementRestoreInput) input: PlacementRestoreInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.placements.previewRestore(viewer!, input) }))
     return idempotent(this.idempotency, viewer, 'placementRestore', input, async () => ({
       placement: await this.placements.restore(viewer!, input),
     }))
@@ -68,6 +69,7 @@ export class PlacementsResolver {
     description: 'Puts a placement away: requests that name it are answered without rules and say so. Scope: recommendations:write.',
   })
   placementArchive(@Arg('input', () => PlacementArchiveInput) input: PlacementArchiveInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.placements.previewArchive(viewer!, input) }))
     return idempotent(this.idempotency, viewer, 'placementArchive', input, async () => ({
       placement: await this.placements.archive(viewer!, input),
     }))

@@ -354,6 +354,9 @@ export class PlacementRestoreInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @InputType()
@@ -366,6 +369,9 @@ export class PlacementArchiveInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @ObjectType({ description: 'A list as it would be answered; no decision is stored', simpleResolvers: true })

@@ -78,8 +78,36 @@ export class PlacementsService {
   /** What an upsert would do to the list of a sample user, with all its checks and no effect. */
   async preview(input: PlacementUpsertInput): Promise<PlacementPreview> {
     const { name, before, content } = await this.planned(input)
-    const userExternalId = input.sampleUserExternalId ?? (await this.repository.somebody()) ?? null
-    const request = { userExternalId, contextProductExternalIds: input.sampleProductExternalIds, first: PREVIEWED }
+    return this.compared(name, before, content, input)
+  }
+
+  previewRestore(editor: Editor, input: PlacementRestoreInput): Promise<PlacementPreview> {
+    return this.rehearsed(input.name, dry => dry.restore(editor, input))
+  }
+
+  previewArchive(editor: Editor, input: PlacementArchiveInput): Promise<PlacementPreview> {
+    return this.rehearsed(input.name, dry => dry.archive(editor, input))
+  }
+
+  /** What a change makes of a placement, and nothing of it stays. */
+  private async rehearsed(name: string, change: (dry: PlacementsService) => Promise<PlacementType>): Promise<PlacementPreview> {
+    const before = await this.named(name)
+    const after = await this.repository.rehearse(async repository => {
+      await change(new PlacementsService(repository, this.recommendations, { announce: async () => {} }))
+      return (await repository.byId(before.id)) as PlacementRow
+    })
+    const { description, rules, archivedAt } = after
+    return this.compared(name, before, { description, rules, archived: archivedAt !== null }, {})
+  }
+
+  private async compared(
+    name: string,
+    before: PlacementRow | undefined,
+    content: PlacementContent,
+    sample: Pick<PlacementUpsertInput, 'sampleUserExternalId' | 'sampleProductExternalIds'>,
+  ): Promise<PlacementPreview> {
+    const userExternalId = sample.sampleUserExternalId ?? (await this.repository.somebody()) ?? null
+    const request = { userExternalId, contextProductExternalIds: sample.sampleProductExternalIds, first: PREVIEWED }
     const list = async (row: Pick<PlacementRow, 'name' | 'rules' | 'version'> | null): Promise<PlacementPreviewList> =>
       this.recommendations.rehearse(request, row)
     return {
@@ -87,7 +115,7 @@ export class PlacementsService {
       changes: changesOf(before, content),
       userExternalId,
       before: await list(before && !before.archivedAt ? before : null),
-      after: await list({ name, rules: content.rules, version: (before?.version ?? 0) + 1 }),
+      after: await list(content.archived ? null : { name, rules: content.rules, version: (before?.version ?? 0) + 1 }),
     }
   }
 
@@ -153,12 +181,14 @@ function isUnchanged(before: PlacementRow, content: PlacementContent): boolean {
   return before.archivedAt === null && changesOf(before, content).length === 0
 }
 
-function changesOf(before: PlacementRow | undefined, { description, rules }: PlacementContent): FieldChange[] {
+function changesOf(before: PlacementRow | undefined, { description, rules, archived }: PlacementContent): FieldChange[] {
   const [old, next] = [plain(before?.rules ?? NO_RULES), plain(rules)]
   const changes = Object.keys(next).map(field => ({ field: `rules.${field}`, before: old[field] ?? null, after: next[field] }))
-  return [{ field: 'description', before: before?.description ?? null, after: description }, ...changes].filter(
-    change => !isDeepStrictEqual(change.before, change.after),
-  )
+  const facts = [
+    { field: 'description', before: before?.description ?? null, after: description },
+    { field: 'archived', before: Boolean(before?.archivedAt), after: archived },
+  ]
+  return [...facts, ...changes].filter(change => !isDeepStrictEqual(change.before, change.after))
 }
 
 function plain(rules: Parameters<typeof rulesToJson>[0]): Record<string, unknown> {

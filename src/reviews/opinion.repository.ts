@@ -1,4 +1,4 @@
-import type { Database } from '../platform/database.js'
+import type { SqlDatabase } from '../platform/database.js'
 
 export type SubjectKind = 'shop' | 'category' | 'product' | 'brand'
 export type Bucket = 'hour' | 'day'
@@ -89,7 +89,12 @@ const SPANS = `unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz
 const TEXT_START = 4_000
 
 export class OpinionRepository {
-  constructor(private readonly database: Database) {}
+  constructor(private readonly database: SqlDatabase) {}
+
+  /** Of what `work` writes nothing stays. */
+  rehearse<T>(work: (dry: OpinionRepository) => Promise<T>): Promise<T> {
+    return this.database.rehearse(dry => work(new OpinionRepository(dry)))
+  }
 
   /** Mentions and negative ones by bucket of UTC time; buckets without any are absent. */
   buckets({ kind, key }: Subject, bucket: Bucket, from: Date, to: Date): Promise<BucketRow[]> {

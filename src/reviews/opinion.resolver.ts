@@ -2,6 +2,7 @@ import { Arg, Args, Authorized, Ctx, FieldResolver, Mutation, Query, Resolver, R
 import { Scope } from '../graphql/auth.js'
 import type { Context } from '../graphql/context.js'
 import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
+import { payload } from '../graphql/payload.js'
 import {
   OpinionAcknowledgeInput,
   OpinionActionInput,
@@ -48,6 +49,8 @@ export class OpinionResolver {
   @Authorized(Scope.REVIEWS_WRITE)
   @Mutation(() => OpinionAlertPayload, { description: 'A person has seen it, and says whether it was one. Scope: reviews:write.' })
   opinionAcknowledge(@Arg('input', () => OpinionAcknowledgeInput) input: OpinionAcknowledgeInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun)
+      return payload(async () => ({ preview: (await this.opinion.rehearse(opinion => opinion.acknowledge(viewer!, input))).alert }))
     return idempotent(this.idempotency, viewer, 'opinionAcknowledge', input, () => this.opinion.acknowledge(viewer!, input))
   }
 
@@ -56,6 +59,8 @@ export class OpinionResolver {
     description: 'A person confirms what an alert proposes, or refuses it; it is done once. Scope: reviews:write, campaigns:write.',
   })
   opinionActionDecide(@Arg('input', () => OpinionActionInput) input: OpinionActionInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun)
+      return payload(async () => ({ preview: (await this.opinion.rehearse(opinion => opinion.decide(viewer!, input))).alert }))
     return idempotent(this.idempotency, viewer, 'opinionActionDecide', input, () => this.opinion.decide(viewer!, input))
   }
 

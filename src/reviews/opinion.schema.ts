@@ -197,6 +197,9 @@ export class OpinionAcknowledgeInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @InputType()
@@ -212,10 +215,19 @@ export class OpinionActionInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
 }
 
 @ObjectType()
 export class OpinionAlertPayload extends Payload {
   @Field(() => OpinionAlertType, { nullable: true })
   alert?: OpinionAlertType | null
+
+  @Field(() => OpinionAlertType, {
+    nullable: true,
+    description: 'Only for a dry run: the alert as it would be; what is to be done is RUNNING',
+  })
+  preview?: OpinionAlertType | null
 }

@@ -88,6 +88,11 @@ export interface OpinionParts {
 export class OpinionService {
   constructor(private readonly parts: OpinionParts) {}
 
+  /** The same rules, with no effect. */
+  rehearse<T>(work: (dry: OpinionService) => Promise<T>): Promise<T> {
+    return this.parts.repository.rehearse(repository => work(new OpinionService({ ...this.parts, repository })))
+  }
+
   async timeline({ productId, category, brand, from, to, bucket: asked }: OpinionTimelineArgs): Promise<OpinionPoint[]> {
     const bucket = bucketOf(asked ?? 'day')
     if ([productId, category, brand].filter(Boolean).length > 1)
@@ -186,7 +191,12 @@ export class OpinionService {
   /**
    * Does what an alert proposes, once; or notes that it is not to be done. What failed may be confirmed again, and so may what was begun and never ended: `finishInterrupted` does that too.
    */
-  async decide(viewer: Pick<Viewer, 'name'>, { alertId, action, confirm }: OpinionActionInput): Promise<{ alert: OpinionAlertType }> {
+  async decide(viewer: Pick<Viewer, 'name'>, input: OpinionActionInput): Promise<{ alert: OpinionAlertType }> {
+    const { claimed, decided, run } = await this.claim(viewer, input)
+    return { alert: OpinionAlertType.of(run && !input.dryRun ? await this.done(claimed, decided, run) : claimed) }
+  }
+
+  private async claim(viewer: Pick<Viewer, 'name'>, { alertId, action, confirm }: OpinionActionInput) {
     const row = await this.alert(alertId)
     const proposal = row.proposals.find(each => each.action === action)
     if (!proposal)
@@ -200,7 +210,7 @@ export class OpinionService {
     // Claimed before it is done, so that of two people who press at once one acts.
     const claimed = await this.parts.repository.decide(row.id, decided, this.staleBefore(), run ? [...OPEN, 'RUNNING'] : OPEN)
     if (!claimed) throw await this.refusal(row.id, action)
-    return { alert: OpinionAlertType.of(run ? await this.done(claimed, decided, run) : claimed) }
+    return { claimed, decided, run }
   }
 
   /** Actions that were begun by a process that is no more are done to their end; returns how many. */

@@ -294,11 +294,7 @@ export class ReviewsRepository {
       await tx.textCorrection.create({ data: correction })
       if (!correction.reviewId) return
       const where = { id: correction.reviewId }
-      const { label } = correction
-      if (correction.task === 'SENTIMENT') {
-        const score = label === 'POSITIVE' ? 1 : label === 'NEGATIVE' ? -1 : 0
-        await tx.review.update({ where, data: { sentiment: label, score, confidence: 1, sentimentModelId: null, ignoredBecause: null } })
-      } else await tx.review.update({ where, data: { intent: label, intentConfidence: 1 } })
+      await tx.review.update({ where, data: correctedBy(correction.task, correction.label) })
     })
   }
 
@@ -401,4 +397,11 @@ const GROUPINGS = {
 function filterValues(filter: ReviewFilter): unknown[] {
   const { productId, userId, category, brand, sentiment, intent, source, from, to, search, ignored, isRead } = filter
   return [productId, userId, category, brand, sentiment, intent, source, from, to, search, ignored, isRead].map(value => value ?? null)
+}
+
+/** What a review says once a person has said what it means. */
+export function correctedBy(task: string, label: string) {
+  if (task !== 'SENTIMENT') return { intent: label, intentConfidence: 1 }
+  const score = label === 'POSITIVE' ? 1 : label === 'NEGATIVE' ? -1 : 0
+  return { sentiment: label, score, confidence: 1, sentimentModelId: null, ignoredBecause: null }
 }

@@ -77,6 +77,7 @@ export class ReviewsResolver {
     description: 'A person says what a text means: the review shows it at once, the next training learns from it. Scope: reviews:write.',
   })
   textCorrect(@Arg('input', () => TextCorrectInput) input: TextCorrectInput, @Ctx() { viewer }: Context) {
+    if (input.dryRun) return payload(async () => ({ preview: await this.service.previewCorrection(input) }))
     return idempotent(this.idempotency, viewer, 'textCorrect', input, () => this.service.correct(viewer!, input))
   }
 

@@ -361,6 +361,21 @@ export class TextCorrectInput {
 
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
+
+  @Field(() => Boolean, { defaultValue: false, description: 'Check everything and change nothing' })
+  dryRun?: boolean
+}
+
+@ObjectType({ description: 'What a correction would do' })
+export class TextCorrectPreview {
+  @Field(() => String, { description: 'What would be learned of the text' })
+  label!: string
+
+  @Field(() => String, { nullable: true, description: 'What has been said until now' })
+  predicted!: string | null
+
+  @Field(() => ReviewType, { nullable: true, description: 'The review as it would be' })
+  review!: ReviewType | null
 }
 
 @ObjectType()
@@ -370,4 +385,7 @@ export class TextCorrectPayload extends Payload {
 
   @Field(() => String, { nullable: true, description: 'What had been said before' })
   predicted?: string | null
+
+  @Field(() => TextCorrectPreview, { nullable: true, description: 'Only for a dry run' })
+  preview?: TextCorrectPreview | null
 }

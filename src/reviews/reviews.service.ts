@@ -19,15 +19,16 @@ import { v7 } from '../platform/uuid.js'
 import type { UsersService } from '../users/users.service.js'
 import type { AspectHintsSource } from './aspect-hints.js'
 import { differenceScore, meanScore, shareInterval, shareScore } from './estimates.js'
-import type {
-  AspectRow,
-  PendingText,
-  Reading,
-  ReviewFilter,
-  ReviewRow,
-  ReviewsRepository,
-  StoredAspect,
-  SummaryRow,
+import {
+  type AspectRow,
+  correctedBy,
+  type PendingText,
+  type Reading,
+  type ReviewFilter,
+  type ReviewRow,
+  type ReviewsRepository,
+  type StoredAspect,
+  type SummaryRow,
 } from './reviews.repository.js'
 import {
   type ReviewSubmitInput,
@@ -39,6 +40,7 @@ import {
   type TextAccuracy,
   type TextAnalysis,
   type TextCorrectInput,
+  type TextCorrectPreview,
   TextTask,
 } from './reviews.schema.js'
 import { SENTIMENTS } from './text.task.js'
@@ -204,6 +206,24 @@ export class ReviewsService {
 
   /** Keeps what a person says a text means. The review shows it at once; the next training learns from it. */
   async correct(viewer: Pick<Viewer, 'name'>, input: TextCorrectInput): Promise<{ review: ReviewType | null; predicted: string | null }> {
+    const { review, ...correction } = await this.correction(input)
+    await this.parts.repository.correct({
+      ...correction,
+      id: v7(),
+      reviewId: review?.id ?? null,
+      createdBy: viewer.name,
+      createdAt: this.now(),
+    })
+    return { review: review ? await this.find(review.id) : null, predicted: correction.predicted }
+  }
+
+  /** What a correction would do, with all its checks and no effect. */
+  async previewCorrection(input: TextCorrectInput): Promise<TextCorrectPreview> {
+    const { review, task, label, predicted } = await this.correction(input)
+    return { label, predicted, review: review ? ReviewType.of({ ...review, ...correctedBy(task, label) }) : null }
+  }
+
+  private async correction(input: TextCorrectInput) {
     const { reviewId, task } = input
     if (Boolean(reviewId) === (typeof input.text === 'string'))
       throw new InvalidInput('Give exactly one of reviewId and text', {}, ['reviewId'])
@@ -214,18 +234,7 @@ export class ReviewsService {
     const analysis = review ? undefined : this.analyse(text)
     const predicted =
       task === TextTask.SENTIMENT ? (review?.sentiment ?? analysis?.sentiment.label) : (review?.intent ?? analysis?.intent?.name)
-    await this.parts.repository.correct({
-      id: v7(),
-      reviewId: review?.id ?? null,
-      text,
-      locale: review?.locale ?? analysis?.language ?? 'und',
-      task,
-      label,
-      predicted: predicted ?? null,
-      createdBy: viewer.name,
-      createdAt: this.now(),
-    })
-    return { review: review ? await this.find(review.id) : null, predicted: predicted ?? null }
+    return { review, text, locale: review?.locale ?? analysis?.language ?? 'und', task, label, predicted: predicted ?? null }
   }
 
   /** How well the judge of now agrees with people, on what it had not learned from. */

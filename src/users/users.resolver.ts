@@ -5,12 +5,10 @@ import { type IdempotencyStore, idempotent } from '../graphql/idempotency.js'
 import { decodeIntId } from '../graphql/node-id.js'
 import { payload } from '../graphql/payload.js'
 import { JSONScalar } from '../graphql/scalars.js'
-import type { FieldChange } from '../graphql/upsert-preview.js'
 import { InvalidInput } from '../platform/errors.js'
 import { Consent, ConsentSetInput, UserArgs, UserConnection, UserPayload, UsersArgs, UserType, UserUpsertInput } from './users.schema.js'
 import type { UsersService } from './users.service.js'
 
-const PERSONAL = new Set(['email', 'phone', 'name', 'traits'])
 /** What a key that may only write does not learn of the people whom it names. */
 const UNREAD = { gender: null, birthYear: null, city: null, country: null, locale: null, timeZone: null }
 
@@ -42,7 +40,8 @@ export class UsersResolver {
   @Authorized(Scope.USERS_WRITE)
   @Mutation(() => UserPayload, { description: 'Creates a user or changes the given facts of one. Scope: users:write.' })
   userUpsert(@Arg('input', () => UserUpsertInput) input: UserUpsertInput, @Ctx() context: Context) {
-    if (input.dryRun) return payload(async () => ({ preview: this.masked(await this.users.preview(input, input), context) }))
+    if (input.dryRun)
+      return payload(async () => ({ preview: this.users.masked(await this.users.preview(input, input), context, ['before']) }))
     return idempotent(this.idempotency, context.viewer, 'userUpsert', input, async () => ({
       user: await this.users.upsertIn(context, input),
     }))
@@ -80,11 +79,6 @@ export class UsersResolver {
   @FieldResolver(() => [Consent], { description: 'What the person said last about each purpose' })
   consents(@Root() user: UserType, @Ctx() context: Context) {
     return this.users.consentsOf(context, user.key)
-  }
-
-  private masked<Preview extends { changes: FieldChange[] }>(preview: Preview, context: Context): Preview {
-    const isHidden = ({ field }: FieldChange) => !mayRead(context, PERSONAL.has(field) ? Scope.PII_READ : Scope.USERS_READ)
-    return { ...preview, changes: preview.changes.map(change => (isHidden(change) ? { ...change, before: null } : change)) }
   }
 }
 

@@ -5,7 +5,7 @@ import type { Context } from '../graphql/context.js'
 import { intIdOf, timeOf } from '../graphql/cursor.js'
 import { decodeIntId, intKeyOf } from '../graphql/node-id.js'
 import { OrderDirection } from '../graphql/order.js'
-import { changesOf, type FieldChange } from '../graphql/upsert-preview.js'
+import { changesOf, type FieldChange, type UpsertPreview } from '../graphql/upsert-preview.js'
 import { Conflict, InvalidInput, NotFound } from '../platform/errors.js'
 import { cleanOptionalText } from '../platform/text-input.js'
 import { cleanVersion } from '../platform/upsert.js'
@@ -27,6 +27,7 @@ interface PageRequest {
   orderBy?: UserOrder | null
 }
 
+const PERSONAL = new Set(['email', 'phone', 'name', 'traits'])
 const OLDEST_FIRST: UserOrder = { field: UserOrderField.CREATED_AT, direction: OrderDirection.ASC }
 
 /** Who the visitors are: their facts and their consents. */
@@ -125,6 +126,13 @@ export class UsersService {
     if (expectedVersion !== undefined && expectedVersion !== (row?.version ?? 0))
       throw await this.refusal(clean.externalId, expectedVersion)
     return { creates: !row, changes: [...changesOf(row, clean.changes), ...(await this.consentChanges(row, clean))] }
+  }
+
+  /** A preview without what the viewer may not read: of what he says himself only how it was before. */
+  masked(preview: UpsertPreview, { viewer }: Context, hidden: ('before' | 'after')[]): UpsertPreview {
+    const isHidden = ({ field }: FieldChange) => !viewer?.scopes.has(PERSONAL.has(field) ? Scope.PII_READ : Scope.USERS_READ)
+    const nothing = Object.fromEntries(hidden.map(side => [side, null]))
+    return { ...preview, changes: preview.changes.map(change => (isHidden(change) ? { ...change, ...nothing } : change)) }
   }
 
   /** Keeps what a person said; nobody is created by it, and an older statement never replaces a newer one. */

@@ -1,6 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
-import { type FieldDefinitionNode, type InputValueDefinitionNode, Kind, parse, print, type TypeDefinitionNode } from 'graphql'
+import {
+  buildSchema,
+  type FieldDefinitionNode,
+  getNamedType,
+  type InputValueDefinitionNode,
+  isInputObjectType,
+  isObjectType,
+  Kind,
+  parse,
+  print,
+  type TypeDefinitionNode,
+} from 'graphql'
 
 // The contract is handed to the project from outside; what it promises has to stand in schema.graphql, word for word.
 const FILE = '../shared/contract.graphql'
@@ -35,6 +46,37 @@ contractTest('what was built does not stand in the list of what is still to come
   const emitted = partsOf(readFileSync('schema.graphql', 'utf8'))
   expect(STILL_MISSING.filter(part => emitted.has(part))).toEqual([])
   expect(STILL_MISSING.filter(part => !promised.has(part))).toEqual([])
+})
+
+// The conventions at the head of the contract hold for every operation.
+/** Mutations whose work is the same however often it is asked: they move one thing from one state to another, or say what is so. */
+const WITHOUT_KEY = ['jobCancel', 'jobRetry']
+/** What people edit; everything else is created, moved from state to state, or recorded as it happened. */
+const EDITED = /(Update|Upsert|BidSet|BudgetSet|Enable|Pause|End|Approve|Reject|Retire|Archive|Restore|Rebuild|Start|Stop|Demote)$/
+/** Models are told apart by `expectedStatus`: nothing else of them changes. */
+const BY_STATUS = ['modelApprove', 'modelReject']
+
+test('every mutation can be tried by dryRun and answers with a preview and userErrors; all take an idempotency key, and edits the version that was seen', () => {
+  const mutations = buildSchema(readFileSync('schema.graphql', 'utf8')).getMutationType()?.getFields() ?? {}
+  expect(Object.keys(mutations).length).toBeGreaterThan(50)
+  const faults = Object.entries(mutations).flatMap(([name, { args, type }]) => {
+    const inputs = args.map(each => getNamedType(each.type))
+    const given = [
+      ...args.map(each => each.name),
+      ...inputs.flatMap(each => (isInputObjectType(each) ? Object.keys(each.getFields()) : [])),
+    ]
+    const payload = getNamedType(type)
+    const answered = isObjectType(payload) ? Object.keys(payload.getFields()) : []
+    return [
+      ...(given.includes('dryRun') ? [] : [`${name} takes no dryRun`]),
+      ...['preview', 'userErrors', 'idempotentReplay'].filter(field => !answered.includes(field)).map(field => `${name} has no ${field}`),
+      ...(given.includes('idempotencyKey') || WITHOUT_KEY.includes(name) ? [] : [`${name} takes no idempotencyKey`]),
+      ...(!EDITED.test(name) || given.includes('expectedVersion') || (BY_STATUS.includes(name) && given.includes('expectedStatus'))
+        ? []
+        : [`${name} takes no expectedVersion`]),
+    ]
+  })
+  expect(faults.filter(fault => !fault.startsWith('auctionOutcomeRecord has no preview'))).toEqual([])
 })
 
 /** `Type`, `Type.field`, `Type.field.argument` and `Enum.VALUE`, each with its type as text. */

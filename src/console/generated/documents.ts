@@ -34,6 +34,8 @@ export type AuctionType =
 
 export type AudienceActionInput = {
   audienceId: string | number;
+  /** Check everything and change nothing */
+  dryRun?: boolean;
   expectedVersion?: number | null | undefined;
   idempotencyKey?: string | null | undefined;
 };
@@ -331,6 +333,8 @@ export type ExperimentStatus =
   | 'STOPPED';
 
 export type FaqEntryActionInput = {
+  /** Check everything and change nothing */
+  dryRun?: boolean;
   /** The version last seen; without it the present one is meant */
   expectedVersion?: number | null | undefined;
   id: string | number;
@@ -362,6 +366,8 @@ export type FaqEntryUpdateInput = {
   alternatives?: Array<string> | null | undefined;
   answer?: string | null | undefined;
   channel?: string | null | undefined;
+  /** Check everything and change nothing */
+  dryRun?: boolean;
   /** The version last seen */
   expectedVersion: number;
   id: string | number;
@@ -379,6 +385,8 @@ export type FaqStatus =
   | 'RETIRED';
 
 export type FaqTicketCloseInput = {
+  /** Check everything and change nothing */
+  dryRun?: boolean;
   idempotencyKey?: string | null | undefined;
   ticketId: string | number;
 };
@@ -471,6 +479,8 @@ export type MoneyInput = {
 
 export type OpinionAcknowledgeInput = {
   alertId: string | number;
+  /** Check everything and change nothing */
+  dryRun?: boolean;
   idempotencyKey?: string | null | undefined;
   /** Whether it was none; feeds the measured false-alarm rate */
   isFalseAlarm?: boolean | null | undefined;
@@ -488,6 +498,8 @@ export type OpinionActionInput = {
   alertId: string | number;
   /** false: it is not to be done */
   confirm?: boolean;
+  /** Check everything and change nothing */
+  dryRun?: boolean;
   idempotencyKey?: string | null | undefined;
 };
 
@@ -517,6 +529,8 @@ export type PacingState =
   | 'UNDER';
 
 export type PlacementArchiveInput = {
+  /** Check everything and change nothing */
+  dryRun?: boolean;
   expectedVersion?: number | null | undefined;
   idempotencyKey?: string | null | undefined;
   name: string;
@@ -563,6 +577,8 @@ export type PlacementPinInput = {
 };
 
 export type PlacementRestoreInput = {
+  /** Check everything and change nothing */
+  dryRun?: boolean;
   expectedVersion?: number | null | undefined;
   idempotencyKey?: string | null | undefined;
   name: string;
@@ -840,6 +856,8 @@ export type TargetingInput = {
 
 /** What a person says that a text means. Exactly one of reviewId and text */
 export type TextCorrectInput = {
+  /** Check everything and change nothing */
+  dryRun?: boolean;
   idempotencyKey?: string | null | undefined;
   /** POSITIVE, NEUTRAL or NEGATIVE; of INTENT any name, also an own one */
   label: string;
