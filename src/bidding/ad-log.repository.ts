@@ -1,3 +1,4 @@
+import { CONVERTED_IN_TIME, LAST_CONVERSION } from '../campaigns/conversions.js'
 import type { Database } from '../platform/database.js'
 import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
@@ -29,9 +30,6 @@ export interface AdFactsRow {
 }
 
 const PAGE = 50_000
-/** Until when a conversion of an impression `e` counts for its campaign `c`, and whether one that was told with the impression itself came in time. */
-export const LAST_CONVERSION = `COALESCE(e."clickedAt", e."occurredAt") + make_interval(days => c."attributionDays")`
-export const CONVERTED_IN_TIME = `(e.converted AND COALESCE(e."convertedAt", e."occurredAt") <= ${LAST_CONVERSION})`
 
 /** The log of impressions, for what learns from it. Facts of a person are given only where he consented to ADS. */
 export class AdLogRepository {

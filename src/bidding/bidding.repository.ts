@@ -1,8 +1,8 @@
 import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaigns/campaign-rows.js'
+import { CONVERSIONS, CONVERTED, CONVERTED_VALUE, USUAL_WORTH } from '../campaigns/conversions.js'
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
 import { DECISION_COLUMNS } from '../registry/decisions.js'
-import { CONVERTED_IN_TIME, LAST_CONVERSION } from './ad-log.repository.js'
 import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
 /** A bid's money that is to be held. */
@@ -108,6 +108,11 @@ export interface HistoryRow {
   conversions: number
   costMicros: number
   valueMicros: number
+  /** Of these, what the campaign's present target is held to, and the conversions that clicks let expect. */
+  targetConversions: number
+  targetExpected: number
+  targetCostMicros: number
+  targetValueMicros: number
 }
 
 /** What is known of the person, whose consent decides what may be used of it. */
@@ -148,6 +153,12 @@ export interface WinLogRow {
   isWon: boolean
   minToWinMicros: bigint | null
 }
+
+/** Whether an impression was bought for the target that its campaign has now. */
+const SAME_TARGET = 'e."occurredAt" >= GREATEST(c."targetSince", c."learningSince")'
+
+/** Conversions that an impression lets expect; what others predicted for theirs is not known. */
+const EXPECTED = `CASE WHEN e."decisionId" IS NULL THEN ${CONVERTED} WHEN e.clicked THEN (SELECT r."pCvr" FROM "BidReservation" r WHERE r.id = e."decisionId") ELSE 0 END`
 
 const WON_TTL = '24 hours'
 const RESERVE_TYPES =
@@ -368,10 +379,12 @@ export class BiddingRepository {
   history(campaignIds: readonly string[], { from, until }: { from: Date; until: Date }): Promise<HistoryRow[]> {
     return this.database.sql(
       `SELECT g."campaignId", a.id AS "adId", count(*)::int AS impressions, count(*) FILTER (WHERE e.clicked)::int AS clicks,
-         sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.conversions WHEN ${CONVERTED_IN_TIME} THEN 1 ELSE 0 END)::int AS conversions, sum(e."costMicros")::float8 AS "costMicros",
-         sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.value WHEN ${CONVERTED_IN_TIME} THEN e."conversionValueMicros" ELSE 0 END)::float8 AS "valueMicros"
+         sum(${CONVERTED})::int AS conversions, sum(e."costMicros")::float8 AS "costMicros", sum(${CONVERTED_VALUE})::float8 AS "valueMicros",
+         COALESCE(sum(${CONVERTED}) FILTER (WHERE ${SAME_TARGET}), 0)::int AS "targetConversions", COALESCE(sum(e."costMicros") FILTER (WHERE ${SAME_TARGET}), 0)::float8 AS "targetCostMicros",
+         COALESCE(sum(${CONVERTED_VALUE}) FILTER (WHERE ${SAME_TARGET}), 0)::float8 AS "targetValueMicros",
+         COALESCE(sum(${EXPECTED}) FILTER (WHERE ${SAME_TARGET}), 0)::float8 AS "targetExpected"
        FROM "AdGroup" g JOIN "Campaign" c ON c.id = g."campaignId" JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id
-       LEFT JOIN LATERAL (SELECT count(*)::int AS conversions, COALESCE(sum("amountMicros"), 0) AS value FROM "AuctionOutcome" WHERE e."decisionId" IS NOT NULL AND "decisionId" = e."decisionId" AND type = 'CONVERSION' AND "occurredAt" <= ${LAST_CONVERSION}) o ON true
+       LEFT JOIN "Product" p ON p.id = a."productId" ${CONVERSIONS}
        WHERE g."campaignId" = ANY($1) AND e."occurredAt" >= $2 AND e."occurredAt" < $3 GROUP BY 1, 2`,
       [campaignIds, from, until],
       'bidding-history',
@@ -391,10 +404,10 @@ export class BiddingRepository {
   market(since: Date, limit: number): Promise<MarketRow[]> {
     return this.database.sql(
       `SELECT (extract(epoch FROM r."createdAt") * 1000)::float8 AS at, COALESCE(r."minToWinMicros", r."costMicros")::float8 AS "priceMicros", r."pCtr", r."pCvr",
-         COALESCE(e.clicked, false) AS clicked, o.value IS NOT NULL AS converted, COALESCE(o.value, p."priceMicros", 0)::float8 AS "valueMicros"
+         COALESCE(e.clicked, false) AS clicked, own.conversions > 0 AS converted, CASE WHEN own.conversions > 0 THEN ${CONVERTED_VALUE} ELSE ${USUAL_WORTH} END::float8 AS "valueMicros"
        FROM (SELECT * FROM "BidReservation" WHERE "createdAt" >= $1 AND ("minToWinMicros" IS NOT NULL OR (state = 'COMMITTED' AND auction = 'SECOND_PRICE')) ORDER BY "createdAt" DESC LIMIT $2) r
-       LEFT JOIN "AdLogEntry" e ON e."decisionId" = r.id LEFT JOIN "Ad" a ON a.id = r."adId" LEFT JOIN "Product" p ON p.id = a."productId"
-       LEFT JOIN LATERAL (SELECT sum("amountMicros") AS value FROM "AuctionOutcome" WHERE "decisionId" = r.id AND type = 'CONVERSION') o ON true
+       JOIN "Campaign" c ON c.id = r."campaignId" LEFT JOIN "AdLogEntry" e ON e."decisionId" = r.id LEFT JOIN "Ad" a ON a.id = r."adId" LEFT JOIN "Product" p ON p.id = a."productId"
+       ${CONVERSIONS}
        ORDER BY r."createdAt"`,
       [since, limit],
     )

@@ -185,12 +185,18 @@ export class CampaignsService {
   }
 
   async update(input: CampaignUpdateInput): Promise<CampaignType> {
-    const { row: before, changes, own, resetsLearning } = await this.changed(input)
-    const learning: Changes = resetsLearning ? { learningSince: { value: this.now(), type: 'timestamptz' } } : {}
-    const expectedVersion = cleanVersion(input.expectedVersion) ?? before.version
-    const row = await this.parts.campaigns.change(before.id, { ...changes, ...learning }, { from: OPEN, expectedVersion, ownStrategy: own })
-    if (!row) throw await this.refusal(before.id, OPEN, 'changed', input.expectedVersion)
-    return this.announced(row)
+    const { row: before, changes, own, since } = await this.changed(input)
+    // Checked against what was read, so it must still be that.
+    const row = await this.parts.campaigns.change(
+      before.id,
+      { ...changes, ...since },
+      { from: OPEN, expectedVersion: cleanVersion(input.expectedVersion) ?? before.version, ownStrategy: own },
+    )
+    if (row) return this.announced(row)
+    const refusal = await this.refusal(before.id, OPEN, 'changed', input.expectedVersion)
+    if (typeof input.expectedVersion === 'number' || refusal.userCode !== 'VERSION_CONFLICT') throw refusal
+    // Somebody was quicker, and who names no version wants his change made whatever version there is.
+    return this.update(input)
   }
 
   async previewUpdate(input: CampaignUpdateInput): Promise<CampaignPreview> {
@@ -262,7 +268,7 @@ export class CampaignsService {
     }
     const after = { ...before, ...valuesOf(changes) }
     checkStrategy(after.type as BiddingStrategyType, after)
-    const resetsLearning = strategyResets(before, after)
+    const { resetsLearning, since } = this.sinceOf(false, before, after)
     const version = cleanVersion(input.expectedVersion)
     const conflict = (current: StrategyRow) =>
       new Conflict(
@@ -276,11 +282,8 @@ export class CampaignsService {
     if (input.dryRun)
       return { preview: { changes: changesOf(before, changes), resetsLearning, campaigns: campaigns.map(each => each.name) } }
     // Checked against what was read, so it must still be that.
-    const row = await this.parts.campaigns.changeStrategy(before.id, changes, {
-      expectedVersion: before.version,
-      resetsLearning,
-      now: this.now(),
-    })
+    const row = await this.parts.campaigns.changeStrategy(before.id, changes, { expectedVersion: before.version, since })
+    if (!row && version === undefined) return this.updateStrategy(input)
     if (!row) throw conflict(await this.strategyRow(input.biddingStrategyId))
     for (const { id } of campaigns) await this.parts.signals.announce('campaign.changed', { campaignId: id })
     return { biddingStrategy: StrategyType.of(row) }
@@ -571,9 +574,17 @@ export class CampaignsService {
       input.biddingStrategyId || input.biddingStrategy
         ? await this.withStrategy(given, input, { name: row.name, present: row.biddingStrategyId })
         : { columns: given, own: undefined }
-    const resetsLearning =
-      changesOf(row, columns).some(({ field }) => LEARNING_COLUMNS.has(field)) || (await this.strategyChangeResets(row, columns, own))
-    return { row, changes: columns, own, resetsLearning }
+    const isLearnedAnew = changesOf(row, columns).some(({ field }) => LEARNING_COLUMNS.has(field))
+    const strategies = await this.strategyChange(row, columns, own)
+    return { row, changes: columns, own, ...this.sinceOf(isLearnedAnew, ...strategies) }
+  }
+
+  /** Since when the bidding learns anew, and is held to another target, where a change begins either. */
+  private sinceOf(isLearnedAnew: boolean, before?: StrategyRow, after?: StrategyRow): { resetsLearning: boolean; since: Changes } {
+    const now = { value: this.now(), type: 'timestamptz' }
+    const resetsLearning = isLearnedAnew || (before !== undefined && after !== undefined && strategyMoves(before, after, LEARNING_CHANGE))
+    const isRetargeted = before !== undefined && after !== undefined && strategyMoves(before, after, 0)
+    return { resetsLearning, since: { ...(resetsLearning ? { learningSince: now } : {}), ...(isRetargeted ? { targetSince: now } : {}) } }
   }
 
   /** The strategy that was chosen: a shared one that exists, or a new one of the campaign's own. */
@@ -620,14 +631,15 @@ export class CampaignsService {
     return row
   }
 
-  private async strategyChangeResets(row: CampaignRow, columns: Changes, own: Changes | undefined): Promise<boolean> {
+  /** The strategy that was and the one that shall be; nothing where it stays. */
+  private async strategyChange(row: CampaignRow, columns: Changes, own: Changes | undefined): Promise<StrategyRow[]> {
     const id = columns.biddingStrategyId?.value as string | undefined
-    if (!id || id === row.biddingStrategyId) return false
-    const [before, chosen] = await Promise.all([
+    if (!id || id === row.biddingStrategyId) return []
+    const [[before], [chosen]] = await Promise.all([
       this.parts.campaigns.strategiesByIds([row.biddingStrategyId]),
       own ? [{ ...NO_STRATEGY, ...valuesOf(own) } as unknown as StrategyRow] : this.parts.campaigns.strategiesByIds([id]),
     ])
-    return strategyResets(before[0], chosen[0])
+    return [before, chosen]
   }
 
   private async checkAudiences(columns: Changes): Promise<void> {
@@ -864,12 +876,10 @@ function timesOf(row: Record<string, unknown>): { startsAt: Date | null; endsAt:
   return { startsAt: (row.startsAt as Date | null | undefined) ?? null, endsAt: (row.endsAt as Date | null | undefined) ?? null }
 }
 
-/** Whether a bidding that has learned one strategy must learn the other anew. */
-function strategyResets(before: StrategyRow, after: StrategyRow): boolean {
+/** Whether type or target differ, by more than a share of what the target was. */
+function strategyMoves(before: StrategyRow, after: StrategyRow, share: number): boolean {
   const moved = (a: bigint | number | null | undefined, b: bigint | number | null | undefined) =>
-    (a ?? null) === null || (b ?? null) === null
-      ? (a ?? null) !== (b ?? null)
-      : Math.abs(Number(b) - Number(a)) > LEARNING_CHANGE * Number(a)
+    (a ?? null) === null || (b ?? null) === null ? (a ?? null) !== (b ?? null) : Math.abs(Number(b) - Number(a)) > share * Number(a)
   return before.type !== after.type || moved(before.targetCpaMicros, after.targetCpaMicros) || moved(before.targetRoas, after.targetRoas)
 }
 

@@ -146,6 +146,23 @@ describe('a campaign', () => {
     expect(answers.filter(({ userErrors }) => userErrors.length === 0)).toHaveLength(1)
   })
 
+  test('parallel changes that name no version are all made', async () => {
+    const { biddingStrategy } = await run(documents.strategyCreate, { name: 'Shared', type: 'TARGET_CPA', targetCpa: eur(10) })
+    const { id } = await created({ name: 'All', biddingStrategy: null, biddingStrategyId: biddingStrategy.id })
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, at) =>
+        at % 2
+          ? run(documents.update, { campaignId: id, name: `Name ${at}` })
+          : run(documents.strategyUpdate, { biddingStrategyId: biddingStrategy.id, targetCpa: eur(10 + at) }),
+      ),
+    )
+    expect(answers.flatMap(codes)).toEqual([])
+    expect(await world.run<Payload['campaign']>(documents.campaign, { id })).toMatchObject({
+      version: 11,
+      biddingStrategy: { version: 11 },
+    })
+  })
+
   test('a key makes it once, and the replay has every field', async () => {
     const input = { name: 'Once', externalId: 'once', budget: { amount: eur(1) }, biddingStrategy: MANUAL, idempotencyKey: 'k-1' }
     const first = await run(documents.create, input)
