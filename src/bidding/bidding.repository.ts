@@ -1,5 +1,7 @@
+import type { AuctionType } from '../algorithms/bidding/strategy.js'
 import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaigns/campaign-rows.js'
 import { CONVERSIONS, CONVERTED, CONVERTED_VALUE, USUAL_WORTH } from '../campaigns/conversions.js'
+import type { ImpressionContext } from '../campaigns/targeting.js'
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
 import { DECISION_COLUMNS } from '../registry/decisions.js'
@@ -146,6 +148,10 @@ export interface MarketRow {
   clicked: boolean
   converted: boolean
   valueMicros: number
+  auction: AuctionType
+  userId: number | null
+  /** Of the impression, what campaigns target. */
+  context: ImpressionContext & { hour?: number; weekday?: number }
 }
 
 export interface WinLogRow {
@@ -281,6 +287,10 @@ const VISITORS = (column: string, type: string) => `
     SELECT array_agg("campaignId") AS campaigns, array_agg(extract(epoch FROM "createdAt")::float8) AS times
     FROM "BidReservation" WHERE "userId" = u.id AND "createdAt" > $4 AND "campaignId" = ANY((SELECT $3::text[])::text[]) AND state IN ('RESERVED', 'WON', 'COMMITTED', 'UNFUNDED')) f ON cardinality((SELECT $3::text[])) > 0`
 
+/** What campaigns target, of the context of a stored impression. */
+const targetedOf = (row: string) =>
+  `jsonb_build_object(${['placement', 'device', 'country', 'categories', 'hour', 'weekday'].map(name => `'${name}', ${row}.context->'${name}'`).join(', ')})`
+
 interface VisitorRow extends Omit<BidVisitor, 'ads' | 'isSuppressed' | 'audiences' | 'shown'> {
   granted: boolean | null
   at: Date
@@ -404,7 +414,8 @@ export class BiddingRepository {
   market(since: Date, limit: number): Promise<MarketRow[]> {
     return this.database.sql(
       `SELECT (extract(epoch FROM r."createdAt") * 1000)::float8 AS at, COALESCE(r."minToWinMicros", r."costMicros")::float8 AS "priceMicros", r."pCtr", r."pCvr",
-         COALESCE(e.clicked, false) AS clicked, own.conversions > 0 AS converted, CASE WHEN own.conversions > 0 THEN ${CONVERTED_VALUE} ELSE ${USUAL_WORTH} END::float8 AS "valueMicros"
+         COALESCE(e.clicked, false) AS clicked, own.conversions > 0 AS converted, CASE WHEN own.conversions > 0 THEN ${CONVERTED_VALUE} ELSE ${USUAL_WORTH} END::float8 AS "valueMicros",
+         r.auction, r."userId", ${targetedOf('r')} AS context
        FROM (SELECT * FROM "BidReservation" WHERE "createdAt" >= $1 AND ("minToWinMicros" IS NOT NULL OR (state = 'COMMITTED' AND auction = 'SECOND_PRICE')) ORDER BY "createdAt" DESC LIMIT $2) r
        JOIN "Campaign" c ON c.id = r."campaignId" LEFT JOIN "AdLogEntry" e ON e."decisionId" = r.id LEFT JOIN "Ad" a ON a.id = r."adId" LEFT JOIN "Product" p ON p.id = a."productId"
        ${CONVERSIONS}
@@ -429,10 +440,21 @@ export class BiddingRepository {
            (count(*) FILTER (WHERE clicked) + 1) / (count(*) + 100)::float8 AS "pCtr", (count(*) FILTER (WHERE converted) + 1) / (count(*) FILTER (WHERE clicked) + 50)::float8 AS "pCvr"
          FROM shown GROUP BY 1 HAVING sum("costMicros") > 0)
        SELECT (extract(epoch FROM s."occurredAt") * 1000)::float8 AS at, CASE WHEN r."isPriced" THEN s."costMicros" ELSE r.cost END::float8 AS "priceMicros",
-         r."pCtr", LEAST(1, r."pCvr") AS "pCvr", s.clicked, s.converted, COALESCE(NULLIF(s."conversionValueMicros", 0), p."priceMicros", 0)::float8 AS "valueMicros"
+         r."pCtr", LEAST(1, r."pCvr") AS "pCvr", s.clicked, s.converted, COALESCE(NULLIF(s."conversionValueMicros", 0), p."priceMicros", 0)::float8 AS "valueMicros",
+         'SECOND_PRICE' AS auction, s."userId", ${targetedOf('s')} AS context
        FROM shown s JOIN rates r USING ("adId") JOIN "Ad" a ON a.id = s."adId" LEFT JOIN "Product" p ON p.id = a."productId" ORDER BY s."occurredAt", s.id`,
       [days, limit],
     )
+  }
+
+  /** Who of these people is in which of the audiences, of those who may be addressed. */
+  async membersAmong(audienceIds: readonly string[], userIds: readonly number[]): Promise<Map<string, Set<number>>> {
+    const rows = await this.database.sql<{ audienceId: string; userIds: number[] }>(
+      `SELECT m."audienceId", array_agg(m."userId") AS "userIds" FROM "AudienceMember" m JOIN "Consent" k ON k."userId" = m."userId" AND k.purpose = 'ADS' AND k.granted
+       WHERE m."audienceId" = ANY($1) AND m."userId" = ANY($2) AND NOT EXISTS (SELECT 1 FROM "Suppression" s WHERE s."userId" = m."userId") GROUP BY 1`,
+      [audienceIds, userIds],
+    )
+    return new Map(rows.map(({ audienceId, userIds }) => [audienceId, new Set(userIds)]))
   }
 
   async strategy(id: string): Promise<StrategyRow | undefined> {

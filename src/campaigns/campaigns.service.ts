@@ -74,8 +74,12 @@ export interface Expectations {
   clicks: Estimate
   costMicros: Estimate
   valueMicros: Estimate
-  /** From impressions of imported logs: too few auctions of our own are known. */
-  isImported: boolean
+}
+
+/** What a campaign may expect in its period, null where nothing can be said, and what a person should know about it. */
+export interface Foreseen {
+  expectations: Expectations | null
+  warnings: string[]
 }
 
 interface Parts {
@@ -85,8 +89,8 @@ interface Parts {
   calendar: AccountCalendar
   /** Of the account. */
   currency: string
-  /** What a campaign may expect in its period, from the replay of the market; null while nothing is known. Given by the bidding. */
-  expect(campaign: CampaignRow, strategy: StrategyRow): Promise<Expectations | null>
+  /** From the replay of the market. Given by the bidding. */
+  foresee(campaign: CampaignRow, strategy: StrategyRow): Promise<Foreseen>
   /** Whether clicks are predicted by a model that is too old, or by none. */
   isModelStale(now: Date): Promise<boolean>
   /** Shape of sales over the hours, once there is a forecast. */
@@ -685,9 +689,9 @@ export class CampaignsService {
     const strategy = own
       ? ({ ...NO_STRATEGY, ...valuesOf(own) } as unknown as StrategyRow)
       : (await campaigns.strategiesByIds([after.biddingStrategyId]))[0]
-    const [reach, expected, conflicts] = await Promise.all([
+    const [reach, { expectations: expected, warnings: caveats }, conflicts] = await Promise.all([
       campaigns.reach(after.audienceId, after.excludedAudienceIds),
-      this.parts.expect(after, strategy),
+      this.parts.foresee(after, strategy),
       this.conflicts(after, row?.id ?? null),
     ])
     const exclusions = [
@@ -700,10 +704,7 @@ export class CampaignsService {
       ...(after.budgetPeriod === 'TOTAL' && !after.endsAt && after.deliveryMethod === 'STANDARD'
         ? ['Without endsAt a total budget is not spread over time']
         : []),
-      ...(expected ? [] : ['Nothing is known of the market yet, so nothing can be expected']),
-      ...(expected?.isImported
-        ? ['What is expected comes from imported impressions at what they cost: too few auctions of our own are known']
-        : []),
+      ...caveats,
       ...(after.audienceId && reach.reach === 0 ? ['Nobody of the audience may be addressed personally'] : []),
     ]
     return {

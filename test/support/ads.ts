@@ -131,7 +131,7 @@ export function campaignsWorld(database: Database, { timeZone = 'UTC', curve }: 
     signals,
     calendar: new AccountCalendar(timeZone),
     currency: 'EUR',
-    expect: async () => null,
+    foresee: async () => ({ expectations: null, warnings: [] }),
     isModelStale: async () => clock.isModelStale,
     curve,
     now: () => clock.now,

@@ -241,7 +241,7 @@ describe('a campaign', () => {
       ],
       conflicts: [{ name: 'Rival', reason: 'It addresses the same audience' }],
       expectedClicks: null,
-      warnings: ['Nothing is known of the market yet, so nothing can be expected'],
+      warnings: [],
     })
     expect(await statusOf(rival.campaign.id)).toEqual(['LIMITED', 'AUDIENCE_TOO_SMALL'])
     expect(faultOf(await create({ audienceId: Buffer.from('Audience:none').toString('base64url') }))).toEqual({
