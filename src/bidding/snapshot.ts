@@ -198,7 +198,7 @@ export class Snapshots {
     for (const line of this.known.campaigns) {
       const period = line.row.budgetPeriod === 'DAILY' ? campaigns.dailyPeriod(this.now()) : 'TOTAL'
       const ledger = ledgerOf.get(`${line.row.id}:${period}`)
-      const paced = campaigns.pacedNow(line.row, ledger, pacingOf.get(line.row.id))
+      const paced = campaigns.pacedNow(line.row, line.strategy.type, ledger, pacingOf.get(line.row.id))
       if (!ledger) missing.push(line.row.id)
       line.period = period
       line.multiplier = paced.detail.multiplier

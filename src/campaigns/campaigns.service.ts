@@ -431,14 +431,16 @@ export class CampaignsService {
     return performanceOf((await this.loader(context, name, read).load(row.id)) ?? undefined, row.budgetCurrencyCode)
   }
 
-  async pacing(context: Context, { row }: CampaignType): Promise<Pacing> {
+  async pacing(context: Context, campaign: CampaignType): Promise<Pacing> {
+    const { row } = campaign
     const kept = (ids: readonly string[]) =>
       this.parts.campaigns.pacings(ids).then(rows => new Map(rows.map(each => [each.campaignId, each])))
-    const [ledger, pacing] = await Promise.all([
+    const [strategy, ledger, pacing] = await Promise.all([
+      this.strategyOf(context, campaign),
       this.ledgerLoader(context).load(row.id),
       this.loader(context, 'campaign.pacing', kept).load(row.id),
     ])
-    const { state, detail, period } = this.pacedNow(row, ledger ?? undefined, pacing ?? undefined)
+    const { state, detail, period } = this.pacedNow(row, strategy.type, ledger ?? undefined, pacing ?? undefined)
     const of = (micros: bigint | number) => money(BigInt(micros), row.budgetCurrencyCode) as Pacing['target']
     return {
       state: state.status as Pacing['state'],
@@ -462,18 +464,22 @@ export class CampaignsService {
     await campaigns.openLedgers(ids, this.dailyPeriod())
     const ledgers = new Map((await campaigns.ledgers(ids, this.dailyPeriod())).map(ledger => [ledger.campaignId, ledger]))
     const kept = new Map((await campaigns.pacings(ids)).map(pacing => [pacing.campaignId, pacing]))
+    const strategies = new Map(
+      (await campaigns.strategiesByIds([...new Set(rows.map(row => row.biddingStrategyId))])).map(each => [each.id, each.type]),
+    )
     const stepped = rows.map(row => {
-      const { detail, period } = this.pacedNow(row, ledgers.get(row.id), kept.get(row.id))
+      const strategy = strategies.get(row.biddingStrategyId) as string
+      const { detail, period } = this.pacedNow(row, strategy, ledgers.get(row.id), kept.get(row.id))
       return { campaignId: row.id, period, multiplier: detail.multiplier, state: detail, seenAt: kept.get(row.id)?.updatedAt ?? null, now }
     })
     return campaigns.keepPacings(stepped)
   }
 
   /** The multiplier that a running campaign bids with now, for the bidding's snapshot. */
-  pacedNow(row: CampaignRow, ledger: LedgerRow | undefined, kept: PacingRow | undefined) {
+  pacedNow(row: CampaignRow, strategy: string, ledger: LedgerRow | undefined, kept: PacingRow | undefined) {
     const period = periodOf(row, this.parts.calendar, this.now())
     const curve = curveOf(row, period, this.parts.calendar, this.parts.curve)
-    const { state, seen, options } = paced(row, { ledger, kept, period, curve })
+    const { state, seen, options } = paced(row, { strategy, ledger, kept, period, curve })
     const verdict: PacingReport = report(state, seen, options)
     return { state: verdict, detail: state, period: period.name }
   }

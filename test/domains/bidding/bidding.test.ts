@@ -527,6 +527,29 @@ describe('pacing', () => {
     },
   )
 
+  test.each(['PID', 'DUAL'])(
+    '%s has nothing to take back of a price set by hand after hours without an auction',
+    async pacingController => {
+      world.clock.now = new Date('2026-11-24T00:00:00Z')
+      const campaign = await world.campaign({ budget: { amount: { amountMicros: 20_000 } }, pacingController })
+      for (let hour = 1; hour <= 8; hour++) {
+        world.clock.now = new Date(Date.UTC(2026, 10, 24, hour))
+        await world.campaigns.stepPacing()
+      }
+      const multiplier = async () => {
+        const { pacing } = await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })
+        return (pacing as { multiplier: number }).multiplier
+      }
+      expect(await multiplier()).toBe(1)
+      // Nine tenths of the budget at once, a third of the day being over.
+      await world.snapshots.look()
+      for (let count = 0; count < 9; count++) await world.report((await ask({ campaignIds: [campaign.id] })).decisionId, 'BILLABLE')
+      world.clock.now = new Date('2026-11-24T08:20:00Z')
+      await world.campaigns.stepPacing()
+      expect(await multiplier()).toBeLessThan(0.8)
+    },
+  )
+
   test('accelerated delivery is not paced', async () => {
     const campaign = await world.campaign({ budget: { amount: { amountMicros: 20_000 }, deliveryMethod: 'ACCELERATED' } })
     for (let count = 0; count < 10; count++) expect((await ask({ campaignIds: [campaign.id] })).price.amountMicros).toBe(2_000)
