@@ -11,6 +11,8 @@ export interface LogRow {
   converted: boolean
   /** A bid of ours: its context is exactly what was known then. */
   isOwn: boolean
+  /** It was shown to somebody who does not consent to ADS now, whatever he did then. */
+  isRefused: boolean
   context: Record<string, unknown>
   gender: string | null
   birthYear: number | null
@@ -51,7 +53,7 @@ export class AdLogRepository {
   async *rows({ from, until, clickedOnly }: { from: Date; until: Date; clickedOnly: boolean }): AsyncGenerator<LogRow[]> {
     for (let after = 0n; ; ) {
       const page = await this.database.sql<LogRow>(
-        `SELECT e.id, e."adId", (extract(epoch FROM e."occurredAt") * 1000)::float8 AS at, e.clicked, e."decisionId" IS NOT NULL AS "isOwn", e.context,
+        `SELECT e.id, e."adId", (extract(epoch FROM e."occurredAt") * 1000)::float8 AS at, e.clicked, e."decisionId" IS NOT NULL AS "isOwn", e."userId" IS NOT NULL AND k."userId" IS NULL AS "isRefused", e.context,
            CASE WHEN e."decisionId" IS NOT NULL THEN EXISTS (
              SELECT 1 FROM "AuctionOutcome" o WHERE o."decisionId" = e."decisionId" AND o.type = 'CONVERSION' AND o."occurredAt" <= ${LAST_CONVERSION})
            ELSE ${CONVERTED_IN_TIME} END AS converted,

@@ -208,7 +208,7 @@ const SETTLE = `
   WITH given AS (SELECT * FROM json_to_recordset($1) AS g(${SETTLE_TYPES})),
   held AS (SELECT r.* FROM "BidReservation" r WHERE r.id IN (SELECT id FROM given) ORDER BY r.id FOR UPDATE),
   known AS (
-    SELECT g.place, g.id, g.type, g.reference, g.micros, g."minToWinMicros", g.at, g.now, r.state, r."campaignId", r.period, r."adId", r."userId", r."bidMicros", r."reservedMicros", r."createdAt", r.context,
+    SELECT g.place, g.id, g.type, g.reference, g.micros, CASE WHEN g.type = 'LOSS' OR g."minToWinMicros" <= r."bidMicros" THEN g."minToWinMicros" END AS "minToWinMicros", g.at, g.now, r.state, r."campaignId", r.period, r."adId", r."userId", r."bidMicros", r."reservedMicros", r."createdAt", r.context,
       LEAST(COALESCE(g.micros, r."wonMicros", r."bidMicros"), r."bidMicros") AS cost,
       CASE WHEN g.type IN ('WIN', 'BILLABLE') AND g.micros > r."bidMicros" THEN 'PRICE_ABOVE_BID' WHEN g.at < r."createdAt" - interval '5 minutes' THEN 'BEFORE_BID' END AS refusal, o.type IS NOT NULL AS again, g.type = 'BILLABLE' OR (g.type = 'WIN' AND g."isBilled") AS bills
     FROM given g JOIN held r ON r.id = g.id LEFT JOIN "AuctionOutcome" o ON o."decisionId" = g.id AND o.type = g.type AND o.reference = g.reference),
@@ -317,6 +317,18 @@ export class BiddingRepository {
       this.visitors(keys, 'externalId', await this.readVisitors('"externalId"', 'text', keys)),
     )
     this.byId = createBatcher(async keys => this.visitors(keys, 'id', await this.readVisitors('id', 'int', keys)))
+  }
+
+  /** What a notice would do now; nothing of it stays. */
+  foreseen(notice: Notice, now: Date): Promise<Settled> {
+    return this.database.withClient(async client => {
+      await client.query('BEGIN')
+      try {
+        return (await client.query<Settled>(SETTLE, [JSON.stringify([noticeOf({ notice, now }, 0)])])).rows[0]
+      } finally {
+        await client.query('ROLLBACK')
+      }
+    })
   }
 
   /** A person by external or internal id, or null. */

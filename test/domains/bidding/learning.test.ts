@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { createRandom } from '../../../src/algorithms/math/random.js'
+import { AdLogRepository } from '../../../src/bidding/ad-log.repository.js'
 import { BiddingRepository } from '../../../src/bidding/bidding.repository.js'
+import { KINDS, learnable } from '../../../src/bidding/click.task.js'
 import { MarketService } from '../../../src/bidding/market.service.js'
 import type { StrategyRow } from '../../../src/campaigns/campaign-rows.js'
 import { AccountCalendar } from '../../../src/campaigns/time-zone.js'
@@ -118,6 +120,32 @@ describe('click prediction', () => {
     expect(rows).toBeLessThan(1_500)
     const labels = (data as { labels: Uint8Array }).labels
     expect(labels.reduce((sum, label) => sum + label, 0)).toBeGreaterThan(100)
+  })
+
+  test('nothing of a person who withdrew the consent to ADS is learned from, though it was used with consent', async () => {
+    const { database } = api.app
+    await database.sql(`INSERT INTO "User" (id, "externalId") VALUES (101, 'stays'), (102, 'went')`)
+    await database.sql(
+      `INSERT INTO "Consent" ("userId", purpose, granted, at, source) VALUES (101, 'ADS', true, now(), 't'), (102, 'ADS', false, now(), 't')`,
+    )
+    const from = new Date(Date.now() - 80 * DAY)
+    const person = { gender: 'female', age: '35-44', city: 'Berlin', affinity: 'shoes' }
+    for (const [place, userId, context] of [
+      [0, 101, { device: 'mobile', ...person }],
+      [1, 102, { device: 'mobile', ...person }],
+      [2, null, { device: 'mobile' }],
+    ] as const)
+      await database.sql(
+        `INSERT INTO "AdLogEntry" ("messageId", "decisionId", "adId", "userId", "occurredAt", context) VALUES ($1, $1, $2, $3, $4, $5)`,
+        [`person-${place}`, ads[0].key, userId, new Date(from.getTime() + place), JSON.stringify(context)],
+      )
+    const until = new Date(from.getTime() + 10)
+    const { examples } = await learnable(new AdLogRepository(database), new AccountCalendar('UTC'), KINDS.CTR, { from, until })
+    const wordsAt = (row: number) => [
+      ...examples.words.subarray((row * examples.words.length) / 3, ((row + 1) * examples.words.length) / 3),
+    ]
+    expect(wordsAt(1)).toEqual(wordsAt(2))
+    expect(wordsAt(0)).not.toEqual(wordsAt(1))
   })
 })
 
