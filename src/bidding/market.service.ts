@@ -8,6 +8,7 @@ import { poissonInterval } from '../algorithms/math/special.js'
 import type { CampaignRow, StrategyRow } from '../campaigns/campaign-rows.js'
 import type { CampaignsService, Foreseen } from '../campaigns/campaigns.service.js'
 import { controllerOf, limitOf } from '../campaigns/pacing.js'
+import { BY_VALUE } from '../campaigns/primary-status.js'
 import { type ImpressionContext, isInHours, mismatch, readyContext, readyTargeting } from '../campaigns/targeting.js'
 import type { AccountCalendar } from '../campaigns/time-zone.js'
 import { encodeId } from '../graphql/node-id.js'
@@ -128,7 +129,8 @@ export class MarketService {
       const micros = each * (1 + share)
       return { value: count * each * share, interval: { low: low * micros, high: Math.min(high * micros, most), level: LEVEL } }
     }
-    const each = (sum: number, count: number, usual: (row: MarketRow) => number) => (count > 0 ? sum / count : meanOf(rows, usual))
+    const usually = rows.length > 0 ? rows : known.rows
+    const each = (sum: number, count: number, usual: (row: MarketRow) => number) => (count > 0 ? sum / count : meanOf(usually, usual))
     const price = each(point.costMicros, point.impressions, row => row.priceMicros)
     const worth = each(point.valueMicros, point.conversions, row => Number(campaign.conversionValueMicros ?? row.valueMicros))
     return {
@@ -137,7 +139,16 @@ export class MarketService {
         costMicros: estimate(point.impressions, price, Number(limitOf(campaign))),
         valueMicros: estimate(point.conversions, worth),
       },
-      warnings: [...(known.isImported ? [IMPORTED] : []), ...unmatched(rows, known)],
+      warnings: [
+        ...(known.isImported ? [IMPORTED] : []),
+        ...unmatched(rows, known),
+        ...(rows.length > 0 && point.impressions === 0
+          ? [`It would have won none of the ${rows.length} auctions that it would have bid on`]
+          : []),
+        ...(BY_VALUE.has(strategy.type) && worth === 0
+          ? ['No worth of a conversion is known: set conversionValue, or advertise products with a price']
+          : []),
+      ],
     }
   }
 

@@ -30,7 +30,8 @@ const SMALL_REST = 0.02
 const PACED_DOWN = 0.8
 
 const BY_CLICKS = new Set(['MAXIMIZE_CLICKS', 'ORTB'])
-const BY_VALUE = new Set(['MAXIMIZE_CONVERSION_VALUE', 'TARGET_ROAS'])
+/** They bid nothing where a conversion has no known worth. */
+export const BY_VALUE = new Set(['MAXIMIZE_CONVERSION_VALUE', 'TARGET_ROAS'])
 
 /** What happens with a campaign, with every reason: what keeps it from bidding at all, what limits it, and whether it still learns. */
 export function primaryStatusOf(campaign: CampaignRow, circumstances: Circumstances): PrimaryStatus {

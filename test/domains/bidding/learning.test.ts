@@ -251,6 +251,8 @@ describe('the market', () => {
       // Nothing seen is not nothing possible.
       expect(none.high).toBeGreaterThan(2.9)
     }
+    const low = await foresee({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: { amountMicros: 1_000 } } })
+    expect(low).toMatchObject({ clicks: 0, warnings: [expect.stringMatching(/^It would have won none of the \d+ auctions/)] })
     const { preview } = await run(documents.create, {
       name: 'No bid',
       budget: { amount: eur(5) },
