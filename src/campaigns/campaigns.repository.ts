@@ -365,11 +365,11 @@ export class CampaignsRepository {
     return { ads: note === null ? campaignIds.length : Number(note), campaignIds }
   }
 
-  /** Of these audiences the ones that exist. */
+  /** Of these audiences the ones that exist and were not archived. */
   async audiences(ids: readonly string[]): Promise<Map<string, { name: string; status: string }>> {
     if (ids.length === 0) return new Map()
     const rows = await this.database.sql<{ id: string; name: string; status: string }>(
-      'SELECT id, name, status::text AS status FROM "Audience" WHERE id = ANY($1)',
+      'SELECT id, name, status::text AS status FROM "Audience" WHERE id = ANY($1) AND "archivedAt" IS NULL',
       [ids],
     )
     return new Map(rows.map(row => [row.id, row]))

@@ -244,10 +244,14 @@ describe('a campaign', () => {
       warnings: [],
     })
     expect(await statusOf(rival.campaign.id)).toEqual(['LIMITED', 'AUDIENCE_TOO_SMALL'])
-    expect(faultOf(await create({ audienceId: Buffer.from('Audience:none').toString('base64url') }))).toEqual({
-      code: 'NOT_FOUND',
-      field: ['audienceId'],
-    })
+    await database.sql(
+      `INSERT INTO "Audience" (id, name, source, definition, status, size, "archivedAt") VALUES ('gone', 'Gone', 'SEGMENT', '{}', 'READY', 10, now())`,
+    )
+    for (const key of ['none', 'gone']) {
+      const id = Buffer.from(`Audience:${key}`).toString('base64url')
+      expect(faultOf(await create({ audienceId: id }))).toEqual({ code: 'NOT_FOUND', field: ['audienceId'] })
+      expect(faultOf(await create({ excludedAudienceIds: [id] }))).toEqual({ code: 'NOT_FOUND', field: ['excludedAudienceIds'] })
+    }
   })
 })
 
