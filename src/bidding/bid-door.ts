@@ -99,8 +99,7 @@ export class BidDoor {
 
   /** Zero is a price too. */
   private amountOf(given: MoneyInput, field: string): number {
-    if (given.amountMicros === 0n && (!given.currencyCode || given.currencyCode.toUpperCase() === this.currency)) return 0
-    return Number(cleanAmount(given, this.currency, [field]))
+    return Number(cleanAmount(given, this.currency, [field], 0n))
   }
 
   private shown(made: BidMade | NoBidMade): Bid | NoBid {

@@ -280,6 +280,8 @@ describe('bad notices', () => {
     expect(await fault(id, 'WIN', { price: { amountMicros: PRICE + 1 } })).toEqual(['INVALID', ['price']])
     expect(await fault(id, 'BILLABLE', { price: { amountMicros: 9e15 } })).toEqual(['INVALID', ['price', 'amountMicros']])
     expect(await fault(id, 'WIN', { price: { amountMicros: -1 } })).toEqual(['INVALID', ['price', 'amountMicros']])
+    const negative = await world.report(id, 'WIN', { price: { amountMicros: -1 } })
+    expect(negative.userErrors[0].message).toBe('price must be zero or more, not -1 micros')
     expect(await fault(id, 'WIN', { price: { amountMicros: 1, currencyCode: 'USD' } })).toEqual(['INVALID', ['price', 'currencyCode']])
     expect(await fault(id, 'LOSS', { price: eur(1) })).toEqual(['INVALID', ['price']])
     expect(await fault(id, 'CLICK', { value: eur(1) })).toEqual(['INVALID', ['value']])
