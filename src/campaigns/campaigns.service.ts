@@ -216,9 +216,10 @@ export class CampaignsService {
     const verb = to.toLowerCase()
     if (to === 'ENABLED' && before.endsAt && before.endsAt <= this.now())
       throw new InvalidInput('This campaign ends in the past; set another endsAt first', {}, ['endsAt'])
+    const now = { value: this.now(), type: 'timestamptz' }
     const changes: Changes = {
       status: { value: to, type: '"CampaignStatus"' },
-      ...(to === 'ENABLED' && before.status === 'DRAFT' ? { learningSince: { value: this.now(), type: 'timestamptz' } } : {}),
+      ...(to === 'ENABLED' && before.status === 'DRAFT' ? { learningSince: now, enabledAt: now } : {}),
     }
     if (input.dryRun) {
       await this.checkState(before, from, verb, input.expectedVersion)

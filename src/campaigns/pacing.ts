@@ -32,16 +32,20 @@ const HOUR_MS = 3_600_000
 const LONGEST_SHAPED_HOURS = 24 * 400
 
 /** A daily budget is for what the campaign has of the day: on its first it cannot be late with what was before, nor on its last wait for what comes after. */
-export function periodOf({ budgetPeriod, startsAt, endsAt, createdAt }: CampaignRow, calendar: AccountCalendar, now: Date): Period {
+export function periodOf(
+  { budgetPeriod, startsAt, endsAt, createdAt, enabledAt }: CampaignRow,
+  calendar: AccountCalendar,
+  now: Date,
+): Period {
+  const meant = startsAt ?? createdAt
+  const begun = enabledAt && enabledAt > meant ? enabledAt : meant
   if (budgetPeriod === 'DAILY') {
     const day = calendar.day(now)
-    const begun = startsAt ?? createdAt
     const from = begun > day.startsAt && begun < day.endsAt ? begun : day.startsAt
     const until = endsAt && endsAt > from && endsAt < day.endsAt ? endsAt : day.endsAt
     return { name: day.date, startsAt: from, endsAt: until, elapsed: shareOf(from, until, now) }
   }
-  const from = startsAt ?? createdAt
-  return { name: 'TOTAL', startsAt: from, endsAt, elapsed: endsAt ? shareOf(from, endsAt, now) : 1 }
+  return { name: 'TOTAL', startsAt: begun, endsAt, elapsed: endsAt ? shareOf(begun, endsAt, now) : 1 }
 }
 
 /** What a period may spend. */
