@@ -280,6 +280,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const market = new MarketService({
     repository: biddingRepository,
     campaigns: () => campaigns,
+    calendar,
     pool,
     seed: config.seed,
     currency: config.currency,
@@ -290,7 +291,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     signals,
     calendar,
     currency: config.currency,
-    expect: (campaign, strategy) => market.expect(campaign, strategy),
+    foresee: (campaign, strategy) => market.foresee(campaign, strategy),
     isModelStale: async now => {
       const [live] = (await modelsService.page({ first: 1, task: 'CTR', status: 'LIVE' })).nodes
       return !live || now.getTime() - live.trainedAt.getTime() > MODEL_STALE_MS
@@ -430,7 +431,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new DecisionResolver(decisions),
     new JobsResolver(jobsService),
     new TrainingResolver(trainer, jobs, idempotency),
-    new SimulationResolver(input => market.check(input), jobs, idempotency),
+    new SimulationResolver(input => market.plan(input), jobs, idempotency),
     new HealthResolver(health),
     new ApiKeyResolver(apiKeys, idempotency),
     new CampaignsResolver(campaigns, idempotency),

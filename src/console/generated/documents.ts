@@ -155,7 +155,7 @@ export type BidDecideInput = {
 export type BidSimulationInput = {
   campaignExternalId?: string | null | undefined;
   campaignId?: string | number | null | undefined;
-  /** Check the input only */
+  /** Start nothing, and say what would be replayed */
   dryRun?: boolean;
   /** Multiples of the bid or budget as it is set, 1 to 30 of them from 0.01 to 100 */
   factors?: Array<number> | null | undefined;
