@@ -1,5 +1,7 @@
 import { type AspectMention, aspectsOf, mineAspects } from './aspects.js'
-import { best, type TextClassifier } from './classifier.js'
+import { best, type Term, type TextClassifier } from './classifier.js'
+import { keywordsOf } from './keywords.js'
+import { detectLanguage } from './language.js'
 import { normalise } from './normalise.js'
 
 /** What two judges and the aspect lists make of one text. */
@@ -14,6 +16,15 @@ export interface TextReading {
   isReadable: boolean
   /** Length of the normalised text. */
   length: number
+}
+
+/** All that can be said of one text. */
+export interface TextFindings {
+  reading: TextReading
+  language: ReturnType<typeof detectLanguage>
+  /** What speaks for its sentiment. */
+  terms: Term[]
+  keywords: string[]
 }
 
 export interface AspectHints {
@@ -39,6 +50,18 @@ export function readText(
   }
 }
 
+const MOST_TERMS = 10
+
+export function findingsOf(text: string, judges: Parameters<typeof readText>[1], hints: AspectHints = {}): TextFindings {
+  const reading = readText(text, judges, hints)
+  return {
+    reading,
+    language: detectLanguage(text),
+    terms: judges.sentiment.explain(text, reading.sentiment.label, MOST_TERMS),
+    keywords: keywordsOf(text).map(({ word }) => word),
+  }
+}
+
 /**
  * 64 bits of a normalised text as a signed integer, as databases have it: two multiplicative hashes in the manner of FNV-1a, of 32 bits each, over the
  * UTF-16 units. Blanks, signs and case do not count.
@@ -59,6 +82,11 @@ export interface ReadRequest {
   intent: { algorithm: string; artifact: Uint8Array }
   texts: readonly string[]
   hints: readonly AspectHints[]
+}
+
+export interface FindRequest extends Omit<ReadRequest, 'texts' | 'hints'> {
+  text: string
+  hints: AspectHints
 }
 
 export interface MineRequest {
