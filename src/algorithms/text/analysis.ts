@@ -32,6 +32,11 @@ export interface AspectHints {
   mined?: readonly string[]
 }
 
+/** Whether there is a letter, a digit or a pictogram. */
+export function isReadable(text: string): boolean {
+  return /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(text)
+}
+
 /** Reads a text once for everything that is stored of it. Answers for every string. */
 export function readText(
   text: string,
@@ -45,7 +50,7 @@ export function readText(
     intent: best(judges.intent.classify(text)),
     aspects: aspectsOf(text, hints),
     fingerprint: fingerprintOf(normal),
-    isReadable: /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(normal),
+    isReadable: isReadable(normal),
     length: normal.length,
   }
 }
