@@ -4,7 +4,6 @@ import { createRandom } from '../../src/algorithms/math/random.js'
 import {
   areaUnderRiskCoverage,
   chooseThreshold,
-  expectedThreshold,
   riskCoverage,
   thresholdFor,
   withOutOfScopeShare,
@@ -371,16 +370,11 @@ describe('abstention', () => {
     expect(chooseThreshold(right(45), 0.05)).toBe(0.9)
     expect(chooseThreshold(right(44), 0.05)).toBeGreaterThan(1)
   })
-  test('where nothing is proven, the expected error decides; where that is nowhere small enough, the least', () => {
-    const of = (confidence: number, right: number, wrong: number) =>
-      Array.from({ length: right + wrong }, (_, at) => ({ confidence, isRight: at >= wrong }))
-    const answers = [...of(0.9, 30, 0), ...of(0.8, 30, 2), ...of(0.7, 30, 10)]
-    expect(chooseThreshold(answers, 0.05)).toBe(Number.POSITIVE_INFINITY)
-    expect(expectedThreshold(answers, 0.05)).toMatchObject({ threshold: 0.8, expected: expect.closeTo(2.5 / 63, 3) })
-    expect(thresholdFor(answers, 0.05)).toBe(0.8)
-    expect(expectedThreshold(answers, 0.01)).toMatchObject({ threshold: 0.9, expected: expect.closeTo(0.5 / 31, 9) })
-    expect(thresholdFor(answers, 0.01)).toBe(Number.POSITIVE_INFINITY)
-    expect(expectedThreshold([], 0.05).threshold).toBe(Number.POSITIVE_INFINITY)
+  test('where nothing is proven with nine tenths, one standard error decides', () => {
+    const right = (count: number) => Array.from({ length: count }, () => ({ confidence: 0.9, isRight: true }))
+    expect(chooseThreshold(right(40), 0.05)).toBe(Number.POSITIVE_INFINITY)
+    expect(thresholdFor(right(40), 0.05)).toBe(0.9)
+    expect(thresholdFor(right(30), 0.05)).toBe(Number.POSITIVE_INFINITY)
   })
   test('errors that come together prove less than as many that come alone', () => {
     const answers = Array.from({ length: 1_000 }, (_, at) => ({ confidence: 0.9, isRight: at >= 35 }))

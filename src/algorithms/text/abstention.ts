@@ -116,23 +116,11 @@ export function chooseThreshold(answers: readonly Answered[], maximumError: numb
   return chosen
 }
 
-/**
- * The lowest threshold at which the expected share of wrong answers, (failed + ½)/(effective + 1) by Jeffreys' prior, is at most `maximumError`, and that share; where there is none, the
- * threshold at which it is least. Infinity, of which half is wrong, without answers.
- */
-export function expectedThreshold(answers: readonly Answered[], maximumError: number): { threshold: number; expected: number } {
-  let chosen = { threshold: Number.POSITIVE_INFINITY, expected: 0.5 }
-  for (const { threshold, risk, effective } of evidenceOf(answers)) {
-    const expected = (risk * effective + 0.5) / (effective + 1)
-    if (expected <= Math.max(maximumError, Math.min(chosen.expected, 0.5))) chosen = { threshold, expected }
-  }
-  return chosen
-}
+/** Doubt of one standard error, as in the rule of Breiman et al. (1984). */
+const ONE_ERROR = 0.16
 
-/** The proven threshold, or else the expected one; Infinity where even that errs too often. */
+/** The threshold that keeps the error with a confidence of nine tenths; where none does, with one standard error; Infinity where none does that. */
 export function thresholdFor(answers: readonly Answered[], maximumError: number): number {
   const proven = chooseThreshold(answers, maximumError)
-  if (Number.isFinite(proven)) return proven
-  const { threshold, expected } = expectedThreshold(answers, maximumError)
-  return expected <= maximumError ? threshold : Number.POSITIVE_INFINITY
+  return Number.isFinite(proven) ? proven : chooseThreshold(answers, maximumError, ONE_ERROR)
 }
