@@ -88,7 +88,7 @@ export function nameOf(algorithm: RecommendationAlgorithm): string {
   return algorithm.toLowerCase().replaceAll('_', '-')
 }
 
-/** A baseline may show also what nothing speaks for. */
-export function isUnscored(score: number, { modelId, algorithm }: Live): boolean {
-  return score <= 0 && (modelId !== null || algorithm === nameOf(RecommendationAlgorithm.REPEAT))
+/** The baseline may show also what nothing speaks for. */
+export function isUnscored(score: number, { algorithm }: Live): boolean {
+  return score <= 0 && algorithm !== nameOf(RecommendationAlgorithm.POPULARITY)
 }

@@ -371,8 +371,12 @@ export class RecommendationsService {
   /** `basis`: whoever's, or whatever's, history the list goes by; null or empty for a stranger. */
   private choose(wanted: RecommendationAlgorithm, basis: Visitor | null, trail: Trail): Live | undefined {
     const baseline = this.models.baseline<Recommender>(TASK)
-    if (!basis || basis.products.length === 0)
-      return (IMPERSONAL.includes(wanted) ? this.models.named<Recommender>(TASK, nameOf(wanted)) : undefined) ?? baseline
+    if (IMPERSONAL.includes(wanted)) {
+      const named = this.models.named<Recommender>(TASK, nameOf(wanted))
+      if (!named && baseline) trail.fallbacks.push(`${wanted} has no approved model: the baseline answers`)
+      return named ?? baseline
+    }
+    if (!basis || basis.products.length === 0) return baseline
     if (wanted === RecommendationAlgorithm.AUTO) {
       const live = this.models.live<Recommender>(TASK)
       if (!live) trail.fallbacks.push('No model is approved yet: the baseline answers')
@@ -382,11 +386,6 @@ export class RecommendationsService {
     const known = this.models.live<Recommender>(TASK) ?? baseline
     // It learns nothing from others, so there is nothing to approve.
     if (!named && wanted === RecommendationAlgorithm.REPEAT && known) return ownRepeats(known)
-    // What is the same for everybody is not answered by what goes by the user.
-    if (!named && baseline && IMPERSONAL.includes(wanted)) {
-      trail.fallbacks.push(`${wanted} has no approved model: the baseline answers`)
-      return baseline
-    }
     if (!named)
       trail.fallbacks.push(`${wanted} has no approved model: ${this.models.live(TASK) ? 'the live model' : 'the baseline'} answers`)
     return named ?? known
