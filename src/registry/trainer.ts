@@ -114,7 +114,12 @@ export class Trainer {
     for (const { name, defaults } of [baseline, ...others.filter(each => task.refreshed?.includes(each.name))]) {
       const request = { algorithm: name, params: { ...defaults }, seed: this.parts.seed, data }
       const { result } = await this.fit<{ artifact: Uint8Array }>(task, 'fitAll', request)
-      const stored = { artifact: packBundle({ artifact: result.artifact, keys }), algorithm: name, trainedAt: this.now().toISOString(), rows }
+      const stored = {
+        artifact: packBundle({ artifact: result.artifact, keys }),
+        algorithm: name,
+        trainedAt: this.now().toISOString(),
+        rows,
+      }
       await this.parts.models.keepBaseline(task.name, stored, name === baseline.name ? undefined : name)
     }
     await reportStage(this.parts.database, {
