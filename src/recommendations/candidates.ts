@@ -29,6 +29,11 @@ export interface Scored {
 /** What a model may know of the visitor, in its own item indexes. */
 export type Histories = (model: Live) => History
 
+/** Whether anything speaks for what somebody might want: what was only taken back does not. */
+export function isTelling({ values }: History): boolean {
+  return values.some(value => value > 0)
+}
+
 export interface Wish {
   first: number
   excludeSeen: boolean
@@ -55,7 +60,8 @@ export class Candidates {
 
   /** Products that the model is too old to know, scored by what they are, for whoever is known by something. */
   async newcomers(model: Live, history: History, known: readonly Scored[]): Promise<Scored[]> {
-    if (history.items.length === 0) return []
+    // What somebody takes again and again is nothing new.
+    if (history.items.length === 0 || model.algorithm === nameOf(RecommendationAlgorithm.REPEAT)) return []
     const products = await this.newProducts.since(model.keys)
     if (products.length === 0) return []
     const scored = (product: ProductType, score: number, text: string, like: ProductType[]): Scored => {
@@ -72,6 +78,13 @@ export class Candidates {
       return scored(product, score, `New, and like ${speakers.map(({ title }) => title).join(', ')}`, speakers)
     })
   }
+}
+
+/** How many products of a model are not among these. */
+export function lacking(only: ReadonlySet<number>, { keys, indexOf }: Live): number {
+  let known = 0
+  for (const key of only) if (indexOf.has(key)) known++
+  return keys.length - known
 }
 
 /** So deep a ranking is searched for what passes filters, before it is asked of the catalogue what passes. */

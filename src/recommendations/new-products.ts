@@ -76,19 +76,29 @@ export function contentOf(products: readonly ProductType[]): Content {
  * times the largest likeness, so that a newcomer never stands above what speaks for it. Likeness is by words of the title, categories and brand.
  */
 export function scoresByLikeness(newcomers: readonly ProductType[], known: readonly Ranked[]): Newcomer[] {
-  const traits = known.map(({ product }) => traitsOf(product))
+  const scores = new Map(known.map(({ product, score }) => [product, score]))
+  const candidates = [...scores.keys()].sort((a, b) => (scores.get(b) as number) - (scores.get(a) as number))
   return newcomers.flatMap(product => {
-    const own = traitsOf(product)
-    const nearest = known
-      .map((each, at) => ({ ...each, likeness: likeness(own, traits[at]) }))
-      .filter(each => each.likeness >= LEAST_LIKENESS)
-      .sort((a, b) => b.likeness - a.likeness || b.score - a.score)
-      .slice(0, NEIGHBOURS)
+    const nearest = likestOf(product, candidates, NEIGHBOURS).map(each => ({ ...each, score: scores.get(each.product) as number }))
     if (nearest.length === 0) return []
     const weight = nearest.reduce((sum, each) => sum + each.likeness, 0)
     const mean = nearest.reduce((sum, each) => sum + each.likeness * each.score, 0) / weight
     return [{ product, score: mean * nearest[0].likeness, like: nearest }]
   })
+}
+
+/** The candidates that are most like a product, the most alike first, of equals as they came; those that have little in common are left out. */
+export function likestOf(
+  product: ProductType,
+  candidates: readonly ProductType[],
+  most: number,
+): { product: ProductType; likeness: number }[] {
+  const own = traitsOf(product)
+  return candidates
+    .map(each => ({ product: each, likeness: likeness(own, traitsOf(each)) }))
+    .filter(each => each.product.key !== product.key && each.likeness >= LEAST_LIKENESS)
+    .sort((a, b) => b.likeness - a.likeness)
+    .slice(0, most)
 }
 
 /** Of two facts of a kind the overlap: categories ½, brand ¼, words of the title ¼. */
@@ -102,8 +112,14 @@ interface Traits {
   brand: string | null
 }
 
-function traitsOf({ categories, brand, title }: ProductType): Traits {
-  return { categories: new Set(categories), brand, words: new Set(wordsOf(title)) }
+/** A product that changed is another object. */
+const traits = new WeakMap<ProductType, Traits>()
+
+function traitsOf(product: ProductType): Traits {
+  const { categories, brand, title } = product
+  const known = traits.get(product) ?? { categories: new Set(categories), brand, words: new Set(wordsOf(title)) }
+  traits.set(product, known)
+  return known
 }
 
 function overlap(a: ReadonlySet<string>, b: ReadonlySet<string>): number {

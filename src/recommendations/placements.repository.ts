@@ -167,6 +167,18 @@ export class PlacementsRepository {
     return rows.map(row => row.id)
   }
 
+  /** For each of these products those up to the `last` id that share its brand or most of its categories, of equals the newest. */
+  productsLike(ids: readonly number[], last: number, limit: number): Promise<{ of: number; id: number }[]> {
+    return this.database.sql(
+      `SELECT n.id AS "of", l.id FROM "Product" n CROSS JOIN LATERAL (
+         SELECT p.id FROM "Product" p WHERE p.id <= $2 AND p.id <> n.id AND NOT p.stub AND (p.categories && n.categories OR p.brand = n.brand)
+         ORDER BY (SELECT count(*) FROM unnest(p.categories) c WHERE c = ANY(n.categories)) + coalesce((p.brand = n.brand)::int, 0) DESC, p.id DESC LIMIT $3) l
+       WHERE n.id = ANY($1::int[])`,
+      [ids, last, limit],
+      'products-like',
+    )
+  }
+
   private async rows(rest: string, values: unknown[]): Promise<PlacementRow[]> {
     return (await this.database.sql<PlacementRow>(`SELECT * FROM "Placement" ${rest}`, values)).map(revived)
   }

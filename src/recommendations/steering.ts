@@ -7,6 +7,7 @@ import {
   type Histories,
   isUnscored,
   type Live,
+  lacking,
   likenessOf,
   type Scored,
   SEARCHED,
@@ -129,7 +130,7 @@ export class Steering {
       const ranking = this.ranker.rank(model, history, false, depth, only)
       const products = await this.catalogue.byIds(Array.from(ranking.indexes, index => model.keys[index]))
       const drops = { counts: {}, examples: [] } as Trail['dropped']
-      if (only && only !== steered.only) drops.counts[steered.filters.map(({ cause }) => cause).join(', ')] = model.keys.length - only.size
+      if (only && only !== steered.only) drops.counts[steered.filters.map(({ cause }) => cause).join(', ')] = lacking(only, model)
       demoted = []
       passed = Array.from(ranking.indexes).flatMap((index, at) => {
         const score = ranking.scores[at]
