@@ -144,8 +144,7 @@ describe('what somebody did with products that came after the training', () => {
     expect(list.servedBy).toMatch(new RegExp(`^${name} v`))
     expect(new Set(tastes(list))).toEqual(new Set(['tents']))
     expect(list.items.map(({ product }) => product.externalId)).not.toContain('late-tent')
-    for (const { score, reasons } of list.items)
-      expect(reasons.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(score, 6)
+    for (const { score, reasons } of list.items) expect(reasons.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(score, 6)
     const rules = await rulesOf(list)
     expect(rules).toContainEqual(expect.stringMatching(/^late-tent came after the training: p\d+, p\d+, p\d+ stand for it$/))
     await track(user, 'late-tea')
@@ -190,7 +189,9 @@ describe('what somebody did with products that came after the training', () => {
         reasons: [{ text: 'Like Product late-tent' }],
       })),
     )
-    const people = await house.as('marketer').run('query($id: ID) { usersFor(productId: $id, first: 5) { score user { externalId } } }', { id })
+    const people = await house
+      .as('marketer')
+      .run('query($id: ID) { usersFor(productId: $id, first: 5) { score user { externalId } } }', { id })
     const found = (people.data as never as { usersFor: { user: { externalId: string } }[] }).usersFor
     expect(found.length).toBe(5)
     for (const { user } of found) expect(user.externalId).toMatch(/^u\d*[13579]$|^(folded|early|filterer)/)
