@@ -7,7 +7,7 @@ import { factsOf } from './recommendations.repository.js'
 
 const FRESH_MS = 5_000
 /** Newest ones that are considered; a model that is older than so many products is due for training. */
-const MOST = 200
+export const MOST_NEW = 200
 const DESCRIPTION = 2_000
 /** Less in common is chance. */
 const LEAST_LIKENESS = 0.2
@@ -53,7 +53,7 @@ export class NewProducts {
   }
 
   private async read(last: number): Promise<ProductType[]> {
-    const ids = await this.repository.productsAfter(last, MOST)
+    const ids = await this.repository.productsAfter(last, MOST_NEW)
     const found = await this.catalogue.byIds(ids)
     return ids.flatMap(id => found.get(id) ?? [])
   }
