@@ -3,6 +3,7 @@ import { wordsOf } from '../algorithms/recommend/content.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
 import type { Signals } from '../platform/signals.js'
+import type { LiveModel } from '../registry/live-models.js'
 import { factsOf } from './recommendations.repository.js'
 
 const FRESH_MS = 5_000
@@ -23,39 +24,66 @@ export interface Newcomer extends Ranked {
   like: readonly Ranked[]
 }
 
-/** Products that came after the training of a model; they are recommendable by what they are. */
+/** Fewer events than these tell nothing of a product, whether a model was taught by them or not. */
+export const FEW = 5
+
+interface Fresh {
+  product: ProductType
+  isUntouched: boolean
+}
+
+/** What a model has learned nothing of. */
+export interface Unlearned {
+  products: readonly ProductType[]
+  content: Content
+}
+
+/** Products that came after the training of a model, or that hardly anybody has touched yet; they are recommendable by what they are. */
 export class NewProducts {
-  private readonly known = new Map<number, { at: number; products: Promise<ProductType[]> }>()
+  private newest?: { at: number; products: Promise<Fresh[]> }
+  private readonly unlearned = new WeakMap<Int32Array, { of: readonly Fresh[]; found: Unlearned }>()
   private readonly unsubscribe: () => void
 
   constructor(
-    private readonly repository: { productsAfter(id: number, limit: number): Promise<number[]> },
+    private readonly repository: { newestProducts(limit: number, few: number): Promise<{ id: number; isUntouched: boolean }[]> },
     private readonly catalogue: CatalogueService,
     signals: Pick<Signals, 'on'>,
   ) {
-    this.unsubscribe = signals.on('catalogue.changed', () => this.known.clear())
+    this.unsubscribe = signals.on('catalogue.changed', () => this.forget())
   }
 
-  /** The newest products that a model with these ascending keys does not know. */
-  since(keys: Int32Array): Promise<ProductType[]> {
-    const last = keys.length > 0 ? keys[keys.length - 1] : 0
+  /** Of the newest products those that a model has learned nothing of. */
+  async for({ keys, indexOf }: Pick<LiveModel, 'keys' | 'indexOf'>): Promise<Unlearned> {
     const now = performance.now()
-    const before = this.known.get(last)
-    if (before && now - before.at <= FRESH_MS) return before.products
-    const products = this.read(last)
-    this.known.set(last, { at: now, products })
-    products.catch(() => this.known.delete(last))
-    return products
+    if (!this.newest || now - this.newest.at > FRESH_MS) {
+      const products = this.read()
+      this.newest = { at: now, products }
+      products.catch(() => this.forget())
+    }
+    const newest = await this.newest.products
+    const known = this.unlearned.get(keys)
+    if (known?.of === newest) return known.found
+    const products = newest.filter(({ product, isUntouched }) => isUntouched || !indexOf.has(product.key)).map(({ product }) => product)
+    const found = { products, content: contentOf(products) }
+    this.unlearned.set(keys, { of: newest, found })
+    return found
+  }
+
+  private forget(): void {
+    this.newest = undefined
   }
 
   close(): void {
     this.unsubscribe()
   }
 
-  private async read(last: number): Promise<ProductType[]> {
-    const ids = await this.repository.productsAfter(last, MOST_NEW)
-    const found = await this.catalogue.byIds(ids)
-    return ids.flatMap(id => found.get(id) ?? [])
+  private async read(): Promise<Fresh[]> {
+    const rows = await this.repository.newestProducts(MOST_NEW, FEW)
+    const found = await this.catalogue.byIds(rows.map(({ id }) => id))
+    return rows.flatMap(({ id, isUntouched }) => {
+      const product = found.get(id)
+      return product ? [{ product, isUntouched }] : []
+    })
   }
 }
 

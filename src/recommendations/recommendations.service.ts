@@ -16,6 +16,7 @@ import {
   type Histories,
   isTelling,
   isUnscored,
+  joined,
   type Live,
   lacking,
   likenessOf,
@@ -436,7 +437,7 @@ export class RecommendationsService {
   ): Promise<Scored[]> {
     const history = histories(model)
     const wanted = wish.diversity > 0 ? poolOf(wish.first) : wish.first
-    const passed: Scored[] = []
+    let passed: Scored[] = []
     const demoted: Scored[] = []
     let only: ReadonlySet<number> | undefined
     const without = new Set(wish.without)
@@ -454,7 +455,10 @@ export class RecommendationsService {
     const newcomers = await this.candidates.newcomers(model, history, passed)
     if (newcomers.length > 0) {
       const passes = productTest(wish.filter)
-      passed.push(...newcomers.filter(({ score, product }) => !without.has(product.key) && !dropReason(product, score, model, passes)))
+      passed = joined(
+        passed,
+        newcomers.filter(({ score, product }) => !without.has(product.key) && !dropReason(product, score, model, passes)),
+      )
       passed.sort((a, b) => b.score - a.score)
     }
     const behind = this.candidates.isLast(model) ? demoted : []

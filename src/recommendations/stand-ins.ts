@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
 import type { Live } from './candidates.js'
-import { likestOf } from './new-products.js'
+import { FEW, likestOf } from './new-products.js'
 import type { Visitor } from './recommendations.repository.js'
 import type { Trail } from './trail.js'
 
@@ -9,6 +9,8 @@ import type { Trail } from './trail.js'
 export interface StandIn {
   key: number
   likeness: number
+  /** Hardly anything is known of it either. */
+  isUntouched: boolean
 }
 
 const FRESH_MS = 60_000
@@ -34,7 +36,7 @@ export class StandIns {
 
   constructor(
     private readonly repository: {
-      productsLike(ids: readonly number[], last: number, limit: number): Promise<{ of: number; id: number }[]>
+      productsLike(ids: readonly number[], last: number, limit: number, few: number): Promise<Like[]>
     },
     private readonly catalogue: CatalogueService,
   ) {}
@@ -50,7 +52,11 @@ export class StandIns {
       products.filter(product => !indexOf.has(product)),
       lastOf(keys),
     )
-    return [...new Set(products.flatMap(product => (indexOf.has(product) ? [product] : firstOf(found.get(product)).map(({ key }) => key))))]
+    return [
+      ...new Set(
+        products.flatMap(product => (indexOf.has(product) ? [product] : firstOf(found.get(product), indexOf).map(({ key }) => key))),
+      ),
+    ]
   }
 
   /** The visitor as the model can know him; the same one where it knows all that he touched. */
@@ -59,20 +65,24 @@ export class StandIns {
     if (unknown.length === 0) return visitor
     const before = this.substituted.get(visitor.products)
     const isFresh = before?.keys === keys && performance.now() < before.until
-    const substitution = isFresh ? before.substitution : await this.substitute(keys, visitor, unknown.slice(-MOST))
+    const substitution = isFresh ? before.substitution : await this.substitute({ keys, indexOf }, visitor, unknown.slice(-MOST))
     if (!isFresh) this.substituted.set(visitor.products, { keys, until: performance.now() + FRESH_MS, substitution })
     trail.rules.push(...substitution.told)
     return { ...substitution.visitor, personalisation: visitor.personalisation }
   }
 
-  private async substitute(keys: Int32Array, visitor: Visitor, unknown: readonly number[]): Promise<Substitution> {
+  private async substitute(
+    { keys, indexOf }: Pick<Live, 'keys' | 'indexOf'>,
+    visitor: Visitor,
+    unknown: readonly number[],
+  ): Promise<Substitution> {
     const found = await this.of(
       unknown.map(at => visitor.products[at]),
       lastOf(keys),
     )
     const [products, weights, times] = [[...visitor.products], [...visitor.weights], [...visitor.times]]
     const replaced = unknown.flatMap(at => {
-      const chosen = firstOf(found.get(visitor.products[at]))
+      const chosen = firstOf(found.get(visitor.products[at]), indexOf)
       const whole = chosen.reduce((sum, { likeness }) => sum + likeness, 0)
       for (const { key, likeness } of chosen) {
         products.push(key)
@@ -110,18 +120,29 @@ export class StandIns {
   }
 
   private async read(products: readonly number[], last: number): Promise<Map<number, StandIn[]>> {
-    const rows = await this.repository.productsLike(products, last, COMPARED)
+    const rows = await this.repository.productsLike(products, last, COMPARED, FEW)
     const all = await this.catalogue.byIds([...new Set(rows.flatMap(({ of, id }) => [of, id]))])
     return new Map(
       products.flatMap(key => {
         const product = all.get(key)
         if (!product) return []
-        const candidates = rows.filter(row => row.of === key).flatMap(({ id }) => all.get(id) ?? [])
-        const like = likestOf(product, candidates, KEPT).map(({ product: other, likeness }) => ({ key: other.key, likeness }))
+        // Of equals those of which something is known.
+        const own = rows.filter(row => row.of === key).sort((a, b) => Number(a.isUntouched) - Number(b.isUntouched))
+        const untouched = new Set(own.filter(({ isUntouched }) => isUntouched).map(({ id }) => id))
+        const candidates = own.flatMap(({ id }) => all.get(id) ?? [])
+        const like = likestOf(product, candidates, KEPT).map(({ product: other, likeness }): StandIn => {
+          return { key: other.key, likeness, isUntouched: untouched.has(other.key) }
+        })
         return [[key, like] as const]
       }),
     )
   }
+}
+
+interface Like {
+  of: number
+  id: number
+  isUntouched: boolean
 }
 
 interface Substitution {
@@ -129,8 +150,8 @@ interface Substitution {
   told: string[]
 }
 
-function firstOf(standIns: readonly StandIn[] = []): readonly StandIn[] {
-  return standIns.slice(0, SUBSTITUTES)
+function firstOf(standIns: readonly StandIn[] | undefined, known: Live['indexOf']): readonly StandIn[] {
+  return (standIns ?? []).filter(({ key, isUntouched }) => !isUntouched && known.has(key)).slice(0, SUBSTITUTES)
 }
 
 function lastOf(keys: Int32Array): number {

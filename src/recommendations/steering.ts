@@ -6,6 +6,7 @@ import {
   DEMOTED,
   type Histories,
   isUnscored,
+  joined,
   type Live,
   lacking,
   likenessOf,
@@ -151,7 +152,10 @@ export class Steering {
         return []
       })
       const newcomers = steered.only ? [] : await this.candidates.newcomers(model, history, passed)
-      passed.push(...newcomers.filter(({ product }) => !steeredDrop(product, steered, wish)))
+      passed = joined(
+        passed,
+        newcomers.filter(({ product }) => !steeredDrop(product, steered, wish)),
+      )
       await this.applyEffects(passed, effects)
       const floor = (ranking.scores[ranking.scores.length - 1] ?? 0) * effects.strongest
       const { last, ...found } = poolUnder(passed, wanted, places, besides(taken))

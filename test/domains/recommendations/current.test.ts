@@ -20,6 +20,8 @@ let house: TestApp
 beforeAll(async () => {
   house = await startTestApp()
   await fillShop(house)
+  // Known to all models, and touched by nobody.
+  await add({ externalId: 'untouched', title: 'Product untouched', categories: ['tents'] })
   const { models } = await house.app.trainer.train({ task: 'RECOMMENDATION' })
   for (const { id, algorithm } of models) {
     // Some are blocked by the guardrails in so small a shop; whether they should serve is not the question here.
@@ -105,6 +107,21 @@ test.each(names)('%s: a product that came after the training is shown to whom it
   await add({ externalId: id, title: 'Product of the new season', stock: 0 })
   expect((await ask({ user, algorithm, first: 30 })).items.map(({ product: { externalId } }) => externalId)).not.toContain(id)
 })
+
+test.each(personal.filter(name => name !== 'repeat'))(
+  '%s: a product that nobody had touched at the training is as new as before it',
+  async name => {
+    const user = `first-${name}`
+    await track(user, 'p7')
+    await track(user, 'p8')
+    const list = await ask({ user, algorithm: enumOf(name), first: 30 })
+    const at = list.items.findIndex(({ product: { externalId } }) => externalId === 'untouched')
+    expect(list.items[at].reasons[0].kind).toBe('content')
+    expect(list.items[at].score).toBeGreaterThan(0)
+    const tea = list.items.findIndex(({ product }) => product.categories[0] === 'tea')
+    expect(at).toBeLessThan(tea < 0 ? 30 : tea)
+  },
+)
 
 test('a new product that somebody has is not recommended to him again', async () => {
   await track('early-bird', 'p7')
