@@ -398,21 +398,28 @@ export class RecommendationsService {
     const baseline = this.models.baseline<Recommender>(TASK)
     if (IMPERSONAL.includes(wanted)) {
       const named = this.models.named<Recommender>(TASK, nameOf(wanted))
-      if (!named && baseline) trail.fallbacks.push(`${wanted} has no approved model: the baseline answers`)
+      if (!named && baseline) trail.fallbacks.push(`${this.missing(wanted)}: the baseline answers`)
       return named ?? baseline
     }
     if (!basis || basis.products.length === 0) return baseline
     if (wanted === RecommendationAlgorithm.AUTO) {
       const live = this.models.live<Recommender>(TASK)
-      if (!live) trail.fallbacks.push('No model is approved yet: the baseline answers')
+      if (!live) trail.fallbacks.push(`${this.missing(wanted)}: the baseline answers`)
       return live ?? baseline
     }
     const named = this.models.named<Recommender>(TASK, nameOf(wanted))
     // It learns nothing from others, so there is nothing to approve.
     if (!named && wanted === RecommendationAlgorithm.REPEAT) return ownRepeats(basis)
-    if (!named)
-      trail.fallbacks.push(`${wanted} has no approved model: ${this.models.live(TASK) ? 'the live model' : 'the baseline'} answers`)
+    if (!named) trail.fallbacks.push(`${this.missing(wanted)}: ${this.models.live(TASK) ? 'the live model' : 'the baseline'} answers`)
     return named ?? this.models.live<Recommender>(TASK) ?? baseline
+  }
+
+  /** Why there is no model of this algorithm. */
+  private missing(wanted: RecommendationAlgorithm): string {
+    const isAuto = wanted === RecommendationAlgorithm.AUTO
+    const broken = this.models.broken(TASK, isAuto ? undefined : nameOf(wanted))
+    if (broken) return `${broken} cannot be loaded`
+    return isAuto ? 'No model is approved yet' : `${wanted} has no approved model`
   }
 
   /** What the models know of whoever the list goes by. For products that came after the training of the one that answers stand those that are most like them. */

@@ -26,6 +26,8 @@ interface Served {
   isBroken: boolean
   /** Live and approved ones by algorithm. */
   named: Map<string, LiveModel>
+  /** Approved ones that cannot be loaded, by algorithm. */
+  broken: Map<string, Serving>
   baseline?: Refreshed
   /** What is taught again together with the baseline, by algorithm. */
   refreshed: Map<string, Refreshed>
@@ -79,6 +81,13 @@ export class LiveModels {
     return found as LiveModel<Model> | undefined
   }
 
+  /** E.g. "hybrid v3": the approved model of this algorithm, or the live one, where it cannot be loaded. */
+  broken(task: string, algorithm?: string): string | undefined {
+    const all = this.served.get(task)?.broken
+    const found = algorithm === undefined ? [...(all?.values() ?? [])].find(({ status }) => status === 'LIVE') : all?.get(algorithm)
+    return found && `${found.algorithm} v${found.version}`
+  }
+
   baseline<Model extends Learned>(task: string): LiveModel<Model> | undefined {
     return this.served.get(task)?.baseline?.model as LiveModel<Model> | undefined
   }
@@ -108,10 +117,14 @@ export class LiveModels {
     for (const [name, task] of this.tasks) {
       const before = this.served.get(name)
       const named = new Map<string, LiveModel>()
+      const broken = new Map<string, Serving>()
       let live: LiveModel | undefined
       for (const wanted of servable.filter(each => each.task === name)) {
         const loaded = await this.modelOf(task, wanted, before)
-        if (!loaded) continue
+        if (!loaded) {
+          broken.set(wanted.algorithm, wanted)
+          continue
+        }
         named.set(wanted.algorithm, loaded)
         if (wanted.status === 'LIVE') live = loaded
       }
@@ -123,7 +136,7 @@ export class LiveModels {
         const found = await this.refreshedOf(task, algorithm, times, before?.refreshed.get(algorithm))
         if (found) refreshed.set(algorithm, found)
       }
-      this.served.set(name, { live: isBroken ? before?.live : live, isBroken, named, baseline, refreshed })
+      this.served.set(name, { live: isBroken ? before?.live : live, isBroken, named, broken, baseline, refreshed })
     }
   }
 
