@@ -106,13 +106,45 @@ export function contentOf(products: readonly ProductType[]): Content {
 export function scoresByLikeness(newcomers: readonly ProductType[], known: readonly Ranked[]): Newcomer[] {
   const scores = new Map(known.map(({ product, score }) => [product, score]))
   const candidates = [...scores.keys()].sort((a, b) => (scores.get(b) as number) - (scores.get(a) as number))
-  return newcomers.flatMap(product => {
-    const nearest = likestOf(product, candidates, NEIGHBOURS).map(each => ({ ...each, score: scores.get(each.product) as number }))
+  const lists = listsOf(newcomers)
+  const beside = new Map<ProductType, Set<ProductType>>()
+  for (const candidate of candidates) {
+    const facts = [...factsOfKind(candidate), ...traitsOf(candidate).words]
+    for (const product of facts.flatMap(fact => lists.get(fact) ?? [])) {
+      const found = beside.get(product) ?? new Set()
+      beside.set(product, found.add(candidate))
+    }
+  }
+  return [...beside].flatMap(([product, found]) => {
+    const nearest = likestOf(product, [...found], NEIGHBOURS).map(each => ({ ...each, score: scores.get(each.product) as number }))
     if (nearest.length === 0) return []
     const weight = nearest.reduce((sum, each) => sum + each.likeness, 0)
     const mean = nearest.reduce((sum, each) => sum + each.likeness * each.score, 0) / weight
     return [{ product, score: mean * nearest[0].likeness, like: nearest }]
   })
+}
+
+const listed = new WeakMap<readonly ProductType[], ReadonlyMap<string, readonly ProductType[]>>()
+
+/** Products by category and brand, and those that have neither by the words of their titles: most pairs have nothing in common and need not be looked at. */
+function listsOf(products: readonly ProductType[]): ReadonlyMap<string, readonly ProductType[]> {
+  const known = listed.get(products)
+  if (known) return known
+  const lists = new Map<string, ProductType[]>()
+  for (const product of products) {
+    const facts = factsOfKind(product)
+    for (const fact of facts.length > 0 ? facts : traitsOf(product).words) {
+      const list = lists.get(fact) ?? []
+      lists.set(fact, list)
+      list.push(product)
+    }
+  }
+  listed.set(products, lists)
+  return lists
+}
+
+function factsOfKind({ categories, brand }: ProductType): string[] {
+  return [...categories.map(category => `category:${category}`), ...(brand === null ? [] : [`brand:${brand}`])]
 }
 
 /** The candidates that are most like a product, the most alike first, of equals as they came; those that have little in common are left out. */
