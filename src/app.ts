@@ -100,6 +100,7 @@ import { RecommendationsRepository } from './recommendations/recommendations.rep
 import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
 import { RecommendationsService } from './recommendations/recommendations.service.js'
 import { Retraining } from './recommendations/retraining.js'
+import { StandIns } from './recommendations/stand-ins.js'
 import { Approver } from './registry/approver.js'
 import { DecisionResolver } from './registry/decision.resolver.js'
 import { DecisionType } from './registry/decision.schema.js'
@@ -241,6 +242,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics, {
     placements: placementsInMemory,
     newProducts,
+    standIns: new StandIns(placementsRepository, catalogue),
     experiments,
     penalties: productKeys => reviews.penalties(productKeys),
   })

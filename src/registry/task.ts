@@ -27,6 +27,8 @@ export interface Task<Data = unknown, Model extends Learned = Learned> {
   readonly family: string
   /** The first is the baseline: it needs no approval and serves whenever no approved model does. */
   readonly algorithms: readonly Algorithm<Data, Model>[]
+  /** Those of the algorithms that are taught again together with the baseline and, like it, need no approval: what they say is the same for everybody. */
+  readonly refreshed?: readonly string[]
   readonly primary: { metric: string; higherIsBetter: boolean }
   /** Fewer rows than this are not trained on. */
   readonly minimumRows: number
