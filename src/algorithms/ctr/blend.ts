@@ -5,8 +5,8 @@ import { sigmoid } from '../math/calibration.js'
 import { pairwiseSum } from '../math/order.js'
 import type { Random } from '../math/random.js'
 import { boostedTrees } from './boosted-trees.js'
-import { type Classifier, type Contribution, classifier, withHeldOut } from './classifier.js'
-import type { Examples } from './examples.js'
+import { type Classifier, type Contribution, classifier, shuffle } from './classifier.js'
+import { chosenRows, type Examples } from './examples.js'
 import { logisticL2 } from './logistic-l2.js'
 
 const FORMAT = 'blend/1'
@@ -16,6 +16,9 @@ const PARTS = [LINEAR, ...TREES]
 /** Share of the linear model where nothing says better. */
 const USUAL_SHARE = 0.25
 const STEPS = 20
+/** Fewer rows tell nothing of it. */
+const FEWEST = 250
+const FOLDS = 3
 
 /**
  * Mean log-odds of ridge logistic regression and of boosted trees grown three times on different draws of rows and columns: they err on different rows. The
@@ -42,17 +45,30 @@ export const blend = classifier({
 
 /** In [0, 1], by models that did not see the rows they are compared on. */
 function linearShare(examples: Examples, params: Params, random: Random): number {
-  const parts = withHeldOut(examples, random)
-  if (!parts) return USUAL_SHARE
-  const [linear, trees] = [LINEAR, TREES[0]].map(({ name, of }) => {
-    const scores = new Float64Array(parts.test.rows)
-    of.fit(parts.train, params, random.fork(name)).score(parts.test, scores)
-    return scores
-  })
+  if (examples.rows < FEWEST) return USUAL_SHARE
+  const order = Int32Array.from({ length: examples.rows }, (_, row) => row)
+  shuffle(order, random.fork('folds'))
+  const [linear, trees] = [LINEAR, TREES[0]].map(() => new Float64Array(examples.rows))
+  for (let fold = 0; fold < FOLDS; fold++) {
+    const held = order.filter((_, at) => at % FOLDS === fold)
+    const train = chosenRows(
+      examples,
+      order.filter((_, at) => at % FOLDS !== fold),
+    )
+    const test = chosenRows(examples, held)
+    for (const [{ name, of }, out] of [
+      [LINEAR, linear],
+      [TREES[0], trees],
+    ] as const) {
+      const scores = new Float64Array(test.rows)
+      of.fit(train, params, random.fork(`${name} ${fold}`)).score(test, scores)
+      for (const [at, row] of held.entries()) out[row] = scores[at]
+    }
+  }
   const losses = Array.from({ length: STEPS + 1 }, (_, step) => {
     const share = step / STEPS
     const probabilities = linear.map((score, row) => sigmoid(share * score + (1 - share) * trees[row]))
-    return { share, rows: logLosses(parts.test.labels, probabilities) }
+    return { share, rows: logLosses(examples.labels, probabilities) }
   })
   const best = losses.reduce((least, each) => (mean(each.rows) < mean(least.rows) ? each : least))
   const asGood = losses.filter(({ rows }) => {

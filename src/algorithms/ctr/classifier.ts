@@ -157,21 +157,23 @@ function heldOut(
   params: Params,
   random: Random,
 ): Calibration {
-  const parts = withHeldOut(examples, random)
-  if (!parts) return identity
-  const scores = new Float64Array(parts.test.rows)
-  scorers.fit(parts.train, params, random.fork('calibration')).score(parts.test, scores)
-  return learn(scores, parts.test.labels)
-}
-
-/** A fifth of the rows, the latest where times are known, else drawn at random, and the others; undefined where they are too few to tell anything. */
-export function withHeldOut(examples: Examples, random: Random): { train: Examples; test: Examples } | undefined {
   const held = Math.floor(examples.rows * HELD_OUT)
-  if (held < LEAST_HELD_OUT) return undefined
+  if (held < LEAST_HELD_OUT) return identity
   const order = Array.from({ length: examples.rows }, (_, row) => row)
   if (!examples.times?.some(time => time > 0)) shuffle(order, random.fork('held-out'))
-  const train = order.slice(0, examples.rows - held).sort((a, b) => a - b)
-  return { train: chosenRows(examples, train), test: chosenRows(examples, order.slice(examples.rows - held)) }
+  const test = chosenRows(examples, order.slice(examples.rows - held))
+  const scores = new Float64Array(held)
+  scorers
+    .fit(
+      chosenRows(
+        examples,
+        order.slice(0, examples.rows - held).sort((a, b) => a - b),
+      ),
+      params,
+      random.fork('calibration'),
+    )
+    .score(test, scores)
+  return learn(scores, test.labels)
 }
 
 export function shuffle(values: number[] | Int32Array, random: Random) {
