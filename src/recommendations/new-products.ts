@@ -24,13 +24,8 @@ export interface Newcomer extends Ranked {
   like: readonly Ranked[]
 }
 
-/** Fewer events than these tell nothing of a product, whether a model was taught by them or not. */
-export const FEW = 5
-
-interface Fresh {
-  product: ProductType
-  isUntouched: boolean
-}
+/** Fewer people than these tell nothing of a product. */
+const FEW = 5
 
 /** What a model has learned nothing of. */
 export interface Unlearned {
@@ -38,14 +33,24 @@ export interface Unlearned {
   content: Content
 }
 
-/** Products that came after the training of a model, or that hardly anybody has touched yet; they are recommendable by what they are. */
+type Taught = Pick<LiveModel, 'keys' | 'indexOf' | 'taught'>
+
+/** Whether the model does not know the product, or was taught of it by hardly anybody. */
+export function isUnlearned(key: number, { indexOf, taught }: Pick<LiveModel, 'indexOf' | 'taught'>): boolean {
+  const index = indexOf.get(key)
+  return index === undefined || (taught !== undefined && taught[index] < FEW)
+}
+
+/** Products that came after the training of a model, or that hardly anybody had touched by then; they are recommendable by what they are. */
 export class NewProducts {
-  private newest?: { at: number; products: Promise<Fresh[]> }
-  private readonly unlearned = new WeakMap<Int32Array, { of: readonly Fresh[]; found: Unlearned }>()
+  private newest?: { at: number; products: Promise<ProductType[]> }
+  /** The same array as long as the newest products are the same. */
+  private before: ProductType[] = []
+  private readonly unlearned = new WeakMap<Int32Array, { of: readonly ProductType[]; found: Unlearned }>()
   private readonly unsubscribe: () => void
 
   constructor(
-    private readonly repository: { newestProducts(limit: number, few: number): Promise<{ id: number; isUntouched: boolean }[]> },
+    private readonly repository: { newestProducts(limit: number): Promise<number[]> },
     private readonly catalogue: CatalogueService,
     signals: Pick<Signals, 'on'>,
   ) {
@@ -53,7 +58,7 @@ export class NewProducts {
   }
 
   /** Of the newest products those that a model has learned nothing of. */
-  async for({ keys, indexOf }: Pick<LiveModel, 'keys' | 'indexOf'>): Promise<Unlearned> {
+  async for(model: Taught): Promise<Unlearned> {
     const now = performance.now()
     if (!this.newest || now - this.newest.at > FRESH_MS) {
       const products = this.read()
@@ -61,11 +66,11 @@ export class NewProducts {
       products.catch(() => this.forget())
     }
     const newest = await this.newest.products
-    const known = this.unlearned.get(keys)
+    const known = this.unlearned.get(model.keys)
     if (known?.of === newest) return known.found
-    const products = newest.filter(({ product, isUntouched }) => isUntouched || !indexOf.has(product.key)).map(({ product }) => product)
+    const products = newest.filter(({ key }) => isUnlearned(key, model))
     const found = { products, content: contentOf(products) }
-    this.unlearned.set(keys, { of: newest, found })
+    this.unlearned.set(model.keys, { of: newest, found })
     return found
   }
 
@@ -77,13 +82,13 @@ export class NewProducts {
     this.unsubscribe()
   }
 
-  private async read(): Promise<Fresh[]> {
-    const rows = await this.repository.newestProducts(MOST_NEW, FEW)
-    const found = await this.catalogue.byIds(rows.map(({ id }) => id))
-    return rows.flatMap(({ id, isUntouched }) => {
-      const product = found.get(id)
-      return product ? [{ product, isUntouched }] : []
-    })
+  private async read(): Promise<ProductType[]> {
+    const ids = await this.repository.newestProducts(MOST_NEW)
+    const found = await this.catalogue.byIds(ids)
+    const products = ids.flatMap(id => found.get(id) ?? [])
+    const isSame = products.length === this.before.length && products.every((product, at) => product === this.before[at])
+    if (!isSame) this.before = products
+    return this.before
   }
 }
 
@@ -104,24 +109,36 @@ export function contentOf(products: readonly ProductType[]): Content {
  * times the largest likeness, so that a newcomer never stands above what speaks for it. Likeness is by words of the title, categories and brand.
  */
 export function scoresByLikeness(newcomers: readonly ProductType[], known: readonly Ranked[]): Newcomer[] {
-  const scores = new Map(known.map(({ product, score }) => [product, score]))
-  const candidates = [...scores.keys()].sort((a, b) => (scores.get(b) as number) - (scores.get(a) as number))
-  const lists = listsOf(newcomers)
-  const beside = new Map<ProductType, Set<ProductType>>()
-  for (const candidate of candidates) {
-    const facts = [...factsOfKind(candidate), ...traitsOf(candidate).words]
-    for (const product of facts.flatMap(fact => lists.get(fact) ?? [])) {
-      const found = beside.get(product) ?? new Set()
-      beside.set(product, found.add(candidate))
+  const candidates = new Map(known.map(each => [each.product, each]))
+  const speakers = new Map<ProductType, (Ranked & { likeness: number })[]>()
+  for (const candidate of [...candidates.values()].sort((a, b) => b.score - a.score)) {
+    for (const { product, likeness } of newcomersLike(candidate.product, newcomers)) {
+      const found = speakers.get(product) ?? []
+      speakers.set(product, found)
+      found.push({ ...candidate, likeness })
     }
   }
-  return [...beside].flatMap(([product, found]) => {
-    const nearest = likestOf(product, [...found], NEIGHBOURS).map(each => ({ ...each, score: scores.get(each.product) as number }))
-    if (nearest.length === 0) return []
+  return [...speakers].map(([product, found]) => {
+    const nearest = found.sort((a, b) => b.likeness - a.likeness).slice(0, NEIGHBOURS)
     const weight = nearest.reduce((sum, each) => sum + each.likeness, 0)
     const mean = nearest.reduce((sum, each) => sum + each.likeness * each.score, 0) / weight
-    return [{ product, score: mean * nearest[0].likeness, like: nearest }]
+    return { product, score: mean * nearest[0].likeness, like: nearest }
   })
+}
+
+const alike = new WeakMap<readonly ProductType[], WeakMap<ProductType, readonly Likeness[]>>()
+
+/** The newcomers that have something in common with a product; it is the same for whoever is shown the product, so it is found once. */
+function newcomersLike(product: ProductType, newcomers: readonly ProductType[]): readonly Likeness[] {
+  const known = alike.get(newcomers) ?? new WeakMap<ProductType, readonly Likeness[]>()
+  alike.set(newcomers, known)
+  const before = known.get(product)
+  if (before) return before
+  const lists = listsOf(newcomers)
+  const facts = [...factsOfKind(product), ...traitsOf(product).words]
+  const found = likestOf(product, [...new Set(facts.flatMap(fact => lists.get(fact) ?? []))], newcomers.length)
+  known.set(product, found)
+  return found
 }
 
 const listed = new WeakMap<readonly ProductType[], ReadonlyMap<string, readonly ProductType[]>>()
@@ -147,12 +164,13 @@ function factsOfKind({ categories, brand }: ProductType): string[] {
   return [...categories.map(category => `category:${category}`), ...(brand === null ? [] : [`brand:${brand}`])]
 }
 
+interface Likeness {
+  product: ProductType
+  likeness: number
+}
+
 /** The candidates that are most like a product, the most alike first, of equals as they came; those that have little in common are left out. */
-export function likestOf(
-  product: ProductType,
-  candidates: readonly ProductType[],
-  most: number,
-): { product: ProductType; likeness: number }[] {
+export function likestOf(product: ProductType, candidates: readonly ProductType[], most: number): Likeness[] {
   const own = traitsOf(product)
   return candidates
     .map(each => ({ product: each, likeness: likeness(own, traitsOf(each)) }))

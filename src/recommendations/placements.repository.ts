@@ -1,6 +1,5 @@
 import type { Database } from '../platform/database.js'
 import { type PlacementRules, rulesFromJson, rulesToJson } from './rules.js'
-import { TELLING_TYPES_SQL } from './weights.js'
 
 export interface PlacementRow {
   id: string
@@ -158,28 +157,24 @@ export class PlacementsRepository {
     return row?.externalId
   }
 
-  /** The newest products, newest first, and whether fewer than `few` telling events speak of them. */
-  newestProducts(limit: number, few: number): Promise<{ id: number; isUntouched: boolean }[]> {
-    return this.database.sql(
-      `SELECT p.id, ${isUntouched('p.id', '$2')} AS "isUntouched" FROM (SELECT id FROM "Product" WHERE NOT stub ORDER BY id DESC LIMIT $1::int) p`,
-      [limit, few],
+  /** Ids of the newest products, newest first. */
+  async newestProducts(limit: number): Promise<number[]> {
+    const rows = await this.database.sql<{ id: number }>(
+      'SELECT id FROM "Product" WHERE NOT stub ORDER BY id DESC LIMIT $1',
+      [limit],
       'products-newest',
     )
+    return rows.map(row => row.id)
   }
 
-  /** For each of these products those up to the `last` id that share its brand or most of its categories, of equals the newest; and whether they are untouched. */
-  productsLike(
-    ids: readonly number[],
-    last: number,
-    limit: number,
-    few: number,
-  ): Promise<{ of: number; id: number; isUntouched: boolean }[]> {
+  /** For each of these products those up to the `last` id that share its brand or most of its categories, of equals the newest. */
+  productsLike(ids: readonly number[], last: number, limit: number): Promise<{ of: number; id: number }[]> {
     return this.database.sql(
-      `SELECT n.id AS "of", l.id, ${isUntouched('l.id', '$4')} AS "isUntouched" FROM "Product" n CROSS JOIN LATERAL (
+      `SELECT n.id AS "of", l.id FROM "Product" n CROSS JOIN LATERAL (
          SELECT p.id FROM "Product" p WHERE p.id <= $2 AND p.id <> n.id AND NOT p.stub AND (p.categories && n.categories OR p.brand = n.brand)
          ORDER BY (SELECT count(*) FROM unnest(p.categories) c WHERE c = ANY(n.categories)) + coalesce((p.brand = n.brand)::int, 0) DESC, p.id DESC LIMIT $3) l
        WHERE n.id = ANY($1::int[])`,
-      [ids, last, limit, few],
+      [ids, last, limit],
       'products-like',
     )
   }
@@ -187,12 +182,6 @@ export class PlacementsRepository {
   private async rows(rest: string, values: unknown[]): Promise<PlacementRow[]> {
     return (await this.database.sql<PlacementRow>(`SELECT * FROM "Placement" ${rest}`, values)).map(revived)
   }
-}
-
-/** Whether fewer than so many telling events speak of a product, as SQL. */
-function isUntouched(product: string, few: string): string {
-  const telling = `SELECT 1 FROM "Event" e WHERE e."productId" = ${product} AND e.type IN ${TELLING_TYPES_SQL} LIMIT ${few}::int`
-  return `((SELECT count(*) FROM (${telling}) telling) < ${few}::int)`
 }
 
 function revived<Row extends { rules: PlacementRules }>(row: Row): Row {

@@ -32,7 +32,9 @@ export function recommendationTask(repository: RecommendationsRepository): Task<
         content,
         now: times.length > 0 ? times[times.length - 1] : now.getTime(),
       }
-      return { data, rows: items.length, from: dateAt(times, 0), to: dateAt(times, times.length - 1), keys }
+      const taught = new Int32Array(keys.length)
+      for (const item of items) taught[item]++
+      return { data, rows: items.length, from: dateAt(times, 0), to: dateAt(times, times.length - 1), keys, taught }
     },
   }
 }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
 import type { Live } from './candidates.js'
-import { FEW, likestOf } from './new-products.js'
+import { isUnlearned, likestOf } from './new-products.js'
 import type { Visitor } from './recommendations.repository.js'
 import type { Trail } from './trail.js'
 
@@ -9,8 +9,6 @@ import type { Trail } from './trail.js'
 export interface StandIn {
   key: number
   likeness: number
-  /** Hardly anything is known of it either. */
-  isUntouched: boolean
 }
 
 const FRESH_MS = 60_000
@@ -36,7 +34,7 @@ export class StandIns {
 
   constructor(
     private readonly repository: {
-      productsLike(ids: readonly number[], last: number, limit: number, few: number): Promise<Like[]>
+      productsLike(ids: readonly number[], last: number, limit: number): Promise<{ of: number; id: number }[]>
     },
     private readonly catalogue: CatalogueService,
   ) {}
@@ -47,42 +45,38 @@ export class StandIns {
   }
 
   /** Of these products those that the model knows, and what stands for the others. */
-  async keysFor({ indexOf, keys }: Live, products: readonly number[]): Promise<number[]> {
+  async keysFor(model: Live, products: readonly number[]): Promise<number[]> {
+    const isKnown = (product: number) => model.indexOf.has(product)
     const found = await this.of(
-      products.filter(product => !indexOf.has(product)),
-      lastOf(keys),
+      products.filter(product => !isKnown(product)),
+      lastOf(model.keys),
     )
     return [
-      ...new Set(
-        products.flatMap(product => (indexOf.has(product) ? [product] : firstOf(found.get(product), indexOf).map(({ key }) => key))),
-      ),
+      ...new Set(products.flatMap(product => (isKnown(product) ? [product] : firstOf(found.get(product), model).map(({ key }) => key)))),
     ]
   }
 
   /** The visitor as the model can know him; the same one where it knows all that he touched. */
-  async visitorFor({ indexOf, keys }: Live, visitor: Visitor, trail: Trail): Promise<Visitor> {
+  async visitorFor(model: Live, visitor: Visitor, trail: Trail): Promise<Visitor> {
+    const { indexOf, keys } = model
     const unknown = Array.from(visitor.products.keys()).filter(at => !indexOf.has(visitor.products[at]))
     if (unknown.length === 0) return visitor
     const before = this.substituted.get(visitor.products)
     const isFresh = before?.keys === keys && performance.now() < before.until
-    const substitution = isFresh ? before.substitution : await this.substitute({ keys, indexOf }, visitor, unknown.slice(-MOST))
+    const substitution = isFresh ? before.substitution : await this.substitute(model, visitor, unknown.slice(-MOST))
     if (!isFresh) this.substituted.set(visitor.products, { keys, until: performance.now() + FRESH_MS, substitution })
     trail.rules.push(...substitution.told)
     return { ...substitution.visitor, personalisation: visitor.personalisation }
   }
 
-  private async substitute(
-    { keys, indexOf }: Pick<Live, 'keys' | 'indexOf'>,
-    visitor: Visitor,
-    unknown: readonly number[],
-  ): Promise<Substitution> {
+  private async substitute(model: Live, visitor: Visitor, unknown: readonly number[]): Promise<Substitution> {
     const found = await this.of(
       unknown.map(at => visitor.products[at]),
-      lastOf(keys),
+      lastOf(model.keys),
     )
     const [products, weights, times] = [[...visitor.products], [...visitor.weights], [...visitor.times]]
     const replaced = unknown.flatMap(at => {
-      const chosen = firstOf(found.get(visitor.products[at]), indexOf)
+      const chosen = firstOf(found.get(visitor.products[at]), model)
       const whole = chosen.reduce((sum, { likeness }) => sum + likeness, 0)
       for (const { key, likeness } of chosen) {
         products.push(key)
@@ -120,29 +114,18 @@ export class StandIns {
   }
 
   private async read(products: readonly number[], last: number): Promise<Map<number, StandIn[]>> {
-    const rows = await this.repository.productsLike(products, last, COMPARED, FEW)
+    const rows = await this.repository.productsLike(products, last, COMPARED)
     const all = await this.catalogue.byIds([...new Set(rows.flatMap(({ of, id }) => [of, id]))])
     return new Map(
       products.flatMap(key => {
         const product = all.get(key)
         if (!product) return []
-        // Of equals those of which something is known.
-        const own = rows.filter(row => row.of === key).sort((a, b) => Number(a.isUntouched) - Number(b.isUntouched))
-        const untouched = new Set(own.filter(({ isUntouched }) => isUntouched).map(({ id }) => id))
-        const candidates = own.flatMap(({ id }) => all.get(id) ?? [])
-        const like = likestOf(product, candidates, KEPT).map(({ product: other, likeness }): StandIn => {
-          return { key: other.key, likeness, isUntouched: untouched.has(other.key) }
-        })
+        const candidates = rows.flatMap(row => (row.of === key ? (all.get(row.id) ?? []) : []))
+        const like = likestOf(product, candidates, KEPT).map(({ product: other, likeness }): StandIn => ({ key: other.key, likeness }))
         return [[key, like] as const]
       }),
     )
   }
-}
-
-interface Like {
-  of: number
-  id: number
-  isUntouched: boolean
 }
 
 interface Substitution {
@@ -150,8 +133,9 @@ interface Substitution {
   told: string[]
 }
 
-function firstOf(standIns: readonly StandIn[] | undefined, known: Live['indexOf']): readonly StandIn[] {
-  return (standIns ?? []).filter(({ key, isUntouched }) => !isUntouched && known.has(key)).slice(0, SUBSTITUTES)
+/** Those of which the model has learned something. */
+function firstOf(standIns: readonly StandIn[] | undefined, model: Live): readonly StandIn[] {
+  return (standIns ?? []).filter(({ key }) => !isUnlearned(key, model)).slice(0, SUBSTITUTES)
 }
 
 function lastOf(keys: Int32Array): number {

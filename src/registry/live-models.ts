@@ -18,6 +18,8 @@ export interface LiveModel<Model extends Learned = Learned> {
   servedBy: string
   keys: Int32Array
   indexOf: ReadonlyMap<number, number>
+  /** By how many rows each item was taught; undefined where that was not kept. */
+  taught?: Int32Array
 }
 
 interface Served {
@@ -187,8 +189,8 @@ export class LiveModels {
 function ready(task: Task<never, Learned>, name: string, bytes: Uint8Array, facts: Pick<LiveModel, 'modelId' | 'servedBy'>): LiveModel {
   const algorithm = task.algorithms.find(each => each.name === name)
   if (!algorithm) throw new Error(`this version of Bellwether has no algorithm "${name}"`)
-  const { artifact, keys } = unpackBundle(bytes)
+  const { artifact, keys, taught } = unpackBundle(bytes)
   const indexOf = new Map<number, number>()
   for (let index = 0; index < keys.length; index++) indexOf.set(keys[index], index)
-  return { ...facts, algorithm: name, model: algorithm.load(artifact), keys, indexOf }
+  return { ...facts, algorithm: name, model: algorithm.load(artifact), keys, indexOf, taught }
 }

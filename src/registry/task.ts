@@ -9,6 +9,8 @@ export interface TaskData<Data> {
   to: Date | null
   /** Database id of each item index; kept with the model, so that its answers can be read. */
   keys: Int32Array
+  /** Rows of each item index, where a task tells them: with few of them a model has learned nothing of the item. */
+  taught?: Int32Array
   /** What the card should tell of the data: what was left out, and why. */
   notes?: readonly string[]
   /** Why there is nothing to learn from, where it is not the mere number of rows. */
