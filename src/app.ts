@@ -100,6 +100,7 @@ import { RecommendationsRepository } from './recommendations/recommendations.rep
 import { ProductSimilarResolver, RecommendationsResolver, UserRecommendationsResolver } from './recommendations/recommendations.resolver.js'
 import { RecommendationsService } from './recommendations/recommendations.service.js'
 import { Retraining } from './recommendations/retraining.js'
+import { StandIns } from './recommendations/stand-ins.js'
 import { Approver } from './registry/approver.js'
 import { DecisionResolver } from './registry/decision.resolver.js'
 import { DecisionType } from './registry/decision.schema.js'
@@ -242,6 +243,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics, {
     placements: placementsInMemory,
     newProducts,
+    standIns: new StandIns(placementsRepository, catalogue),
     experiments,
     penalties: productKeys => reviews.penalties(productKeys),
   })
@@ -281,6 +283,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const market = new MarketService({
     repository: biddingRepository,
     campaigns: () => campaigns,
+    calendar,
     pool,
     seed: config.seed,
     currency: config.currency,
@@ -291,7 +294,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     signals,
     calendar,
     currency: config.currency,
-    expect: (campaign, strategy) => market.expect(campaign, strategy),
+    foresee: (campaign, strategy) => market.foresee(campaign, strategy),
     isModelStale: async now => {
       const [live] = (await modelsService.page({ first: 1, task: 'CTR', status: 'LIVE' })).nodes
       return !live || now.getTime() - live.trainedAt.getTime() > MODEL_STALE_MS
@@ -432,7 +435,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     new DecisionResolver(decisions),
     new JobsResolver(jobsService),
     new TrainingResolver(trainer, jobs, idempotency),
-    new SimulationResolver(input => market.check(input), jobs, idempotency),
+    new SimulationResolver(input => market.plan(input), jobs, idempotency),
     new HealthResolver(health),
     new ApiKeyResolver(apiKeys, idempotency),
     new CampaignsResolver(campaigns, idempotency),

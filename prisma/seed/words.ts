@@ -134,9 +134,13 @@ export const FAQ: readonly { en: readonly [string, string, string[]]; zh: readon
     en: [
       'Where is my order?',
       'Open "My orders"; the parcel number there leads to the carrier.',
-      ['How do I track my parcel?', 'When will my package arrive?', 'My order has not arrived yet'],
+      ['Where is my parcel?', 'How do I track my parcel?', 'When will my package arrive?', 'My order has not arrived yet'],
     ],
-    zh: ['我的订单到哪里了？', '在“我的订单”里点击运单号即可查询物流。', ['怎么查物流？', '包裹什么时候到？', '什么时候发货？']],
+    zh: [
+      '我的订单到哪里了？',
+      '在“我的订单”里点击运单号即可查询物流。',
+      ['我的包裹在哪？', '怎么查物流？', '包裹什么时候到？', '什么时候发货？'],
+    ],
   },
   {
     en: [

@@ -29,20 +29,18 @@ export class BidSimulationInput {
   @Field(() => String, { nullable: true })
   idempotencyKey?: string | null
 
-  @Field(() => Boolean, { defaultValue: false, description: 'Check the input only' })
+  @Field(() => Boolean, { defaultValue: false, description: 'Start nothing, and say what would be replayed' })
   dryRun!: boolean
 }
 
-/** Given by the bidding: throws what a caller should see before a job is made of it. */
-export type SimulationCheck = (
-  input: Pick<BidSimulationInput, 'campaignId' | 'campaignExternalId' | 'over' | 'factors'>,
-) => Promise<unknown>
+/** Given by the bidding: says what a job would replay, or throws what a caller should see before one is made. */
+export type SimulationPlan = (input: Pick<BidSimulationInput, 'campaignId' | 'campaignExternalId' | 'over' | 'factors'>) => Promise<unknown>
 
 /** A simulation is a job; the bidding does not know jobs, so the mutation stands here. */
 @Resolver()
 export class SimulationResolver {
   constructor(
-    private readonly check: SimulationCheck,
+    private readonly plan: SimulationPlan,
     private readonly jobs: Jobs,
     private readonly idempotency: IdempotencyStore,
   ) {}
@@ -50,18 +48,14 @@ export class SimulationResolver {
   @Authorized(Scope.CAMPAIGNS_READ)
   @Mutation(() => JobPayload, {
     description:
-      'Replays a campaign over the auctions that are known, at several bids or budgets; the result of the job is a chart: points of factor → clicks, cost, value, in all and a day. Scope: campaigns:read.',
+      'Replays a campaign over the auctions that are known, at several bids or budgets; the result of the job is a chart: points of factor → clicks, cost, value, in all and a day. Only auctions that it would have bid on by its targeting, hours and audiences are replayed. A dry run answers with preview: {campaignId, over, currencyCode, auction, auctionsKnown, auctions, days, isImported, points: [{factor, dailyBudgetMicros | bids}], warnings}. Scope: campaigns:read.',
   })
   bidSimulation(@Arg('input', () => BidSimulationInput) input: BidSimulationInput, @Ctx() { viewer }: Context) {
     const { campaignId, campaignExternalId, over, factors, dryRun } = input
     const request = { campaignId, campaignExternalId, over, factors }
-    if (dryRun)
-      return payload(async () => {
-        await this.check(request)
-        return {}
-      })
+    if (dryRun) return payload(async () => ({ preview: await this.plan(request) }))
     return idempotent(this.idempotency, viewer, 'bidSimulation', input, async () => {
-      await this.check(request)
+      await this.plan(request)
       const given = Object.fromEntries(Object.entries(request).filter(([, value]) => value !== null && value !== undefined))
       return { job: JobType.of(await this.jobs.enqueue('simulate-bids', given, { createdBy: viewer?.name })) }
     })

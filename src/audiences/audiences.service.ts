@@ -239,9 +239,11 @@ export class AudiencesService {
     if (source === 'LOOKALIKE') return { ...(await this.learnLikeness(definition.seedAudienceId as string)), wanted }
     if (source !== 'PRODUCT_AFFINITY') return { wanted }
     const products = definition.productId ? [definition.productId] : await this.parts.audiences.productsOf(definition.category as string)
-    const known = this.parts.recommendations.knownTo(products)
+    const known = await this.parts.recommendations.scorableFor(products)
     if (known.length === 0)
-      throw new InvalidInput('The live recommendation model knows none of these products yet; train and approve one that does')
+      throw new InvalidInput(
+        'The live recommendation model knows none of these products yet, nor anything like them; train and approve one that does',
+      )
     return { wanted, products: known }
   }
 

@@ -1,3 +1,4 @@
+import { CONVERTED_IN_TIME, LAST_CONVERSION } from '../campaigns/conversions.js'
 import type { Database } from '../platform/database.js'
 import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
@@ -10,6 +11,8 @@ export interface LogRow {
   converted: boolean
   /** A bid of ours: its context is exactly what was known then. */
   isOwn: boolean
+  /** It was shown to somebody who does not consent to ADS now, whatever he did then. */
+  isRefused: boolean
   context: Record<string, unknown>
   gender: string | null
   birthYear: number | null
@@ -29,9 +32,6 @@ export interface AdFactsRow {
 }
 
 const PAGE = 50_000
-/** Until when a conversion of an impression `e` counts for its campaign `c`, and whether one that was told with the impression itself came in time. */
-export const LAST_CONVERSION = `COALESCE(e."clickedAt", e."occurredAt") + make_interval(days => c."attributionDays")`
-export const CONVERTED_IN_TIME = `(e.converted AND COALESCE(e."convertedAt", e."occurredAt") <= ${LAST_CONVERSION})`
 
 /** The log of impressions, for what learns from it. Facts of a person are given only where he consented to ADS. */
 export class AdLogRepository {
@@ -53,7 +53,7 @@ export class AdLogRepository {
   async *rows({ from, until, clickedOnly }: { from: Date; until: Date; clickedOnly: boolean }): AsyncGenerator<LogRow[]> {
     for (let after = 0n; ; ) {
       const page = await this.database.sql<LogRow>(
-        `SELECT e.id, e."adId", (extract(epoch FROM e."occurredAt") * 1000)::float8 AS at, e.clicked, e."decisionId" IS NOT NULL AS "isOwn", e.context,
+        `SELECT e.id, e."adId", (extract(epoch FROM e."occurredAt") * 1000)::float8 AS at, e.clicked, e."decisionId" IS NOT NULL AS "isOwn", e."userId" IS NOT NULL AND k."userId" IS NULL AS "isRefused", e.context,
            CASE WHEN e."decisionId" IS NOT NULL THEN EXISTS (
              SELECT 1 FROM "AuctionOutcome" o WHERE o."decisionId" = e."decisionId" AND o.type = 'CONVERSION' AND o."occurredAt" <= ${LAST_CONVERSION})
            ELSE ${CONVERTED_IN_TIME} END AS converted,
@@ -91,24 +91,28 @@ export class AdLogRepository {
   }): Promise<void> {
     const named = `SELECT a.id AS ad, c."attributionDays" AS days, (SELECT id FROM "User" WHERE "externalId" = $2) AS "user"
       FROM "Ad" a JOIN "AdGroup" g ON g.id = a."adGroupId" JOIN "Campaign" c ON c.id = g."campaignId" WHERE a."externalId" = $1`
-    const found = (condition: string) =>
-      `SELECT e.id FROM "AdLogEntry" e JOIN named n ON e."adId" = n.ad AND e."userId" = n."user" WHERE e."occurredAt" <= $3 AND ${condition} ORDER BY e."occurredAt" DESC LIMIT 1`
+    const ofBoth = `FROM "AdLogEntry" e JOIN named n ON e."adId" = n.ad AND e."userId" = n."user" WHERE`
+    const found = (column: string, condition: string) =>
+      `SELECT e.id ${ofBoth} e."occurredAt" <= $3 AND ${condition} AND NOT EXISTS (SELECT 1 ${ofBoth} e."${column}" = $4) ORDER BY e."occurredAt" DESC LIMIT 1`
     if (kind === 'CONVERSION') {
+      const inTime = `COALESCE(e."clickedAt", e."occurredAt") >= $3::timestamptz - make_interval(days => n.days)`
       await this.database.sql(
-        `WITH named AS (${named}), last AS (${found(`e.clicked AND NOT e.converted AND e."decisionId" IS NULL AND COALESCE(e."clickedAt", e."occurredAt") >= $3::timestamptz - make_interval(days => n.days)`)})
-         UPDATE "AdLogEntry" e SET converted = true, "convertedAt" = $3, "conversionValueMicros" = $4 FROM last WHERE e.id = last.id`,
-        [ad, user, at, valueMicros],
+        `WITH named AS (${named}), last AS (${found('conversionMessageId', `e.clicked AND NOT e.converted AND e."decisionId" IS NULL AND ${inTime}`)})
+         UPDATE "AdLogEntry" e SET converted = true, "convertedAt" = $3, "conversionMessageId" = $4, "conversionValueMicros" = $5 FROM last WHERE e.id = last.id`,
+        [ad, user, at, messageId, valueMicros],
       )
       return
     }
     const last =
       kind === 'CLICK'
-        ? found(`NOT e.clicked AND e."occurredAt" >= $3::timestamptz - interval '1 day'`)
+        ? found('clickMessageId', `NOT e.clicked AND e."occurredAt" >= $3::timestamptz - interval '1 day'`)
         : 'SELECT NULL::bigint AS id WHERE false'
     await this.database.sql(
-      `WITH named AS (${named}), last AS (${last}), changed AS (UPDATE "AdLogEntry" e SET clicked = true, "clickedAt" = $3 FROM last WHERE e.id = last.id RETURNING e.id)
-       INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt")
-       SELECT 'segment:' || $4, n.ad, n."user", $3, $5, CASE WHEN $5 THEN $3::timestamptz END FROM named n WHERE NOT EXISTS (SELECT 1 FROM changed) ON CONFLICT ("messageId") DO NOTHING`,
+      `WITH named AS (${named}), last AS (${last}),
+       changed AS (UPDATE "AdLogEntry" e SET clicked = true, "clickedAt" = $3, "clickMessageId" = $4 FROM last WHERE e.id = last.id RETURNING e.id)
+       INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt", "clickMessageId")
+       SELECT 'segment:' || $4, n.ad, n."user", $3, $5, CASE WHEN $5 THEN $3::timestamptz END, CASE WHEN $5 THEN $4 END FROM named n
+       WHERE NOT EXISTS (SELECT 1 FROM changed) AND NOT ($5 AND EXISTS (SELECT 1 ${ofBoth} e."clickMessageId" = $4)) ON CONFLICT ("messageId") DO NOTHING`,
       [ad, user, at, messageId, kind === 'CLICK'],
     )
   }

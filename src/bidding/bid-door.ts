@@ -33,9 +33,9 @@ export class BidDoor {
     return this.shown(await this.bidding.decide(this.requestOf(input)))
   }
 
-  async outcome(input: AuctionOutcomeInput): Promise<{ outcome: AuctionOutcome }> {
+  async outcome(input: AuctionOutcomeInput): Promise<AuctionOutcome> {
     const notice = this.noticeOf(input)
-    const { result, campaignId, costMicros, reservedMicros } = await this.bidding.outcome(notice)
+    const { result, campaignId, costMicros, reservedMicros } = await this.bidding.outcome(notice, { isDry: input.dryRun })
     if (result === 'UNFUNDED')
       throw new Conflict(
         'The reservation of this bid had ended and the budget has no room for it any more: nothing was booked',
@@ -43,7 +43,7 @@ export class BidDoor {
         {},
         ['decisionId'],
       )
-    const outcome = Object.assign(new AuctionOutcome(), {
+    return Object.assign(new AuctionOutcome(), {
       campaignKey: campaignId,
       decisionId: input.decisionId,
       type: input.type,
@@ -51,13 +51,6 @@ export class BidDoor {
       committed: this.money(costMicros ?? 0n),
       reserved: this.money(reservedMicros ?? 0n),
     })
-    return { outcome }
-  }
-
-  /** A dry run checks the input only: what a notice does is decided by the bid's state when it comes. */
-  checkOutcome(input: AuctionOutcomeInput): Record<string, never> {
-    this.noticeOf(input)
-    return {}
   }
 
   private requestOf(input: BidDecideInput): BidRequest {
@@ -106,8 +99,7 @@ export class BidDoor {
 
   /** Zero is a price too. */
   private amountOf(given: MoneyInput, field: string): number {
-    if (given.amountMicros === 0n && (!given.currencyCode || given.currencyCode.toUpperCase() === this.currency)) return 0
-    return Number(cleanAmount(given, this.currency, [field]))
+    return Number(cleanAmount(given, this.currency, [field], 0n))
   }
 
   private shown(made: BidMade | NoBidMade): Bid | NoBid {

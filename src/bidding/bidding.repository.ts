@@ -1,8 +1,10 @@
+import type { AuctionType } from '../algorithms/bidding/strategy.js'
 import type { CampaignRow, LedgerRow, PacingRow, StrategyRow } from '../campaigns/campaign-rows.js'
+import { CONVERSIONS, CONVERTED, CONVERTED_VALUE, USUAL_WORTH } from '../campaigns/conversions.js'
+import type { ImpressionContext } from '../campaigns/targeting.js'
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
 import { DECISION_COLUMNS } from '../registry/decisions.js'
-import { CONVERTED_IN_TIME, LAST_CONVERSION } from './ad-log.repository.js'
 import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
 /** A bid's money that is to be held. */
@@ -108,6 +110,11 @@ export interface HistoryRow {
   conversions: number
   costMicros: number
   valueMicros: number
+  /** Of these, what the campaign's present target is held to, and the conversions that clicks let expect. */
+  targetConversions: number
+  targetExpected: number
+  targetCostMicros: number
+  targetValueMicros: number
 }
 
 /** What is known of the person, whose consent decides what may be used of it. */
@@ -141,6 +148,10 @@ export interface MarketRow {
   clicked: boolean
   converted: boolean
   valueMicros: number
+  auction: AuctionType
+  userId: number | null
+  /** Of the impression, what campaigns target. */
+  context: ImpressionContext & { hour?: number; weekday?: number }
 }
 
 export interface WinLogRow {
@@ -148,6 +159,12 @@ export interface WinLogRow {
   isWon: boolean
   minToWinMicros: bigint | null
 }
+
+/** Whether an impression was bought for the target that its campaign has now. */
+const SAME_TARGET = 'e."occurredAt" >= GREATEST(c."targetSince", c."learningSince")'
+
+/** Conversions that an impression lets expect; what others predicted for theirs is not known. */
+const EXPECTED = `CASE WHEN e."decisionId" IS NULL THEN ${CONVERTED} WHEN e.clicked THEN (SELECT r."pCvr" FROM "BidReservation" r WHERE r.id = e."decisionId") ELSE 0 END`
 
 const WON_TTL = '24 hours'
 const RESERVE_TYPES =
@@ -191,7 +208,7 @@ const SETTLE = `
   WITH given AS (SELECT * FROM json_to_recordset($1) AS g(${SETTLE_TYPES})),
   held AS (SELECT r.* FROM "BidReservation" r WHERE r.id IN (SELECT id FROM given) ORDER BY r.id FOR UPDATE),
   known AS (
-    SELECT g.place, g.id, g.type, g.reference, g.micros, g."minToWinMicros", g.at, g.now, r.state, r."campaignId", r.period, r."adId", r."userId", r."bidMicros", r."reservedMicros", r."createdAt", r.context,
+    SELECT g.place, g.id, g.type, g.reference, g.micros, CASE WHEN g.type = 'LOSS' OR g."minToWinMicros" <= r."bidMicros" THEN g."minToWinMicros" END AS "minToWinMicros", g.at, g.now, r.state, r."campaignId", r.period, r."adId", r."userId", r."bidMicros", r."reservedMicros", r."createdAt", r.context,
       LEAST(COALESCE(g.micros, r."wonMicros", r."bidMicros"), r."bidMicros") AS cost,
       CASE WHEN g.type IN ('WIN', 'BILLABLE') AND g.micros > r."bidMicros" THEN 'PRICE_ABOVE_BID' WHEN g.at < r."createdAt" - interval '5 minutes' THEN 'BEFORE_BID' END AS refusal, o.type IS NOT NULL AS again, g.type = 'BILLABLE' OR (g.type = 'WIN' AND g."isBilled") AS bills
     FROM given g JOIN held r ON r.id = g.id LEFT JOIN "AuctionOutcome" o ON o."decisionId" = g.id AND o.type = g.type AND o.reference = g.reference),
@@ -270,6 +287,10 @@ const VISITORS = (column: string, type: string) => `
     SELECT array_agg("campaignId") AS campaigns, array_agg(extract(epoch FROM "createdAt")::float8) AS times
     FROM "BidReservation" WHERE "userId" = u.id AND "createdAt" > $4 AND "campaignId" = ANY((SELECT $3::text[])::text[]) AND state IN ('RESERVED', 'WON', 'COMMITTED', 'UNFUNDED')) f ON cardinality((SELECT $3::text[])) > 0`
 
+/** What campaigns target, of the context of a stored impression. */
+const targetedOf = (row: string) =>
+  `jsonb_build_object(${['placement', 'device', 'country', 'categories', 'hour', 'weekday'].map(name => `'${name}', ${row}.context->'${name}'`).join(', ')})`
+
 interface VisitorRow extends Omit<BidVisitor, 'ads' | 'isSuppressed' | 'audiences' | 'shown'> {
   granted: boolean | null
   at: Date
@@ -296,6 +317,18 @@ export class BiddingRepository {
       this.visitors(keys, 'externalId', await this.readVisitors('"externalId"', 'text', keys)),
     )
     this.byId = createBatcher(async keys => this.visitors(keys, 'id', await this.readVisitors('id', 'int', keys)))
+  }
+
+  /** What a notice would do now; nothing of it stays. */
+  foreseen(notice: Notice, now: Date): Promise<Settled> {
+    return this.database.withClient(async client => {
+      await client.query('BEGIN')
+      try {
+        return (await client.query<Settled>(SETTLE, [JSON.stringify([noticeOf({ notice, now }, 0)])])).rows[0]
+      } finally {
+        await client.query('ROLLBACK')
+      }
+    })
   }
 
   /** A person by external or internal id, or null. */
@@ -368,10 +401,12 @@ export class BiddingRepository {
   history(campaignIds: readonly string[], { from, until }: { from: Date; until: Date }): Promise<HistoryRow[]> {
     return this.database.sql(
       `SELECT g."campaignId", a.id AS "adId", count(*)::int AS impressions, count(*) FILTER (WHERE e.clicked)::int AS clicks,
-         sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.conversions WHEN ${CONVERTED_IN_TIME} THEN 1 ELSE 0 END)::int AS conversions, sum(e."costMicros")::float8 AS "costMicros",
-         sum(CASE WHEN e."decisionId" IS NOT NULL THEN o.value WHEN ${CONVERTED_IN_TIME} THEN e."conversionValueMicros" ELSE 0 END)::float8 AS "valueMicros"
+         sum(${CONVERTED})::int AS conversions, sum(e."costMicros")::float8 AS "costMicros", sum(${CONVERTED_VALUE})::float8 AS "valueMicros",
+         COALESCE(sum(${CONVERTED}) FILTER (WHERE ${SAME_TARGET}), 0)::int AS "targetConversions", COALESCE(sum(e."costMicros") FILTER (WHERE ${SAME_TARGET}), 0)::float8 AS "targetCostMicros",
+         COALESCE(sum(${CONVERTED_VALUE}) FILTER (WHERE ${SAME_TARGET}), 0)::float8 AS "targetValueMicros",
+         COALESCE(sum(${EXPECTED}) FILTER (WHERE ${SAME_TARGET}), 0)::float8 AS "targetExpected"
        FROM "AdGroup" g JOIN "Campaign" c ON c.id = g."campaignId" JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id
-       LEFT JOIN LATERAL (SELECT count(*)::int AS conversions, COALESCE(sum("amountMicros"), 0) AS value FROM "AuctionOutcome" WHERE e."decisionId" IS NOT NULL AND "decisionId" = e."decisionId" AND type = 'CONVERSION' AND "occurredAt" <= ${LAST_CONVERSION}) o ON true
+       LEFT JOIN "Product" p ON p.id = a."productId" ${CONVERSIONS}
        WHERE g."campaignId" = ANY($1) AND e."occurredAt" >= $2 AND e."occurredAt" < $3 GROUP BY 1, 2`,
       [campaignIds, from, until],
       'bidding-history',
@@ -391,10 +426,11 @@ export class BiddingRepository {
   market(since: Date, limit: number): Promise<MarketRow[]> {
     return this.database.sql(
       `SELECT (extract(epoch FROM r."createdAt") * 1000)::float8 AS at, COALESCE(r."minToWinMicros", r."costMicros")::float8 AS "priceMicros", r."pCtr", r."pCvr",
-         COALESCE(e.clicked, false) AS clicked, o.value IS NOT NULL AS converted, COALESCE(o.value, p."priceMicros", 0)::float8 AS "valueMicros"
+         COALESCE(e.clicked, false) AS clicked, own.conversions > 0 AS converted, CASE WHEN own.conversions > 0 THEN ${CONVERTED_VALUE} ELSE ${USUAL_WORTH} END::float8 AS "valueMicros",
+         r.auction, r."userId", ${targetedOf('r')} AS context
        FROM (SELECT * FROM "BidReservation" WHERE "createdAt" >= $1 AND ("minToWinMicros" IS NOT NULL OR (state = 'COMMITTED' AND auction = 'SECOND_PRICE')) ORDER BY "createdAt" DESC LIMIT $2) r
-       LEFT JOIN "AdLogEntry" e ON e."decisionId" = r.id LEFT JOIN "Ad" a ON a.id = r."adId" LEFT JOIN "Product" p ON p.id = a."productId"
-       LEFT JOIN LATERAL (SELECT sum("amountMicros") AS value FROM "AuctionOutcome" WHERE "decisionId" = r.id AND type = 'CONVERSION') o ON true
+       JOIN "Campaign" c ON c.id = r."campaignId" LEFT JOIN "AdLogEntry" e ON e."decisionId" = r.id LEFT JOIN "Ad" a ON a.id = r."adId" LEFT JOIN "Product" p ON p.id = a."productId"
+       ${CONVERSIONS}
        ORDER BY r."createdAt"`,
       [since, limit],
     )
@@ -416,10 +452,21 @@ export class BiddingRepository {
            (count(*) FILTER (WHERE clicked) + 1) / (count(*) + 100)::float8 AS "pCtr", (count(*) FILTER (WHERE converted) + 1) / (count(*) FILTER (WHERE clicked) + 50)::float8 AS "pCvr"
          FROM shown GROUP BY 1 HAVING sum("costMicros") > 0)
        SELECT (extract(epoch FROM s."occurredAt") * 1000)::float8 AS at, CASE WHEN r."isPriced" THEN s."costMicros" ELSE r.cost END::float8 AS "priceMicros",
-         r."pCtr", LEAST(1, r."pCvr") AS "pCvr", s.clicked, s.converted, COALESCE(NULLIF(s."conversionValueMicros", 0), p."priceMicros", 0)::float8 AS "valueMicros"
+         r."pCtr", LEAST(1, r."pCvr") AS "pCvr", s.clicked, s.converted, COALESCE(NULLIF(s."conversionValueMicros", 0), p."priceMicros", 0)::float8 AS "valueMicros",
+         'SECOND_PRICE' AS auction, s."userId", ${targetedOf('s')} AS context
        FROM shown s JOIN rates r USING ("adId") JOIN "Ad" a ON a.id = s."adId" LEFT JOIN "Product" p ON p.id = a."productId" ORDER BY s."occurredAt", s.id`,
       [days, limit],
     )
+  }
+
+  /** Who of these people is in which of the audiences, of those who may be addressed. */
+  async membersAmong(audienceIds: readonly string[], userIds: readonly number[]): Promise<Map<string, Set<number>>> {
+    const rows = await this.database.sql<{ audienceId: string; userIds: number[] }>(
+      `SELECT m."audienceId", array_agg(m."userId") AS "userIds" FROM "AudienceMember" m JOIN "Consent" k ON k."userId" = m."userId" AND k.purpose = 'ADS' AND k.granted
+       WHERE m."audienceId" = ANY($1) AND m."userId" = ANY($2) AND NOT EXISTS (SELECT 1 FROM "Suppression" s WHERE s."userId" = m."userId") GROUP BY 1`,
+      [audienceIds, userIds],
+    )
+    return new Map(rows.map(({ audienceId, userIds }) => [audienceId, new Set(userIds)]))
   }
 
   async strategy(id: string): Promise<StrategyRow | undefined> {

@@ -31,8 +31,8 @@ export class BiddingResolver {
       'What came of a bid: commits or releases its money, and teaches the models. May come late, twice, or out of order. Scope: bids:write.',
   })
   auctionOutcomeRecord(@Arg('input', () => AuctionOutcomeInput) input: AuctionOutcomeInput, @Ctx() { viewer }: Context) {
-    if (input.dryRun) return payload(async () => this.door.checkOutcome(input))
-    return idempotent(this.idempotency, viewer, 'auctionOutcomeRecord', input, () => this.door.outcome(input))
+    if (input.dryRun) return payload(async () => ({ preview: await this.door.outcome(input) }))
+    return idempotent(this.idempotency, viewer, 'auctionOutcomeRecord', input, async () => ({ outcome: await this.door.outcome(input) }))
   }
 
   @FieldResolver(() => CampaignType)

@@ -178,7 +178,10 @@ export class AuctionOutcomeInput {
   @Field(() => MoneyInput, { nullable: true, description: 'Worth of a CONVERSION' })
   value?: MoneyInput | null
 
-  @Field(() => MoneyInput, { nullable: true, description: 'Least bid that would have won, of WIN and LOSS' })
+  @Field(() => MoneyInput, {
+    nullable: true,
+    description: 'Least bid that would have won, of WIN and LOSS; above a bid that won it contradicts that, and is not learned from',
+  })
   minToWin?: MoneyInput | null
 
   @Field(() => Boolean, { defaultValue: false, description: 'A WIN that is billed at once, where the seller sends no billing notice' })
@@ -221,6 +224,9 @@ export class AuctionOutcome {
 export class AuctionOutcomePayload extends Payload {
   @Field(() => AuctionOutcome, { nullable: true })
   outcome?: AuctionOutcome | null
+
+  @Field(() => AuctionOutcome, { nullable: true, description: 'Only for a dry run: what the notice would do now' })
+  preview?: AuctionOutcome | null
 }
 
 export { CampaignType }

@@ -112,11 +112,12 @@ export class BiddingService {
     return answer
   }
 
-  /** Takes a notice about a bid. Throws what its sender could have known. */
-  async outcome(notice: Notice): Promise<Settled> {
+  /** Takes a notice about a bid, or says what it would do. Throws what its sender could have known. */
+  async outcome(notice: Notice, { isDry = false } = {}): Promise<Settled> {
     const now = this.now()
     if (notice.at.getTime() > now.getTime() + 5 * MINUTE_MS) throw new InvalidInput('occurredAt lies in the future', {}, ['occurredAt'])
-    const settled = await this.parts.repository.settle(notice, now)
+    const { repository } = this.parts
+    const settled = isDry ? await repository.foreseen(notice, now) : await repository.settle(notice, now)
     if (settled.result === 'UNKNOWN') throw new NotFound('No bid has this decisionId', {}, ['decisionId'])
     if (settled.result === 'BEFORE_BID')
       throw new InvalidInput('occurredAt lies before the bid was made; nothing was recorded', {}, ['occurredAt'])

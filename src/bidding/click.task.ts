@@ -119,9 +119,11 @@ function adFactsOf({ id, adGroupId, campaignId, productExternalId, categories, b
   }
 }
 
+const NOTHING_PERSONAL = { gender: null, age: null, city: null, affinity: null }
+
 /** What was known when it was shown: of a bid of ours what was kept with it, of an imported row its context and the person's lasting facts. */
-function contextOf({ isOwn, context, gender, birthYear, city, country, at }: LogRow, moment: LocalMoment): ContextFacts {
-  const known = context as ContextFacts
+function contextOf({ isOwn, isRefused, context, gender, birthYear, city, country, at }: LogRow, moment: LocalMoment): ContextFacts {
+  const known: ContextFacts = isRefused ? { ...context, ...NOTHING_PERSONAL } : context
   if (isOwn) return known
   return {
     ...known,

@@ -91,7 +91,7 @@ export const bidRequestBody = z.looseObject({
   regs: z
     .looseObject({
       coppa: flag.optional(),
-      gdpr: z.int().optional(),
+      gdpr: flag.optional(),
       us_privacy: text.optional(),
       gpp: z.string().max(20_000).optional(),
       ext: anything.optional(),

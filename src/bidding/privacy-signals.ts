@@ -29,7 +29,7 @@ export function privacyRefusal({ regs, user, device }: BidRequestBody): string |
     const refusal = gppRefusal(ext.gpp, ext.gpp_sid)
     if (refusal) return `${refusal} (regs.gpp)`
   }
-  if (Number(ext.gdpr) !== 1) return null
+  if (Number(ext.gdpr ?? 0) === 0) return null
   const consent = user?.consent ?? (user?.ext as Record<string, unknown> | undefined)?.consent
   if (typeof consent !== 'string' || consent === '') return 'GDPR applies and there is no consent string (user.consent)'
   const allowed = purposesOf(consent)

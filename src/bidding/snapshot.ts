@@ -1,7 +1,7 @@
 import { createBidder, strategyOf } from '../algorithms/bidding/index.js'
 import { winCurve } from '../algorithms/bidding/shading.js'
 import { BadSettings, type Bidder, type Market, type StrategySettings, type WinCurve } from '../algorithms/bidding/strategy.js'
-import { targetMultiplierOf } from '../algorithms/bidding/target.js'
+import { conversionsOf, targetMultiplierOf } from '../algorithms/bidding/target.js'
 import { createRandom } from '../algorithms/math/random.js'
 import type { CampaignRow, StrategyRow } from '../campaigns/campaign-rows.js'
 import type { CampaignsService } from '../campaigns/campaigns.service.js'
@@ -80,13 +80,8 @@ export class Snapshots {
   private known: Snapshot = { campaigns: [], audienceIds: [], cappedIds: [], capHours: 0, winCurve: null, loadedAt: 0 }
   private history = new Map<number, HistoryRow>()
   private historyAt = 0
-  /** What ads have earned before the last day, as of `at`. */
-  private older: { at: number; newest: bigint; campaignIds: Set<string>; rows: HistoryRow[] } = {
-    at: 0,
-    newest: 0n,
-    campaignIds: new Set(),
-    rows: [],
-  }
+  /** What ads have earned before the last day, as of `at`; by what was asked for each campaign. */
+  private older: { at: number; newest: bigint; rows: Map<string, HistoryRow[]> } = { at: 0, newest: 0n, rows: new Map() }
   private sentiments = new ProductSentiments()
   private sentimentsAt = 0
   private campaignsAt = 0
@@ -134,11 +129,9 @@ export class Snapshots {
     if (this.isStale || now.getTime() - this.campaignsAt >= RELOAD_MS) {
       this.isStale = false
       const rows = await repository.snapshot()
-      if (now.getTime() - this.historyAt >= HISTORY_MS || this.historyAt === 0) {
-        this.history = await this.readHistory(
-          rows.campaigns.map(({ id }) => id),
-          now.getTime(),
-        )
+      const isRetargeted = rows.campaigns.some(campaign => !this.older.rows.has(askedOf(campaign)))
+      if (now.getTime() - this.historyAt >= HISTORY_MS || isRetargeted) {
+        this.history = await this.readHistory(rows.campaigns, now.getTime())
         this.historyAt = now.getTime()
       }
       if (now.getTime() - this.sentimentsAt >= SENTIMENTS_MS) await this.readSentiments(rows.ads, now)
@@ -148,22 +141,35 @@ export class Snapshots {
     await this.readBudgets()
   }
 
-  /** What the last day brought is added up anew each time; what lies before it once an hour, for campaigns that are new, and where an old log was brought. */
-  private async readHistory(campaignIds: readonly string[], now: number): Promise<Map<number, HistoryRow>> {
+  /**
+   * What the last day brought is added up anew each time; what lies before it once an hour, for campaigns that are new or have another target, and where an
+   * old log was brought.
+   */
+  private async readHistory(campaigns: readonly CampaignRow[], now: number): Promise<Map<number, HistoryRow>> {
     const { repository } = this.parts
     const { newest, hasOlder } = await repository.logSince(this.older.newest, new Date(this.older.at - DAY_MS))
-    if (hasOlder || now - this.older.at >= OLDER_HISTORY_MS) this.older = { at: now, newest, campaignIds: new Set(), rows: [] }
+    if (hasOlder || now - this.older.at >= OLDER_HISTORY_MS) this.older = { at: now, newest, rows: new Map() }
     const { older } = this
     older.newest = newest
     const cut = new Date(older.at - DAY_MS)
-    const missing = campaignIds.filter(id => !older.campaignIds.has(id))
+    const missing = campaigns.filter(campaign => !older.rows.has(askedOf(campaign)))
     if (missing.length > 0) {
-      older.rows.push(...(await repository.history(missing, { from: new Date(older.at - HISTORY_DAYS * DAY_MS), until: cut })))
-      for (const id of missing) older.campaignIds.add(id)
+      const span = { from: new Date(older.at - HISTORY_DAYS * DAY_MS), until: cut }
+      const read = groupedBy(
+        await repository.history(
+          missing.map(({ id }) => id),
+          span,
+        ),
+        row => row.campaignId,
+      )
+      for (const campaign of missing) older.rows.set(askedOf(campaign), read.get(campaign.id) ?? [])
     }
-    const recent = await repository.history(campaignIds, { from: cut, until: new Date(now + DAY_MS) })
+    const recent = await repository.history(
+      campaigns.map(({ id }) => id),
+      { from: cut, until: new Date(now + DAY_MS) },
+    )
     const sums = new Map(recent.map(row => [row.adId, row]))
-    for (const row of older.rows) {
+    for (const row of campaigns.flatMap(campaign => older.rows.get(askedOf(campaign)) ?? [])) {
       const sum = sums.get(row.adId)
       sums.set(row.adId, sum ? added(sum, row) : row)
     }
@@ -192,7 +198,7 @@ export class Snapshots {
     for (const line of this.known.campaigns) {
       const period = line.row.budgetPeriod === 'DAILY' ? campaigns.dailyPeriod(this.now()) : 'TOTAL'
       const ledger = ledgerOf.get(`${line.row.id}:${period}`)
-      const paced = campaigns.pacedNow(line.row, ledger, pacingOf.get(line.row.id))
+      const paced = campaigns.pacedNow(line.row, line.strategy.type, ledger, pacingOf.get(line.row.id))
       if (!ledger) missing.push(line.row.id)
       line.period = period
       line.multiplier = paced.detail.multiplier
@@ -260,8 +266,9 @@ export class Snapshots {
       line.fault = ads.length === 0 ? 'NO_ADS' : 'STOCK_LIMITED'
       return
     }
-    const market = this.marketOf(stocked.map(({ ad }) => ad.id))
-    line.targetMultiplier = correctionOf(strategy, market, Number(row.conversionValueMicros ?? stocked[0].ad.priceMicros ?? 0))
+    const earned = stocked.flatMap(({ ad }) => this.history.get(ad.id) ?? [])
+    const market = this.marketOf(earned)
+    line.targetMultiplier = correctionOf(strategy, earned, Number(row.conversionValueMicros ?? stocked[0].ad.priceMicros ?? 0))
     const bidders = new Map<string, Bidder>()
     for (const { ad, group } of stocked) {
       try {
@@ -312,26 +319,16 @@ export class Snapshots {
     }
   }
 
-  private marketOf(adIds: readonly number[]): Market {
-    const market: Market = {
-      impressions: 0,
-      clicks: 0,
-      conversions: 0,
-      costMicros: 0,
-      conversionValueMicros: 0,
+  private marketOf(rows: readonly HistoryRow[]): Market {
+    return {
+      impressions: sumOf(rows, 'impressions'),
+      clicks: sumOf(rows, 'clicks'),
+      conversions: sumOf(rows, 'conversions'),
+      costMicros: sumOf(rows, 'costMicros'),
+      conversionValueMicros: sumOf(rows, 'valueMicros'),
       prices: null,
       winCurve: this.known.winCurve,
     }
-    for (const id of adIds) {
-      const row = this.history.get(id)
-      if (!row) continue
-      market.impressions += row.impressions
-      market.clicks += row.clicks
-      market.conversions += row.conversions
-      market.costMicros += row.costMicros
-      market.conversionValueMicros += row.valueMicros
-    }
-    return market
   }
 
   /** The learned win curve; read again only when another one was learned. */
@@ -386,35 +383,47 @@ export function settingsOf(
 const START_CLICKS = 100
 const START_CONVERSIONS = 10
 
-function correctionOf(
-  { type, targetCpaMicros, targetRoas }: StrategyRow,
-  { conversions, costMicros, conversionValueMicros }: Market,
-  valueMicros: number,
-): number {
+/** Only what was bought for the present target is held against it: what an earlier one allowed must not be made good. */
+function correctionOf({ type, targetCpaMicros, targetRoas }: StrategyRow, rows: readonly HistoryRow[], valueMicros: number): number {
+  const counted = sumOf(rows, 'targetConversions')
+  const conversions = conversionsOf(counted, sumOf(rows, 'targetExpected'))
+  const costMicros = sumOf(rows, 'targetCostMicros')
   if (type === 'TARGET_CPA' && targetCpaMicros !== null) {
     const each = Number(targetCpaMicros)
     return targetMultiplierOf({ earnedMicros: conversions * each, costMicros, priorMicros: TARGET_PRIOR * each })
   }
   if (type === 'TARGET_ROAS' && targetRoas !== null) {
-    const mean = conversions > 0 ? conversionValueMicros / conversions : valueMicros
-    return targetMultiplierOf({
-      earnedMicros: conversionValueMicros / targetRoas,
-      costMicros,
-      priorMicros: (TARGET_PRIOR * mean) / targetRoas,
-    })
+    const each = (sumOf(rows, 'targetValueMicros') + TARGET_PRIOR * valueMicros) / (counted + TARGET_PRIOR) / targetRoas
+    return targetMultiplierOf({ earnedMicros: conversions * each, costMicros, priorMicros: TARGET_PRIOR * each })
   }
   return 1
 }
 
+function sumOf(rows: readonly HistoryRow[], name: (typeof SUMS)[number]): number {
+  return rows.reduce((sum, row) => sum + row[name], 0)
+}
+
+/** What the sums of a campaign's history depend on, beside the log. */
+function askedOf({ id, targetSince, learningSince, conversionValueMicros, attributionDays }: CampaignRow): string {
+  return [id, Math.max(targetSince?.getTime() ?? 0, learningSince.getTime()), conversionValueMicros, attributionDays].join()
+}
+
+const SUMS = [
+  'impressions',
+  'clicks',
+  'conversions',
+  'costMicros',
+  'valueMicros',
+  'targetConversions',
+  'targetExpected',
+  'targetCostMicros',
+  'targetValueMicros',
+] as const
+
 function added(a: HistoryRow, b: HistoryRow): HistoryRow {
-  return {
-    ...a,
-    impressions: a.impressions + b.impressions,
-    clicks: a.clicks + b.clicks,
-    conversions: a.conversions + b.conversions,
-    costMicros: a.costMicros + b.costMicros,
-    valueMicros: a.valueMicros + b.valueMicros,
-  }
+  const sum = { ...a }
+  for (const name of SUMS) sum[name] += b[name]
+  return sum
 }
 
 function groupedBy<Row>(rows: readonly Row[], key: (row: Row) => string): Map<string, Row[]> {

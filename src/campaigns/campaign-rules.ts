@@ -33,16 +33,19 @@ const NEEDS: Partial<Record<BiddingStrategyType, keyof StrategyFields>> = {
 }
 const AMOUNTS = ['targetCpa', 'cpcBidCeiling', 'cpcBidFloor', 'cpcBid', 'cpmBid'] as const
 
-/** An amount above zero in the account's currency, in micros. */
-export function cleanAmount({ amountMicros, currencyCode }: MoneyInput, currency: string, field: string[]): bigint {
+/** An amount in the account's currency, in micros: above zero, or `least`. */
+export function cleanAmount({ amountMicros, currencyCode }: MoneyInput, currency: string, field: string[], least: 0n | 1n = 1n): bigint {
   const name = field.at(-1)
   if (currencyCode && currencyCode.toUpperCase() !== currency)
     throw new InvalidInput(`${name} must be in the account's currency ${currency}, not ${currencyCode.slice(0, 10)}`, {}, [
       ...field,
       'currencyCode',
     ])
-  if (amountMicros <= 0n)
-    throw new InvalidInput(`${name} must be more than zero, not ${amountMicros} micros`, {}, [...field, 'amountMicros'])
+  if (amountMicros < least)
+    throw new InvalidInput(`${name} must be ${least ? 'more than zero' : 'zero or more'}, not ${amountMicros} micros`, {}, [
+      ...field,
+      'amountMicros',
+    ])
   if (amountMicros > LARGEST_AMOUNT_MICROS)
     throw new InvalidInput(`${name} must be at most ${LARGEST_AMOUNT_MICROS} micros, not ${amountMicros}`, {}, [...field, 'amountMicros'])
   return amountMicros

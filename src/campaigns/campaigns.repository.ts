@@ -3,6 +3,7 @@ import type { CampaignStatus } from '../platform/generated/prisma/enums.js'
 import { escapeLike } from '../platform/text-input.js'
 import type { ColumnChange } from '../platform/upsert.js'
 import type { AdGroupRow, AdRow, CampaignRow, LedgerRow, PacingRow, StrategyRow } from './campaign-rows.js'
+import { CONVERSIONS, CONVERTED, CONVERTED_VALUE } from './conversions.js'
 
 export type { AdGroupRow, AdRow, CampaignRow, LedgerRow, PacingRow, StrategyRow } from './campaign-rows.js'
 
@@ -81,17 +82,6 @@ export interface AuditRow {
 }
 
 type Changes = Record<string, ColumnChange>
-
-/** Which conversions of a bid count: those that came within the campaign's window after the click, or after the impression where no click was told. */
-const CONVERSIONS = `
-  LEFT JOIN LATERAL (
-    SELECT count(*)::int AS conversions, COALESCE(sum(o."amountMicros"), 0)::bigint AS value FROM "AuctionOutcome" o
-    WHERE e."decisionId" IS NOT NULL AND o."decisionId" = e."decisionId" AND o.type = 'CONVERSION'
-      AND o."occurredAt" <= COALESCE(e."clickedAt", e."occurredAt") + make_interval(days => c."attributionDays")
-  ) own ON true`
-const CONVERTED = `CASE WHEN e."decisionId" IS NOT NULL THEN own.conversions
-  WHEN e.converted AND COALESCE(e."convertedAt", e."occurredAt") <= COALESCE(e."clickedAt", e."occurredAt") + make_interval(days => c."attributionDays") THEN 1 ELSE 0 END`
-const CONVERTED_VALUE = `CASE WHEN e."decisionId" IS NOT NULL THEN own.value ELSE e."conversionValueMicros" * (${CONVERTED}) END`
 
 /** Of fifty people spread evenly over an audience, so that a look at a large one costs no more; counted as a bid counts them. */
 const CAPPED_SHARE = `
@@ -281,20 +271,21 @@ export class CampaignsRepository {
     return (await this.database.sql<StrategyRow>(`${insertOf('BiddingStrategy', columns, values)} RETURNING *`, values))[0]
   }
 
-  /** Changes a strategy of this version, and lets its campaigns learn anew where asked, in one statement. */
+  /** Changes a strategy of this version, and notes with its campaigns since when they learn anew or have another target, in one statement. */
   async changeStrategy(
     id: string,
     changes: Changes,
-    { expectedVersion, resetsLearning, now }: { expectedVersion?: number; resetsLearning: boolean; now: Date },
+    { expectedVersion, since }: { expectedVersion: number; since: Changes },
   ): Promise<StrategyRow | undefined> {
-    const values: unknown[] = [id]
-    const version = expectedVersion === undefined ? '' : `AND version = $${values.push(expectedVersion)}::int`
-    const update = `UPDATE "BiddingStrategy" SET ${setOf('BiddingStrategy', changes, values)} WHERE id = $1 ${version} RETURNING *`
-    const text = resetsLearning
-      ? `WITH changed AS (${update}), reset AS (
-           UPDATE "Campaign" c SET "learningSince" = $${values.push(now)}::timestamptz FROM changed WHERE c."biddingStrategyId" = changed.id)
-         SELECT * FROM changed`
-      : update
+    const values: unknown[] = [id, expectedVersion]
+    const update = `UPDATE "BiddingStrategy" SET ${setOf('BiddingStrategy', changes, values)} WHERE id = $1 AND version = $2::int RETURNING *`
+    const times = Object.keys(since).map(name => `"${name}" = $${values.push(since[name].value)}::${since[name].type}`)
+    const text =
+      times.length > 0
+        ? `WITH changed AS (${update}), noted AS (
+             UPDATE "Campaign" c SET ${times.join(', ')} FROM changed WHERE c."biddingStrategyId" = changed.id)
+           SELECT * FROM changed`
+        : update
     return (await this.database.sql<StrategyRow>(text, values))[0]
   }
 
@@ -374,11 +365,11 @@ export class CampaignsRepository {
     return { ads: note === null ? campaignIds.length : Number(note), campaignIds }
   }
 
-  /** Of these audiences the ones that exist. */
+  /** Of these audiences the ones that exist and were not archived. */
   async audiences(ids: readonly string[]): Promise<Map<string, { name: string; status: string }>> {
     if (ids.length === 0) return new Map()
     const rows = await this.database.sql<{ id: string; name: string; status: string }>(
-      'SELECT id, name, status::text AS status FROM "Audience" WHERE id = ANY($1)',
+      'SELECT id, name, status::text AS status FROM "Audience" WHERE id = ANY($1) AND "archivedAt" IS NULL',
       [ids],
     )
     return new Map(rows.map(row => [row.id, row]))
@@ -410,7 +401,8 @@ export class CampaignsRepository {
          COALESCE(sum(${CONVERTED_VALUE}), 0)::bigint AS "conversionValueMicros",
          count(*) FILTER (WHERE e.clicked AND (${CONVERTED}) > 0)::int AS "convertedClicks",
          count(*) FILTER (WHERE e.clicked AND COALESCE(e."clickedAt", e."occurredAt") > $4::timestamptz - make_interval(days => c."attributionDays"))::int AS "openClicks"
-       FROM "Campaign" c JOIN "AdGroup" g ON g."campaignId" = c.id JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id ${CONVERSIONS}
+       FROM "Campaign" c JOIN "AdGroup" g ON g."campaignId" = c.id JOIN "Ad" a ON a."adGroupId" = g.id JOIN "AdLogEntry" e ON e."adId" = a.id
+       LEFT JOIN "Product" p ON p.id = a."productId" ${CONVERSIONS}
        WHERE c.id = ANY($1) AND ($2::timestamptz IS NULL OR e."occurredAt" >= $2) AND ($3::timestamptz IS NULL OR e."occurredAt" < $3)
        GROUP BY c.id`,
       [campaignIds, from, to, now],

@@ -319,7 +319,10 @@ export class CampaignType extends NodeType {
   @Field(() => Int, { description: 'A conversion counts when it comes at most so many days after the click' })
   attributionDays!: number
 
-  @Field(() => Money, { nullable: true, description: "Worth of a conversion; without it the price of the ad's product" })
+  @Field(() => Money, {
+    nullable: true,
+    description: "Worth of a conversion that is told without one; unless given the price of the ad's product",
+  })
   conversionValue!: Money | null
 
   @Field(() => PacingController)

@@ -74,8 +74,12 @@ export interface Expectations {
   clicks: Estimate
   costMicros: Estimate
   valueMicros: Estimate
-  /** From impressions of imported logs: too few auctions of our own are known. */
-  isImported: boolean
+}
+
+/** What a campaign may expect in its period, null where nothing can be said, and what a person should know about it. */
+export interface Foreseen {
+  expectations: Expectations | null
+  warnings: string[]
 }
 
 interface Parts {
@@ -85,8 +89,8 @@ interface Parts {
   calendar: AccountCalendar
   /** Of the account. */
   currency: string
-  /** What a campaign may expect in its period, from the replay of the market; null while nothing is known. Given by the bidding. */
-  expect(campaign: CampaignRow, strategy: StrategyRow): Promise<Expectations | null>
+  /** From the replay of the market. Given by the bidding. */
+  foresee(campaign: CampaignRow, strategy: StrategyRow): Promise<Foreseen>
   /** Whether clicks are predicted by a model that is too old, or by none. */
   isModelStale(now: Date): Promise<boolean>
   /** Shape of sales over the hours, once there is a forecast. */
@@ -185,12 +189,18 @@ export class CampaignsService {
   }
 
   async update(input: CampaignUpdateInput): Promise<CampaignType> {
-    const { row: before, changes, own, resetsLearning } = await this.changed(input)
-    const learning: Changes = resetsLearning ? { learningSince: { value: this.now(), type: 'timestamptz' } } : {}
-    const expectedVersion = cleanVersion(input.expectedVersion) ?? before.version
-    const row = await this.parts.campaigns.change(before.id, { ...changes, ...learning }, { from: OPEN, expectedVersion, ownStrategy: own })
-    if (!row) throw await this.refusal(before.id, OPEN, 'changed', input.expectedVersion)
-    return this.announced(row)
+    const { row: before, changes, own, since } = await this.changed(input)
+    // Checked against what was read, so it must still be that.
+    const row = await this.parts.campaigns.change(
+      before.id,
+      { ...changes, ...since },
+      { from: OPEN, expectedVersion: cleanVersion(input.expectedVersion) ?? before.version, ownStrategy: own },
+    )
+    if (row) return this.announced(row)
+    const refusal = await this.refusal(before.id, OPEN, 'changed', input.expectedVersion)
+    if (typeof input.expectedVersion === 'number' || refusal.userCode !== 'VERSION_CONFLICT') throw refusal
+    // Somebody was quicker, and who names no version wants his change made whatever version there is.
+    return this.update(input)
   }
 
   async previewUpdate(input: CampaignUpdateInput): Promise<CampaignPreview> {
@@ -206,9 +216,10 @@ export class CampaignsService {
     const verb = to.toLowerCase()
     if (to === 'ENABLED' && before.endsAt && before.endsAt <= this.now())
       throw new InvalidInput('This campaign ends in the past; set another endsAt first', {}, ['endsAt'])
+    const now = { value: this.now(), type: 'timestamptz' }
     const changes: Changes = {
       status: { value: to, type: '"CampaignStatus"' },
-      ...(to === 'ENABLED' && before.status === 'DRAFT' ? { learningSince: { value: this.now(), type: 'timestamptz' } } : {}),
+      ...(to === 'ENABLED' && before.status === 'DRAFT' ? { learningSince: now, enabledAt: now } : {}),
     }
     if (input.dryRun) {
       await this.checkState(before, from, verb, input.expectedVersion)
@@ -262,7 +273,7 @@ export class CampaignsService {
     }
     const after = { ...before, ...valuesOf(changes) }
     checkStrategy(after.type as BiddingStrategyType, after)
-    const resetsLearning = strategyResets(before, after)
+    const { resetsLearning, since } = this.sinceOf(false, before, after)
     const version = cleanVersion(input.expectedVersion)
     const conflict = (current: StrategyRow) =>
       new Conflict(
@@ -276,11 +287,8 @@ export class CampaignsService {
     if (input.dryRun)
       return { preview: { changes: changesOf(before, changes), resetsLearning, campaigns: campaigns.map(each => each.name) } }
     // Checked against what was read, so it must still be that.
-    const row = await this.parts.campaigns.changeStrategy(before.id, changes, {
-      expectedVersion: before.version,
-      resetsLearning,
-      now: this.now(),
-    })
+    const row = await this.parts.campaigns.changeStrategy(before.id, changes, { expectedVersion: before.version, since })
+    if (!row && version === undefined) return this.updateStrategy(input)
     if (!row) throw conflict(await this.strategyRow(input.biddingStrategyId))
     for (const { id } of campaigns) await this.parts.signals.announce('campaign.changed', { campaignId: id })
     return { biddingStrategy: StrategyType.of(row) }
@@ -424,14 +432,16 @@ export class CampaignsService {
     return performanceOf((await this.loader(context, name, read).load(row.id)) ?? undefined, row.budgetCurrencyCode)
   }
 
-  async pacing(context: Context, { row }: CampaignType): Promise<Pacing> {
+  async pacing(context: Context, campaign: CampaignType): Promise<Pacing> {
+    const { row } = campaign
     const kept = (ids: readonly string[]) =>
       this.parts.campaigns.pacings(ids).then(rows => new Map(rows.map(each => [each.campaignId, each])))
-    const [ledger, pacing] = await Promise.all([
+    const [strategy, ledger, pacing] = await Promise.all([
+      this.strategyOf(context, campaign),
       this.ledgerLoader(context).load(row.id),
       this.loader(context, 'campaign.pacing', kept).load(row.id),
     ])
-    const { state, detail, period } = this.pacedNow(row, ledger ?? undefined, pacing ?? undefined)
+    const { state, detail, period } = this.pacedNow(row, strategy.type, ledger ?? undefined, pacing ?? undefined)
     const of = (micros: bigint | number) => money(BigInt(micros), row.budgetCurrencyCode) as Pacing['target']
     return {
       state: state.status as Pacing['state'],
@@ -455,18 +465,22 @@ export class CampaignsService {
     await campaigns.openLedgers(ids, this.dailyPeriod())
     const ledgers = new Map((await campaigns.ledgers(ids, this.dailyPeriod())).map(ledger => [ledger.campaignId, ledger]))
     const kept = new Map((await campaigns.pacings(ids)).map(pacing => [pacing.campaignId, pacing]))
+    const strategies = new Map(
+      (await campaigns.strategiesByIds([...new Set(rows.map(row => row.biddingStrategyId))])).map(each => [each.id, each.type]),
+    )
     const stepped = rows.map(row => {
-      const { detail, period } = this.pacedNow(row, ledgers.get(row.id), kept.get(row.id))
+      const strategy = strategies.get(row.biddingStrategyId) as string
+      const { detail, period } = this.pacedNow(row, strategy, ledgers.get(row.id), kept.get(row.id))
       return { campaignId: row.id, period, multiplier: detail.multiplier, state: detail, seenAt: kept.get(row.id)?.updatedAt ?? null, now }
     })
     return campaigns.keepPacings(stepped)
   }
 
   /** The multiplier that a running campaign bids with now, for the bidding's snapshot. */
-  pacedNow(row: CampaignRow, ledger: LedgerRow | undefined, kept: PacingRow | undefined) {
+  pacedNow(row: CampaignRow, strategy: string, ledger: LedgerRow | undefined, kept: PacingRow | undefined) {
     const period = periodOf(row, this.parts.calendar, this.now())
     const curve = curveOf(row, period, this.parts.calendar, this.parts.curve)
-    const { state, seen, options } = paced(row, { ledger, kept, period, curve })
+    const { state, seen, options } = paced(row, { strategy, ledger, kept, period, curve })
     const verdict: PacingReport = report(state, seen, options)
     return { state: verdict, detail: state, period: period.name }
   }
@@ -571,9 +585,17 @@ export class CampaignsService {
       input.biddingStrategyId || input.biddingStrategy
         ? await this.withStrategy(given, input, { name: row.name, present: row.biddingStrategyId })
         : { columns: given, own: undefined }
-    const resetsLearning =
-      changesOf(row, columns).some(({ field }) => LEARNING_COLUMNS.has(field)) || (await this.strategyChangeResets(row, columns, own))
-    return { row, changes: columns, own, resetsLearning }
+    const isLearnedAnew = changesOf(row, columns).some(({ field }) => LEARNING_COLUMNS.has(field))
+    const strategies = await this.strategyChange(row, columns, own)
+    return { row, changes: columns, own, ...this.sinceOf(isLearnedAnew, ...strategies) }
+  }
+
+  /** Since when the bidding learns anew, and is held to another target, where a change begins either. */
+  private sinceOf(isLearnedAnew: boolean, before?: StrategyRow, after?: StrategyRow): { resetsLearning: boolean; since: Changes } {
+    const now = { value: this.now(), type: 'timestamptz' }
+    const resetsLearning = isLearnedAnew || (before !== undefined && after !== undefined && strategyMoves(before, after, LEARNING_CHANGE))
+    const isRetargeted = before !== undefined && after !== undefined && strategyMoves(before, after, 0)
+    return { resetsLearning, since: { ...(resetsLearning ? { learningSince: now } : {}), ...(isRetargeted ? { targetSince: now } : {}) } }
   }
 
   /** The strategy that was chosen: a shared one that exists, or a new one of the campaign's own. */
@@ -620,14 +642,15 @@ export class CampaignsService {
     return row
   }
 
-  private async strategyChangeResets(row: CampaignRow, columns: Changes, own: Changes | undefined): Promise<boolean> {
+  /** The strategy that was and the one that shall be; nothing where it stays. */
+  private async strategyChange(row: CampaignRow, columns: Changes, own: Changes | undefined): Promise<StrategyRow[]> {
     const id = columns.biddingStrategyId?.value as string | undefined
-    if (!id || id === row.biddingStrategyId) return false
-    const [before, chosen] = await Promise.all([
+    if (!id || id === row.biddingStrategyId) return []
+    const [[before], [chosen]] = await Promise.all([
       this.parts.campaigns.strategiesByIds([row.biddingStrategyId]),
       own ? [{ ...NO_STRATEGY, ...valuesOf(own) } as unknown as StrategyRow] : this.parts.campaigns.strategiesByIds([id]),
     ])
-    return strategyResets(before[0], chosen[0])
+    return [before, chosen]
   }
 
   private async checkAudiences(columns: Changes): Promise<void> {
@@ -673,9 +696,9 @@ export class CampaignsService {
     const strategy = own
       ? ({ ...NO_STRATEGY, ...valuesOf(own) } as unknown as StrategyRow)
       : (await campaigns.strategiesByIds([after.biddingStrategyId]))[0]
-    const [reach, expected, conflicts] = await Promise.all([
+    const [reach, { expectations: expected, warnings: caveats }, conflicts] = await Promise.all([
       campaigns.reach(after.audienceId, after.excludedAudienceIds),
-      this.parts.expect(after, strategy),
+      this.parts.foresee(after, strategy),
       this.conflicts(after, row?.id ?? null),
     ])
     const exclusions = [
@@ -688,10 +711,7 @@ export class CampaignsService {
       ...(after.budgetPeriod === 'TOTAL' && !after.endsAt && after.deliveryMethod === 'STANDARD'
         ? ['Without endsAt a total budget is not spread over time']
         : []),
-      ...(expected ? [] : ['Nothing is known of the market yet, so nothing can be expected']),
-      ...(expected?.isImported
-        ? ['What is expected comes from imported impressions at what they cost: too few auctions of our own are known']
-        : []),
+      ...caveats,
       ...(after.audienceId && reach.reach === 0 ? ['Nobody of the audience may be addressed personally'] : []),
     ]
     return {
@@ -864,12 +884,10 @@ function timesOf(row: Record<string, unknown>): { startsAt: Date | null; endsAt:
   return { startsAt: (row.startsAt as Date | null | undefined) ?? null, endsAt: (row.endsAt as Date | null | undefined) ?? null }
 }
 
-/** Whether a bidding that has learned one strategy must learn the other anew. */
-function strategyResets(before: StrategyRow, after: StrategyRow): boolean {
+/** Whether type or target differ, by more than a share of what the target was. */
+function strategyMoves(before: StrategyRow, after: StrategyRow, share: number): boolean {
   const moved = (a: bigint | number | null | undefined, b: bigint | number | null | undefined) =>
-    (a ?? null) === null || (b ?? null) === null
-      ? (a ?? null) !== (b ?? null)
-      : Math.abs(Number(b) - Number(a)) > LEARNING_CHANGE * Number(a)
+    (a ?? null) === null || (b ?? null) === null ? (a ?? null) !== (b ?? null) : Math.abs(Number(b) - Number(a)) > share * Number(a)
   return before.type !== after.type || moved(before.targetCpaMicros, after.targetCpaMicros) || moved(before.targetRoas, after.targetRoas)
 }
 

@@ -1,3 +1,4 @@
+import { strategyOf } from '../algorithms/bidding/index.js'
 import {
   type Controller,
   controllers,
@@ -8,6 +9,7 @@ import {
   type TargetCurve,
   uniform,
 } from '../algorithms/bidding/pacing.js'
+import { pacingOf } from '../algorithms/bidding/strategy.js'
 import type { CampaignRow, LedgerRow, PacingRow } from './campaigns.repository.js'
 import { isInHours } from './targeting.js'
 import type { AccountCalendar } from './time-zone.js'
@@ -29,16 +31,21 @@ export type CurveSource = (campaign: CampaignRow, from: Date, hours: number) => 
 const HOUR_MS = 3_600_000
 const LONGEST_SHAPED_HOURS = 24 * 400
 
-export function periodOf({ budgetPeriod, startsAt, endsAt, createdAt }: CampaignRow, calendar: AccountCalendar, now: Date): Period {
+/** A daily budget is for what the campaign has of the day: on its first it cannot be late with what was before, nor on its last wait for what comes after. */
+export function periodOf(
+  { budgetPeriod, startsAt, endsAt, createdAt, enabledAt }: CampaignRow,
+  calendar: AccountCalendar,
+  now: Date,
+): Period {
+  const meant = startsAt ?? createdAt
+  const begun = enabledAt && enabledAt > meant ? enabledAt : meant
   if (budgetPeriod === 'DAILY') {
     const day = calendar.day(now)
-    // On its first day a campaign has only what is left of it: nothing that it could be late with.
-    const begun = startsAt ?? createdAt
     const from = begun > day.startsAt && begun < day.endsAt ? begun : day.startsAt
-    return { name: day.date, startsAt: from, endsAt: day.endsAt, elapsed: shareOf(from, day.endsAt, now) }
+    const until = endsAt && endsAt > from && endsAt < day.endsAt ? endsAt : day.endsAt
+    return { name: day.date, startsAt: from, endsAt: until, elapsed: shareOf(from, until, now) }
   }
-  const from = startsAt ?? createdAt
-  return { name: 'TOTAL', startsAt: from, endsAt, elapsed: endsAt ? shareOf(from, endsAt, now) : 1 }
+  return { name: 'TOTAL', startsAt: begun, endsAt, elapsed: endsAt ? shareOf(begun, endsAt, now) : 1 }
 }
 
 /** What a period may spend. */
@@ -74,12 +81,22 @@ export function curveOf(campaign: CampaignRow, { startsAt, endsAt }: Period, cal
 /** The controller's state now: what was kept, one step further. Deterministic, so every server comes to the same. */
 export function paced(
   campaign: CampaignRow,
-  { ledger, kept, period, curve }: { ledger: LedgerRow | undefined; kept: PacingRow | undefined; period: Period; curve: TargetCurve },
+  {
+    strategy,
+    ledger,
+    kept,
+    period,
+    curve,
+  }: { strategy: string; ledger: LedgerRow | undefined; kept: PacingRow | undefined; period: Period; curve: TargetCurve },
 ): { state: PacingState; seen: Parameters<Controller['step']>[1]; options: PacingOptions } {
   const controller = controllerOf(campaign)
   const isSamePeriod = kept?.period === period.name
   // A new day starts where the last one ended, for what the market was like yesterday is the best guess of today.
-  const options: PacingOptions = { curve, ...(controller.name === 'pid' && kept && !isSamePeriod ? { start: kept.multiplier } : {}) }
+  const options: PacingOptions = {
+    curve,
+    ...pacingOf(strategyOf(strategy)),
+    ...(controller.name === 'pid' && kept && !isSamePeriod ? { start: kept.multiplier } : {}),
+  }
   const seen = {
     elapsed: period.elapsed,
     budgetMicros: Number(ledger?.limitMicros ?? limitOf(campaign)),

@@ -1,3 +1,4 @@
+import { strategyOf } from '../algorithms/bidding/index.js'
 import type { CampaignFacts, CampaignRow, StrategyRow } from './campaigns.repository.js'
 import { isInHours } from './targeting.js'
 import type { LocalMoment } from './time-zone.js'
@@ -29,9 +30,8 @@ const SMALL_REST = 0.02
 const PACED_DOWN = 0.8
 
 const BY_CLICKS = new Set(['MAXIMIZE_CLICKS', 'ORTB'])
-/** Strategies with a price or target of a person's. Others look for whatever multiplier spends the budget, so it says nothing. */
-const BY_PRICE = new Set(['MANUAL_CPC', 'MANUAL_CPM', 'TARGET_CPA', 'TARGET_ROAS'])
-const BY_VALUE = new Set(['MAXIMIZE_CONVERSION_VALUE', 'TARGET_ROAS'])
+/** They bid nothing where a conversion has no known worth. */
+export const BY_VALUE = new Set(['MAXIMIZE_CONVERSION_VALUE', 'TARGET_ROAS'])
 
 /** What happens with a campaign, with every reason: what keeps it from bidding at all, what limits it, and whether it still learns. */
 export function primaryStatusOf(campaign: CampaignRow, circumstances: Circumstances): PrimaryStatus {
@@ -77,8 +77,9 @@ function limits({ audienceId, deliveryMethod }: CampaignRow, { facts, strategy, 
   const reasons: string[] = []
   const rest =
     facts.limitMicros === null ? 1 : 1 - Number((facts.spentMicros ?? 0n) + (facts.reservedMicros ?? 0n)) / Number(facts.limitMicros)
+  // Others look for whatever multiplier spends the budget, so it says nothing.
   const isPacedDown =
-    deliveryMethod === 'STANDARD' && BY_PRICE.has(strategy.type) && facts.multiplier !== null && facts.multiplier < PACED_DOWN
+    deliveryMethod === 'STANDARD' && strategyOf(strategy.type).isOnlyLowered && facts.multiplier !== null && facts.multiplier < PACED_DOWN
   if (rest < SMALL_REST || isPacedDown) reasons.push('BUDGET_CONSTRAINED')
   if (audienceId && (facts.audienceSize ?? 0) < SMALL_AUDIENCE) reasons.push('AUDIENCE_TOO_SMALL')
   if (audienceId && facts.consentedShare !== null && facts.consentedShare < CONSENT_SHARE) reasons.push('CONSENT_LIMITED')

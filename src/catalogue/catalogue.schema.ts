@@ -85,7 +85,10 @@ export class ProductWhere {
   @Field(() => String, { nullable: true })
   brand?: string | null
 
-  @Field(() => String, { nullable: true, description: 'Part of the title in any case, or the beginning of the external id' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Words or parts of words that the title has, in any order and case; or the beginning of the external id',
+  })
   search?: string | null
 
   @Field(() => Boolean, { nullable: true, description: 'true: at least one is there, or it is not counted' })

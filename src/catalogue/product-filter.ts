@@ -5,7 +5,7 @@ import { cleanOptionalText, cleanText, escapeLike } from '../platform/text-input
 export interface ProductFilter {
   category?: string | null
   brand?: string | null
-  /** Part of the title, in any case, or the beginning of the external id. */
+  /** Words, or parts of words, that the title has in any order and case; or the beginning of the external id. */
   search?: string | null
   /** true: at least one, or not counted. */
   inStock?: boolean | null
@@ -69,7 +69,12 @@ export function productTest(filter: ProductFilter | null | undefined): ((product
   const tests: ((product: Filterable) => boolean)[] = []
   if (isGiven(category)) tests.push(product => product.categories.includes(category))
   if (isGiven(brand)) tests.push(product => product.brand === brand)
-  if (search) tests.push(product => product.title.toLowerCase().includes(search.toLowerCase()) || product.externalId.startsWith(search))
+  const words = wordsOf(search)
+  if (words.length > 0)
+    tests.push(({ title, externalId }) => {
+      const lower = title.toLowerCase()
+      return words.every(word => lower.includes(word.toLowerCase())) || externalId.startsWith(search as string)
+    })
   if (isGiven(inStock)) tests.push(product => (product.stock !== 0) === inStock)
   if (isGiven(priceMinMicros)) tests.push(({ price }) => price !== null && price.amountMicros >= priceMinMicros)
   if (isGiven(priceMaxMicros)) tests.push(({ price }) => price !== null && price.amountMicros <= priceMaxMicros)
@@ -97,9 +102,10 @@ export function productConditions(filter: ProductFilter) {
   }
   add(category, parameter => `categories @> ARRAY[${parameter}::text]`)
   add(brand, parameter => `brand = ${parameter}`)
+  const words = wordsOf(search).map(word => `%${escapeLike(word)}%`)
   add(
-    search ? escapeLike(search) : undefined,
-    parameter => `(title ILIKE '%' || ${parameter} || '%' OR "externalId" LIKE ${parameter} || '%')`,
+    words.length > 0 ? words : undefined,
+    parameter => `(title ILIKE ALL(${parameter}::text[]) OR "externalId" LIKE $${values.push(escapeLike(search as string))} || '%')`,
   )
   add(inStock, parameter => `(stock IS DISTINCT FROM 0) = ${parameter}::bool`)
   add(priceMinMicros, parameter => `"priceMicros" >= ${parameter}::bigint`)
@@ -112,6 +118,10 @@ export function productConditions(filter: ProductFilter) {
     else add(value, parameter => attributeCondition(stored, parameter))
   }
   return { conditions, values }
+}
+
+function wordsOf(search: string | null | undefined): string[] {
+  return (search ?? '').split(/\s+/).filter(Boolean)
 }
 
 /** As text, or of a list one of its entries. */

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { type AuctionLog, type ReplayOptions, type ReplayReport, replay } from '../algorithms/bidding/auction.js'
 import { createBidder, strategyOf } from '../algorithms/bidding/index.js'
 import { controllerOf, marketOf, simulate, targetOf, tunedBase } from '../algorithms/bidding/simulate.js'
-import { type AuctionType, BadOpportunity, BadSettings, type StrategySettings } from '../algorithms/bidding/strategy.js'
+import { type AuctionType, BadOpportunity, BadSettings, pacingOf, type StrategySettings } from '../algorithms/bidding/strategy.js'
 import { createRandom } from '../algorithms/math/random.js'
 import { BadLog, readAuctionLog } from './auction-log.js'
 
@@ -80,7 +80,7 @@ async function run() {
   const report = replay(
     log,
     createBidder(strategy, settings, market, createRandom(SEED)),
-    { ...common, budgetMicros, controller, target: targetOf(strategy.name, settings, market) },
+    { ...common, budgetMicros, controller, pacing: pacingOf(strategy), target: targetOf(strategy.name, settings, market) },
     cut,
   )
   const rows = [rowOf(strategy.name, controller.name, report, budgetMicros)]

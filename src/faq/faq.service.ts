@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader'
+import { isReadable } from '../algorithms/text/analysis.js'
 import { detectLanguage } from '../algorithms/text/language.js'
 import type { Viewer } from '../graphql/auth.js'
 import { type Connection, pageOf } from '../graphql/connection.js'
@@ -167,7 +168,8 @@ export class FaqService {
   /** Questions of the last thirty days that nobody could answer become drafts, one a cluster of alike ones; a person writes the answer and approves. */
   async draftFromQuestions(signal?: AbortSignal): Promise<string> {
     const { repository, pool } = this.parts
-    const asked = await repository.unanswered(new Date(this.now().getTime() - DRAFT_DAYS * DAY_MS), MOST_QUESTIONS)
+    const unanswered = await repository.unanswered(new Date(this.now().getTime() - DRAFT_DAYS * DAY_MS), MOST_QUESTIONS)
+    const asked = unanswered.filter(({ text }) => isReadable(text))
     const languages = new Map<string, typeof asked>()
     for (const question of asked) languages.set(question.locale, [...(languages.get(question.locale) ?? []), question])
     let [drafts, more] = [0, 0]
@@ -255,16 +257,30 @@ function contentOf(input: Omit<FaqEntryCreateInput, 'dryRun' | 'externalId' | 'i
     throw new InvalidInput(`alternatives must be at most ${MOST_ALTERNATIVES}, not ${alternatives.length}`, {}, ['alternatives'])
   const { validFrom = null, validTo = null } = input
   if (validFrom && validTo && validTo <= validFrom) throw new InvalidInput('validTo must lie after validFrom', {}, ['validTo'])
+  if (![question, ...alternatives].every(isReadable))
+    throw new InvalidInput('A question and its alternatives need at least one letter, digit or pictogram', {}, ['question'])
   const { language } = detectLanguage(question)
   return {
     question,
     answer: cleanText(input.answer ?? '', { field: ['answer'], max: LONGEST_ANSWER, min: 0 }),
     alternatives: alternatives.map((text, at) => cleanText(text, { field: ['alternatives', String(at)], max: LONGEST_QUESTION })),
-    locale: cleanOptionalText(input.locale, { field: ['locale'], max: 35 }) ?? (language === 'zh' ? 'zh' : 'en'),
+    locale: localeOf(input.locale) ?? (language === 'zh' ? 'zh' : 'en'),
     channel: cleanOptionalText(input.channel, { field: ['channel'], max: 60 }) ?? null,
     validFrom,
     validTo,
   }
+}
+
+/** A BCP 47 tag, with a dash or an underscore; another one would never be asked for. */
+function localeOf(locale: string | null | undefined): string | undefined {
+  const tag = cleanOptionalText(locale, { field: ['locale'], max: 35 })
+  if (typeof tag !== 'string') return undefined
+  try {
+    Intl.getCanonicalLocales(tag.replaceAll('_', '-'))
+  } catch {
+    throw new InvalidInput(`locale must be a language tag such as en or zh-CN, not ${JSON.stringify(tag)}`, {}, ['locale'])
+  }
+  return tag
 }
 
 function checkVersion({ version }: FaqEntryRow, expected: number) {

@@ -1,4 +1,5 @@
 import { normalise } from '../algorithms/text/normalise.js'
+import { isSlipOf } from '../algorithms/text/slips.js'
 
 const LONGEST_READ = 500
 /** No reply to an offer is longer. */
@@ -6,6 +7,7 @@ const LONGEST_REPLY = 60
 
 const SOMEBODY =
   '(?:humans?|human beings?|persons?|people|agents?|operators?|representatives?|reps?|someone|somebody|anyone|anybody|staff|advis[eo]rs?|managers?|supervisors?|colleagues?|employees?|customer (?:service|support|care)|support(?: team)?|your team|help ?desk|service desk)'
+const MACHINE = '(?:bots?|chat ?bots?|robots?|machines?)'
 const REAL = '(?:real|actual|live|living|proper|human|physical)'
 
 /** What says that a person is wanted, wherever it stands in a message. */
@@ -15,10 +17,12 @@ const PERSON = [
   new RegExp(
     `\\b(?:connect|transfer|put|pass|hand|forward|refer|escalate|redirect|switch|get) (?:me|us|this|it|my \\w+)\\b.{0,24}\\b${SOMEBODY}\\b`,
   ),
+  /\b(?:transfer|connect|switch|escalate|route) to (?:an? |the |your )?(?:humans?|persons?|agents?|operators?|representatives?|manager|supervisor|support|someone|somebody)\b/,
   /\b(?:put me through|transfer me|escalate (?:this|it|my \w+)|hand (?:me|this) over)\b/,
   new RegExp(
     `\\b(?:i|we) (?:just |only |really |still |urgently )*(?:want|need|prefer|demand|require|would (?:like|prefer)|'d (?:like|prefer))\\b(?: (?:to|help|have|get|see|be|contact|reach|from|by|assistance|it|served|helped))*(?: (?:a|an|the|some|any|your|real|actual|live|human))+ ?\\b${SOMEBODY}(?! (?:code|number|id|account|discount|price|size|tent|hair|card))\\b`,
   ),
+  /\b(?:complain|talk|report (?:this|it)) to (?:an? |the |your )(?:managers?|supervisors?|boss)\b/,
   new RegExp(
     `\\b(?:give me|send me|get me|let me have|may i have|can i (?:have|get)|could i (?:have|get)|is there|are there)\\b(?: (?:a|an|the|some|any|your|real|actual|live|human))* ${SOMEBODY}\\W*(?:$|please\\b|now\\b|(?:there|here|available|around|online|i can|who can|that can|to (?:talk|speak|help))\\b)`,
   ),
@@ -27,15 +31,21 @@ const PERSON = [
   ),
   /\b(?:can|could|may|will|would) (?:a|an|some|any|the) ?(?:human|agent|operator|real person|person) (?:please )?(?:help|answer|assist|call|contact|take over|look)\b/,
   /\bis (?:anyone|anybody|someone|somebody) (?:there|here|real|available|online)\b/,
-  /(?:\b(?:not|hate|stop|sick of|tired of|rather than|instead of|no)|n't)\b.{0,20}\b(?:talk|speak|chat)\w*\b.{0,10}\b(?:bots?|chat ?bots?|robots?|machines?|computers?|a\.?i)\b/,
-  /^\W*(?:(?:please|i want|i said) )?(?:no|not) (?:more |a |another |these )?(?:bots?|chat ?bots?|robots?|machines?)\b|\b(?:sick|tired) of (?:this|these|your|the) (?:\w+ )?(?:bots?|chat ?bots?|robots?)\b/,
-  /\b(?:(?:please|you|someone|somebody) call me(?: back)?|call me back|give me a call|phone me|ring me)\b/,
+  new RegExp(
+    `(?:\\b(?:not|dont|cant|wont|hate|stop|sick of|tired of|rather than|instead of|no)|n't)\\b.{0,20}\\b(?:talk|speak|chat)\\w*\\b.{0,10}\\b(?:${MACHINE}|computers?|a\\.?i)\\b`,
+  ),
+  new RegExp(
+    `^\\W*(?:(?:please|i want|i said) )?(?:no|not|stop)(?: with)? (?:more |a |another |this |the |your |these )?${MACHINE}\\b|(?:\\bdont|n't) (?:want|need|like) (?:a |an |any |another |this |your |to be (?:served|helped) by (?:a )?)?${MACHINE}\\W*$|\\b(?:sick|tired) of (?:this|these|your|the) (?:\\w+ )?${MACHINE}\\b`,
+  ),
+  /\b(?:(?:please|you|someone|somebody) call me(?: back)?|call me back|give me a call|phone me|ring me)\b|^\W*call me(?: please| now| asap)?\W*$|^\W*(?:please )?(?:can|could|will|would) (?:someone|somebody|anyone|anybody) (?:please )?help(?: me)?(?: please)?\W*$/,
   /\bren ?gong\b|\bzhen ?ren\b/,
   /人工(?!智能|智慧|草|皮|革|合成|费|成本|养|种植|降|呼吸|耳|湖|宝石|钻|水晶|甜味|香|色素)|真人(?!秀|版|比例|cs|实拍|拍摄|模特|发|头发|试穿|出镜)|活人|转(?:接)?(?:客服|专人|主管|经理|售后)/,
   /(?:找|要|叫|换|接|联系|请)(?:一?[个位下]|你们?的?|您的?|到|来){0,3}(?:客服|真人|专人|经理|主管|负责人|领导|老板|店长)/,
   /(?:不要|不想|别用?|讨厌|拒绝|关掉|不跟|不和).{0,6}(?:机器人|机器|ai|智能客服|自动回复)/,
   /(?:跟|和|与|找|让|换|转)(?:一?[个位]|真的?|你们的?|给我)*人(?:类)?(?:来)?(?:说话|说|聊|谈|对话|沟通|回答|回复|处理|解决|帮)|(?:找|换|转|来)(?:一?个)人(?:$|[\s\p{P}来跟和帮吧])/u,
-  /有(?:没有)?(?:真)?人(?:在)?(?:吗|么|呢|能帮|可以帮|回复|管)|(?:客服|人)(?:在吗|在不在|呢|在哪)[\s\p{P}]*$|(?:给我|请).{0,2}(?:回电|回个?电话|打电话)/u,
+  /有(?:没有)?(?:真)?人(?:在)?(?:吗|么|呢|能帮|可以帮|回复|管)|(?:客服|人)(?:在吗|在不在|呢|在哪)[\s\p{P}]*$|(?:给我|请).{0,2}(?:回电|回个?电话|打电话)|(?:打|回)个?电话给我/u,
+  /转人[工宫公功供]|客服(?:的)?(?:电话|热线)|(?:想|要|能|可以|让我|帮我)(?:直接)?(?:跟|和|与|同)(?:你们的?|一?[个位])*(?:客服|经理|店长)(?:来)?(?:说|聊|谈|讲|沟通|反映|通话)/,
+  /^[\s\p{P}]*(?:请|快|赶紧|给我|帮我|我|我要|我想|能不能|可以){0,3}(?:换|叫|找|派)(?:个|一个|位)?(?:人|活人|真人)(?:来|吧|啊|呀|过来|处理|解决)?[\s\p{P}]*$|机器人.{0,2}(?:滚|走开|闭嘴|退下)/u,
 ]
 /** Things that are said of people who are not asked for, and of things that are not people. */
 const NOT_MEANT =
@@ -53,6 +63,7 @@ const MISSPELT = [
   'someone',
   'somebody',
   'speak',
+  'talk',
   'supervisor',
   'customer',
   'service',
@@ -71,6 +82,12 @@ const OTHER_WORDS = new Set([
   'peak',
   'sneak',
   'speaker',
+  'tall',
+  'tale',
+  'talc',
+  'task',
+  'tank',
+  'talks',
   'customers',
   'customs',
   'services',
@@ -88,16 +105,6 @@ function corrected(text: string): string {
     if (OTHER_WORDS.has(word)) return word
     return MISSPELT.find(right => isSlipOf(word, right)) ?? word
   })
-}
-
-/** Whether one letter is wrong, missing, too many, or two neighbours changed places; the first letter is right. */
-function isSlipOf(word: string, right: string): boolean {
-  if (word[0] !== right[0] || Math.abs(word.length - right.length) > 1) return false
-  let at = 1
-  while (at < word.length && word[at] === right[at]) at++
-  const [rest, wanted] = [word.slice(at), right.slice(at)]
-  const isSwapped = rest[0] === wanted[1] && rest[1] === wanted[0] && rest.slice(2) === wanted.slice(2)
-  return rest.slice(1) === wanted.slice(1) || rest.slice(1) === wanted || rest === wanted.slice(1) || isSwapped
 }
 
 const EDGE = '[\\s\\p{P}\\p{S}]*'

@@ -3,7 +3,7 @@ import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { ProductFilter } from '../catalogue/product-filter.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
 import { similarity } from './diversity.js'
-import { contentOf, type NewProducts, scoresByLikeness } from './new-products.js'
+import { type NewProducts, scoresByLikeness } from './new-products.js'
 import { type Reason, RecommendationAlgorithm } from './recommendations.schema.js'
 import type { Effect } from './rules.js'
 
@@ -29,6 +29,11 @@ export interface Scored {
 /** What a model may know of the visitor, in its own item indexes. */
 export type Histories = (model: Live) => History
 
+/** Whether anything speaks for what somebody might want: what was only taken back does not. */
+export function isTelling({ values }: History): boolean {
+  return values.some(value => value > 0)
+}
+
 export interface Wish {
   first: number
   excludeSeen: boolean
@@ -53,25 +58,46 @@ export class Candidates {
     return !baseline || model === baseline
   }
 
-  /** Products that the model is too old to know, scored by what they are, for whoever is known by something. */
+  /**
+   * Products of which the model has learned nothing, scored by what they are, for whoever is known by something; those that it ranks as high among the `known` without
+   * that are left out.
+   */
   async newcomers(model: Live, history: History, known: readonly Scored[]): Promise<Scored[]> {
-    if (history.items.length === 0) return []
-    const products = await this.newProducts.since(model.keys)
+    const scores = new Map(known.map(({ product, score }) => [product.key, score]))
+    return (await this.unlearned(model, history, known)).filter(({ product, score }) => score > (scores.get(product.key) ?? 0))
+  }
+
+  private async unlearned(model: Live, history: History, known: readonly Scored[]): Promise<Scored[]> {
+    // What somebody takes again and again is nothing new.
+    if (history.items.length === 0 || model.algorithm === nameOf(RecommendationAlgorithm.REPEAT)) return []
+    const { products, content } = await this.newProducts.for(model)
     if (products.length === 0) return []
     const scored = (product: ProductType, score: number, text: string, like: ProductType[]): Scored => {
       const reasons = [{ kind: 'content', text, weight: score, products: like }]
       return { index: -1, product, score, source: model, reasons }
     }
-    const own = model.model.scoreNew?.(history, contentOf(products))
+    const own = model.model.scoreNew?.(history, content)
     if (own) {
-      const found = products.map((product, at) => scored(product, own[at], 'New, and like what this user chose', []))
-      return found.filter(({ score }) => score > 0)
+      return products.map((product, at) => scored(product, own[at], 'New, and like what this user chose', []))
     }
     return scoresByLikeness(products, known).map(({ product, score, like }) => {
       const speakers = like.slice(0, REASONS).map(each => each.product)
       return scored(product, score, `New, and like ${speakers.map(({ title }) => title).join(', ')}`, speakers)
     })
   }
+}
+
+/** How many products of a model are not among these. */
+export function lacking(only: ReadonlySet<number>, { keys, indexOf }: Live): number {
+  let known = 0
+  for (const key of only) if (indexOf.has(key)) known++
+  return keys.length - known
+}
+
+/** Candidates with newcomers among them; of a product that is both, the newcomer counts. */
+export function joined(passed: readonly Scored[], newcomers: readonly Scored[]): Scored[] {
+  const keys = new Set(newcomers.map(({ product }) => product.key))
+  return [...passed.filter(({ product }) => !keys.has(product.key)), ...newcomers]
 }
 
 /** So deep a ranking is searched for what passes filters, before it is asked of the catalogue what passes. */
@@ -88,7 +114,7 @@ export function nameOf(algorithm: RecommendationAlgorithm): string {
   return algorithm.toLowerCase().replaceAll('_', '-')
 }
 
-/** A baseline may show also what nothing speaks for. */
-export function isUnscored(score: number, { modelId, algorithm }: Live): boolean {
-  return score <= 0 && (modelId !== null || algorithm === nameOf(RecommendationAlgorithm.REPEAT))
+/** The baseline may show also what nothing speaks for. */
+export function isUnscored(score: number, { algorithm }: Live): boolean {
+  return score <= 0 && algorithm !== nameOf(RecommendationAlgorithm.POPULARITY)
 }

@@ -37,6 +37,15 @@ export class PeopleRepository {
     return rows.map(row => row.id)
   }
 
+  /** Products that came into the shop after a moment. */
+  async productsSince(at: Date): Promise<number> {
+    const [row] = await this.database.sql<{ count: number }>(
+      'SELECT count(*)::int AS count FROM "Product" WHERE "createdAt" > $1 AND NOT stub',
+      [at],
+    )
+    return row.count
+  }
+
   /** Telling events that came in after a moment. */
   async eventsSince(at: Date): Promise<number> {
     const [row] = await this.database.sql<{ count: number }>(

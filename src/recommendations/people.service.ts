@@ -45,14 +45,14 @@ export class PeopleService {
       : await this.people.inCategory(cleanText(category as string, { field: ['category'], max: 200 }), LARGEST_CATEGORY)
     const live = this.models.live<Recommender>(TASK)
     if (!live) throw new NotFound('No recommendation model is approved yet: nobody can be told apart')
-    const known = this.recommendations.knownTo(wanted)
+    const known = await this.recommendations.scorableFor(wanted)
     if (known.length === 0) return []
     const near = known.slice(0, NEAREST).flatMap(key => {
       const { items } = live.model.similar(live.indexOf.get(key) as number, productId ? NEAREST : 1)
       return Array.from(items, item => live.keys[item])
     })
-    const found = await this.people.touching([...new Set([...known, ...near])], [], CANDIDATES)
-    const owners = new Set(await this.people.owners(found, known))
+    const found = await this.people.touching([...new Set([...wanted, ...known, ...near])], [], CANDIDATES)
+    const owners = new Set(await this.people.owners(found, wanted))
     const { ids, scores } = await this.recommendations.affinities(
       found.filter(id => !owners.has(id)),
       known,

@@ -162,14 +162,26 @@ export class PlacementsRepository {
     return row?.externalId
   }
 
-  /** Ids of the newest products beyond this id, newest first. */
-  async productsAfter(id: number, limit: number): Promise<number[]> {
+  /** Ids of the newest products, newest first. */
+  async newestProducts(limit: number): Promise<number[]> {
     const rows = await this.database.sql<{ id: number }>(
-      'SELECT id FROM "Product" WHERE id > $1 AND NOT stub ORDER BY id DESC LIMIT $2',
-      [id, limit],
-      'products-after',
+      'SELECT id FROM "Product" WHERE NOT stub ORDER BY id DESC LIMIT $1',
+      [limit],
+      'products-newest',
     )
     return rows.map(row => row.id)
+  }
+
+  /** For each of these products those up to the `last` id that share its brand or most of its categories, of equals the newest. */
+  productsLike(ids: readonly number[], last: number, limit: number): Promise<{ of: number; id: number }[]> {
+    return this.database.sql(
+      `SELECT n.id AS "of", l.id FROM "Product" n CROSS JOIN LATERAL (
+         SELECT p.id FROM "Product" p WHERE p.id <= $2 AND p.id <> n.id AND NOT p.stub AND (p.categories && n.categories OR p.brand = n.brand)
+         ORDER BY (SELECT count(*) FROM unnest(p.categories) c WHERE c = ANY(n.categories)) + coalesce((p.brand = n.brand)::int, 0) DESC, p.id DESC LIMIT $3) l
+       WHERE n.id = ANY($1::int[])`,
+      [ids, last, limit],
+      'products-like',
+    )
   }
 
   private async rows(rest: string, values: unknown[]): Promise<PlacementRow[]> {

@@ -1,5 +1,6 @@
 import { algorithms } from '../algorithms/recommend/index.js'
 import type { Interactions, Recommender } from '../algorithms/recommend/recommender.js'
+import { trending } from '../algorithms/recommend/trending.js'
 import type { Task } from '../registry/task.js'
 import type { RecommendationsRepository } from './recommendations.repository.js'
 
@@ -11,6 +12,7 @@ export function recommendationTask(repository: RecommendationsRepository): Task<
     name: 'RECOMMENDATION',
     family: 'recommend',
     algorithms,
+    refreshed: [trending.name],
     primary: { metric: 'ndcgAt10', higherIsBetter: true },
     minimumRows: 100,
     load: async now => {
@@ -30,7 +32,9 @@ export function recommendationTask(repository: RecommendationsRepository): Task<
         content,
         now: times.length > 0 ? times[times.length - 1] : now.getTime(),
       }
-      return { data, rows: items.length, from: dateAt(times, 0), to: dateAt(times, times.length - 1), keys }
+      const taught = new Int32Array(keys.length)
+      for (const item of items) taught[item]++
+      return { data, rows: items.length, from: dateAt(times, 0), to: dateAt(times, times.length - 1), keys, taught }
     },
   }
 }

@@ -14,8 +14,11 @@ import {
   Candidates,
   DEMOTED,
   type Histories,
+  isTelling,
   isUnscored,
+  joined,
   type Live,
+  lacking,
   likenessOf,
   nameOf,
   type Scored,
@@ -35,6 +38,7 @@ import { Ranker } from './ranker.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
 import { type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
 import { compileFilters, emptiedBy, type PlacementRules } from './rules.js'
+import type { StandIns } from './stand-ins.js'
 import { type Known, type Penalties, type Plan, putPinsInPlace, Steering, steeredDrop } from './steering.js'
 import { newTrail, shortOf, type Trail } from './trail.js'
 
@@ -57,6 +61,7 @@ export interface RecommendationRequest {
 export interface SteeringParts {
   placements: Placements
   newProducts: NewProducts
+  standIns: StandIns
   experiments?: Pick<ExperimentsService, 'assign'>
   penalties?: Penalties
 }
@@ -80,6 +85,7 @@ interface Composed extends Explained {
 
 const AFFINITY_BATCH = 200
 const NOTHING = new Int32Array(0)
+const NOTHING_SIMILAR = { items: NOTHING, scores: new Float32Array(0) }
 const DEFAULT_FIRST = 10
 const EXAMPLES_OF_DROPPED = 20
 const MOST_CONTEXT = 100
@@ -146,7 +152,7 @@ export class RecommendationsService {
     const dealings = plan && needsDealings(plan.rules) ? await this.parts.placements.dealings({ userId: visitor.id, at }) : undefined
     const known = { visitor, dealings, context: asked?.context ?? [], now: at.getTime() }
     const basis = basisOf(known, plan?.rules, trail)
-    const histories: Histories = source => this.ranker.historyOf(source, basis)
+    const histories = await this.historiesOf(model, basis, trail)
     const diversity = asked?.diversity ?? plan?.rules.diversity ?? 0
     const wish = { first: pool, diversity, excludeSeen: asked?.excludeSeen ?? plan?.rules.excludeSeen ?? true }
     const steered = plan && (await this.steering.steer(plan, wish, known, trail))
@@ -201,8 +207,9 @@ export class RecommendationsService {
     const assignment = isOpen ? await this.assigned(nameIn(request), basis, trail) : undefined
     const algorithm = this.algorithmOf(assignment?.arm.algorithm ?? request.algorithm, rules, basis, trail)
     const diversity = assignment?.arm.diversity ?? (asked > 0 ? asked : (rules?.diversity ?? 0))
-    const model = this.choose(algorithm, basis, trail)
-    const histories: Histories = source => this.ranker.historyOf(source, basis)
+    const chosen = this.choose(algorithm, basis, trail)
+    const histories = await this.historiesOf(chosen, basis, trail)
+    const model = this.telling(chosen, basis, histories, trail)
     const wish: Wish = { first, excludeSeen, filter }
     const steered = plan && (await this.steering.steer(plan, wish, known, trail))
     const without = withoutOf(basis, wish, known)
@@ -284,33 +291,51 @@ export class RecommendationsService {
     return (level?.algorithm ?? rules?.algorithm ?? RecommendationAlgorithm.AUTO) as RecommendationAlgorithm
   }
 
-  /** Products that go together with this one, from the live model; what is out of stock is left out. */
+  /** Products that go together with this one, from the live model, and behind them what is like it; what is out of stock is left out. */
   async similar(product: ProductType, asked?: number | null): Promise<Recommendation[]> {
     const first = asked ?? DEFAULT_FIRST
     checkFirst(first)
     const model = this.models.live<Recommender>(TASK) ?? this.models.named<Recommender>(TASK, 'item-cf')
     const index = model?.indexOf.get(product.key)
-    if (!model || index === undefined) return []
-    const { items, scores } = model.model.similar(index, 2 * first + 10)
-    const products = await this.catalogue.byIds(Array.from(items, item => model.keys[item]))
-    return Array.from(items, (item, at) => ({ product: products.get(model.keys[item]), score: scores[at] }))
+    const { items, scores } = model && index !== undefined ? model.model.similar(index, 2 * first + 10) : NOTHING_SIMILAR
+    const together = Array.from(items, (item, at) => ({ key: (model as Live).keys[item], score: scores[at] }))
+    const found = await this.shownBeside(product, together, LIKENESS[model?.algorithm ?? ''] ?? 'Goes with')
+    if (found.length < first) {
+      const known = new Set(found.map(({ product: { key } }) => key))
+      const like = (await this.parts.standIns.like(product.key)).filter(({ key }) => !known.has(key))
+      found.push(
+        ...(await this.shownBeside(
+          product,
+          like.map(({ key, likeness }) => ({ key, score: likeness })),
+          LIKENESS.content,
+        )),
+      )
+    }
+    return found.slice(0, first).map((each, at) => ({ ...each, rank: at + 1 }))
+  }
+
+  /** Those that may be shown, what a person demoted last. */
+  private async shownBeside(
+    product: ProductType,
+    others: readonly { key: number; score: number }[],
+    why: string,
+  ): Promise<Omit<Recommendation, 'rank'>[]> {
+    const products = await this.catalogue.byIds(others.map(({ key }) => key))
+    return others
+      .map(({ key, score }) => ({ product: products.get(key), score }))
       .filter((each): each is { product: ProductType; score: number } => each.product !== undefined && each.product.stock !== 0)
       .sort((a, b) => Number(a.product.demotedAt !== null) - Number(b.product.demotedAt !== null))
-      .slice(0, first)
-      .map(({ product: other, score }, at) => ({
+      .map(({ product: other, score }) => ({
         product: other,
         score,
-        rank: at + 1,
-        reasons: [
-          { kind: 'similar', text: `${LIKENESS[model.algorithm] ?? 'Goes with'} ${product.title}`, weight: score, products: [product] },
-        ],
+        reasons: [{ kind: 'similar', text: `${why} ${product.title}`, weight: score, products: [product] }],
       }))
   }
 
-  /** Of these products the ones that the live model can score. */
-  knownTo(products: readonly number[]): number[] {
+  /** Products that the live model can score for these: themselves, and what stands for those that came after its training. */
+  async scorableFor(products: readonly number[]): Promise<number[]> {
     const model = this.models.live<Recommender>(TASK)
-    return model ? products.filter(product => model.indexOf.has(product)) : []
+    return model ? this.parts.standIns.keysFor(model, products) : []
   }
 
   /**
@@ -371,25 +396,43 @@ export class RecommendationsService {
   /** `basis`: whoever's, or whatever's, history the list goes by; null or empty for a stranger. */
   private choose(wanted: RecommendationAlgorithm, basis: Visitor | null, trail: Trail): Live | undefined {
     const baseline = this.models.baseline<Recommender>(TASK)
-    if (!basis || basis.products.length === 0)
-      return (IMPERSONAL.includes(wanted) ? this.models.named<Recommender>(TASK, nameOf(wanted)) : undefined) ?? baseline
+    if (IMPERSONAL.includes(wanted)) {
+      const named = this.models.named<Recommender>(TASK, nameOf(wanted))
+      if (!named && baseline) trail.fallbacks.push(`${this.missing(wanted)}: the baseline answers`)
+      return named ?? baseline
+    }
+    if (!basis || basis.products.length === 0) return baseline
     if (wanted === RecommendationAlgorithm.AUTO) {
       const live = this.models.live<Recommender>(TASK)
-      if (!live) trail.fallbacks.push('No model is approved yet: the baseline answers')
+      if (!live) trail.fallbacks.push(`${this.missing(wanted)}: the baseline answers`)
       return live ?? baseline
     }
     const named = this.models.named<Recommender>(TASK, nameOf(wanted))
-    const known = this.models.live<Recommender>(TASK) ?? baseline
     // It learns nothing from others, so there is nothing to approve.
-    if (!named && wanted === RecommendationAlgorithm.REPEAT && known) return ownRepeats(known)
-    // What is the same for everybody is not answered by what goes by the user.
-    if (!named && baseline && IMPERSONAL.includes(wanted)) {
-      trail.fallbacks.push(`${wanted} has no approved model: the baseline answers`)
-      return baseline
-    }
-    if (!named)
-      trail.fallbacks.push(`${wanted} has no approved model: ${this.models.live(TASK) ? 'the live model' : 'the baseline'} answers`)
-    return named ?? known
+    if (!named && wanted === RecommendationAlgorithm.REPEAT) return ownRepeats(basis)
+    if (!named) trail.fallbacks.push(`${this.missing(wanted)}: ${this.models.live(TASK) ? 'the live model' : 'the baseline'} answers`)
+    return named ?? this.models.live<Recommender>(TASK) ?? baseline
+  }
+
+  /** Why there is no model of this algorithm. */
+  private missing(wanted: RecommendationAlgorithm): string {
+    const isAuto = wanted === RecommendationAlgorithm.AUTO
+    const broken = this.models.broken(TASK, isAuto ? undefined : nameOf(wanted))
+    if (broken) return `${broken} cannot be loaded`
+    return isAuto ? 'No model is approved yet' : `${wanted} has no approved model`
+  }
+
+  /** What the models know of whoever the list goes by. For products that came after the training of the one that answers stand those that are most like them. */
+  private async historiesOf(model: Live | undefined, basis: Visitor | null, trail: Trail): Promise<Histories> {
+    const known = model && basis && !isImpersonal(model) ? await this.parts.standIns.visitorFor(model, basis, trail) : basis
+    return source => this.ranker.historyOf(source, source === model ? known : basis)
+  }
+
+  /** Who is known, but by nothing that the model could tell anything from, is answered as a stranger is. */
+  private telling(model: Live | undefined, basis: Visitor | null, histories: Histories, trail: Trail): Live | undefined {
+    if (!model || !basis || basis.products.length === 0 || isImpersonal(model) || isTelling(histories(model))) return model
+    trail.fallbacks.push(`${model.servedBy} can tell nothing from what this user did: the answer is what is popular`)
+    return this.models.baseline<Recommender>(TASK) ?? model
   }
 
   /** The best products of a model that pass every rule; looks deeper into the ranking only as far as rules make it necessary. */
@@ -401,23 +444,27 @@ export class RecommendationsService {
   ): Promise<Scored[]> {
     const history = histories(model)
     const wanted = wish.diversity > 0 ? poolOf(wish.first) : wish.first
-    const passed: Scored[] = []
+    let passed: Scored[] = []
     const demoted: Scored[] = []
     let only: ReadonlySet<number> | undefined
-    for (let depth = wanted + 16; passed.length < wanted; depth *= 8) {
+    const without = new Set(wish.without)
+    // What stands in the history for something else is not left out itself.
+    const hasStandIns = without.size > 0 && history.items.some(item => !without.has(model.keys[item]))
+    for (let depth = wanted + 16 + (hasStandIns ? without.size : 0); passed.length < wanted; depth *= 8) {
       if (wish.filter && depth > SEARCHED) only ??= await this.catalogue.matching([wish.filter])
-      const ranking = this.ranker.rank(model, history, wish.without.length > 0, depth, only)
+      const ranking = this.ranker.rank(model, history, without.size > 0 && !hasStandIns, depth, only)
       passed.length = 0
       demoted.length = 0
-      await this.admit(ranking, model, wish, { wanted, passed, demoted }, trail)
-      if (only) trail.dropped.counts[FILTERED] = model.keys.length - only.size
+      await this.admit(ranking, model, { ...wish, without }, { wanted, passed, demoted }, trail)
+      if (only) trail.dropped.counts[FILTERED] = lacking(only, model)
       if (ranking.indexes.length < depth) break
     }
     const newcomers = await this.candidates.newcomers(model, history, passed)
     if (newcomers.length > 0) {
       const passes = productTest(wish.filter)
-      passed.push(
-        ...newcomers.filter(({ score, product }) => !wish.without.includes(product.key) && !dropReason(product, score, model, passes)),
+      passed = joined(
+        passed,
+        newcomers.filter(({ score, product }) => !without.has(product.key) && !dropReason(product, score, model, passes)),
       )
       passed.sort((a, b) => b.score - a.score)
     }
@@ -425,7 +472,7 @@ export class RecommendationsService {
     if (wish.context.length > 0) {
       trail.rules.push(`Goes with the ${wish.context.length} products that were named, which are left out`)
     } else if (wish.excludeSeen && history.items.length > 0) {
-      const seen = history.items.length
+      const seen = hasStandIns ? without.size : history.items.length
       trail.dropped.counts.seen = seen
       trail.rules.push(`${seen} products the user has seen were left out`)
     }
@@ -456,7 +503,7 @@ export class RecommendationsService {
   private async admit(
     { indexes, scores }: { indexes: Int32Array; scores: Float64Array },
     model: Live,
-    { filter }: Wish,
+    { filter, without, context }: Pick<Wish, 'filter'> & { without: ReadonlySet<number>; context: readonly number[] },
     { wanted, passed, demoted }: { wanted: number; passed: Scored[]; demoted: Scored[] },
     trail: Trail,
   ) {
@@ -465,15 +512,16 @@ export class RecommendationsService {
     const counts: Record<string, number> = {}
     const examples: Trail['dropped']['examples'] = []
     for (let at = 0; at < indexes.length && passed.length < wanted; at++) {
-      const product = products.get(model.keys[indexes[at]])
-      const reason = dropReason(product, scores[at], model, passes)
+      const key = model.keys[indexes[at]]
+      const product = products.get(key)
+      const left = without.has(key) ? (context.length > 0 ? 'named in the request' : 'seen') : undefined
+      const reason = left ?? dropReason(product, scores[at], model, passes)
       const scored = { index: indexes[at], score: scores[at], product: product as ProductType, source: model }
       if (reason === DEMOTED) demoted.push(scored)
       if (!reason) passed.push(scored)
       else {
         counts[reason] = (counts[reason] ?? 0) + 1
-        if (reason !== UNSCORED && examples.length < EXAMPLES_OF_DROPPED)
-          examples.push({ item: product?.externalId ?? `#${model.keys[indexes[at]]}`, reason })
+        if (reason !== UNSCORED && examples.length < EXAMPLES_OF_DROPPED) examples.push({ item: product?.externalId ?? `#${key}`, reason })
       }
     }
     trail.dropped.counts = { ...trail.dropped.counts, ...counts }
@@ -642,6 +690,11 @@ function dropReason(
   if (product.stock === 0) return 'out of stock'
   if (passes && !passes(product)) return FILTERED
   return product.demotedAt ? DEMOTED : undefined
+}
+
+/** Whether it tells everybody the same. */
+function isImpersonal(model: Live): boolean {
+  return IMPERSONAL.includes(algorithmOf(model))
 }
 
 function algorithmOf(model: Live | undefined): RecommendationAlgorithm {

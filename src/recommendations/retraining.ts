@@ -1,4 +1,5 @@
 import type { ModelRow } from '../registry/model.repository.js'
+import { MOST_NEW } from './new-products.js'
 import type { PeopleRepository } from './people.repository.js'
 
 /** Fewer events never ask for a training. */
@@ -24,8 +25,9 @@ export class Retraining {
     if (!live) return { isDue: false, reason: 'No model for recommendations is live yet' }
     const newest = (await this.models.newest(live.algorithm)) ?? live
     const events = await this.people.eventsSince(newest.trainedAt)
+    const products = await this.people.productsSince(newest.trainedAt)
     const needed = Math.max(FEWEST, Math.ceil(this.share * newest.trainedRows))
-    const reason = `${events} events since ${newest.algorithm} v${newest.version} was taught; ${needed} are needed`
-    return { isDue: events >= needed, algorithm: live.algorithm, reason }
+    const reason = `${events} events and ${products} products since ${newest.algorithm} v${newest.version} was taught; ${needed} or ${MOST_NEW} are needed`
+    return { isDue: events >= needed || products >= MOST_NEW, algorithm: live.algorithm, reason }
   }
 }

@@ -6,7 +6,9 @@ import {
   DEMOTED,
   type Histories,
   isUnscored,
+  joined,
   type Live,
+  lacking,
   likenessOf,
   type Scored,
   SEARCHED,
@@ -121,7 +123,16 @@ export class Steering {
     const hasPool = diversity > 0 || refuses !== undefined
     const wanted = (hasPool ? poolOf(first) : first) + taken.length
     const pinsHere = taken.length === 0 ? pins.filter(({ position }) => position <= first) : []
+    const places = first - taken.length
+    const besides = (shown: readonly Scored[]): Refuses | undefined =>
+      refuses &&
+      ((candidate, above) =>
+        refuses(
+          candidate.product,
+          [...shown, ...above].map(({ product }) => product),
+        ))
     let passed: Scored[] = []
+    let pool: Scored[] = []
     let demoted: Scored[] = []
     let { only } = steered
     for (let depth = wanted + 16 + steered.hidden.size + (wish.excludeSeen ? steered.seen.size : 0); ; depth *= 4) {
@@ -129,7 +140,7 @@ export class Steering {
       const ranking = this.ranker.rank(model, history, false, depth, only)
       const products = await this.catalogue.byIds(Array.from(ranking.indexes, index => model.keys[index]))
       const drops = { counts: {}, examples: [] } as Trail['dropped']
-      if (only && only !== steered.only) drops.counts[steered.filters.map(({ cause }) => cause).join(', ')] = model.keys.length - only.size
+      if (only && only !== steered.only) drops.counts[steered.filters.map(({ cause }) => cause).join(', ')] = lacking(only, model)
       demoted = []
       passed = Array.from(ranking.indexes).flatMap((index, at) => {
         const score = ranking.scores[at]
@@ -141,11 +152,17 @@ export class Steering {
         return []
       })
       const newcomers = steered.only ? [] : await this.candidates.newcomers(model, history, passed)
-      passed.push(...newcomers.filter(({ product }) => !steeredDrop(product, steered, wish)))
+      passed = joined(
+        passed,
+        newcomers.filter(({ product }) => !steeredDrop(product, steered, wish)),
+      )
       await this.applyEffects(passed, effects)
       const floor = (ranking.scores[ranking.scores.length - 1] ?? 0) * effects.strongest
-      const isSure = passed.length >= wanted && passed[wanted - 1].score >= floor
+      const { last, ...found } = poolUnder(passed, wanted, places, besides(taken))
+      pool = found.pool
+      const isSure = last !== undefined && last.score >= floor
       if (isSure || ranking.indexes.length < depth || (depth >= DEEPEST && passed.length >= wanted)) {
+        for (const { candidate, reason } of found.refused) countDrop(drops, candidate.product.externalId, reason)
         trail.dropped = merged(trail.dropped, drops)
         break
       }
@@ -157,17 +174,9 @@ export class Steering {
       else pinned.set(position - 1, await this.pinnedOf(product, position, { model, history, passed, effects }))
     }
     const keys = new Set([...pinned.values(), ...taken].map(({ product }) => product.key))
-    const candidates = [...passed.filter(({ product }) => !keys.has(product.key)), ...pinned.values()]
+    const candidates = [...pool.filter(({ product }) => !keys.has(product.key)), ...pinned.values()]
     trail.rules.push(...effectsSeen(passed))
     for (const [place, { product }] of pinned) trail.rules.push(`Pinned ${product.externalId} to position ${place + 1}`)
-    const besides = (shown: readonly Scored[]) =>
-      refuses &&
-      ((candidate: Scored, above: readonly Scored[]) =>
-        refuses(
-          candidate.product,
-          [...shown, ...above].map(({ product }) => product),
-        ))
-    const places = first - taken.length
     const { taken: chosen, refused } = arranged(candidates, {
       first: places,
       diversity,
@@ -212,6 +221,33 @@ export class Steering {
     await this.applyEffects([made], effects)
     return index < 0 ? { ...made, reasons: [] } : made
   }
+}
+
+type Refuses = (candidate: Scored, above: readonly Scored[]) => string | undefined
+
+/**
+ * What a list is chosen from: the `wanted` best, and of those below, where caps refuse too many of them, the ones that caps let through until `places` are filled.
+ * `last` is the one that makes it enough; undefined when it is not.
+ */
+function poolUnder(
+  passed: readonly Scored[],
+  wanted: number,
+  places: number,
+  refuses: Refuses | undefined,
+): { pool: Scored[]; refused: { candidate: Scored; reason: string }[]; last: Scored | undefined } {
+  if (!refuses) return { pool: [...passed], refused: [], last: passed[wanted - 1] }
+  const pool = passed.slice(0, wanted)
+  const refused: { candidate: Scored; reason: string }[] = []
+  const through: Scored[] = []
+  for (const [at, candidate] of passed.entries()) {
+    if (through.length >= places) return { pool, refused, last: passed[Math.max(at, wanted) - 1] }
+    const reason = refuses(candidate, through)
+    if (!reason) through.push(candidate)
+    if (at < wanted) continue
+    if (reason) refused.push({ candidate, reason })
+    else pool.push(candidate)
+  }
+  return { pool, refused, last: through.length >= places ? passed[Math.max(passed.length, wanted) - 1] : undefined }
 }
 
 export function steeredDrop(

@@ -5,7 +5,7 @@ import type { Log } from '../platform/log.js'
 import type { Signals } from '../platform/signals.js'
 import { reportStage } from '../platform/stages.js'
 import { unpackBundle } from './bundle.js'
-import type { ModelRepository, Serving } from './model.repository.js'
+import { baselineKey, type ModelRepository, type Serving } from './model.repository.js'
 import type { Task } from './task.js'
 
 /** A model in memory, ready to answer. */
@@ -18,6 +18,8 @@ export interface LiveModel<Model extends Learned = Learned> {
   servedBy: string
   keys: Int32Array
   indexOf: ReadonlyMap<number, number>
+  /** By how many rows each item was taught; undefined where that was not kept. */
+  taught?: Int32Array
 }
 
 interface Served {
@@ -26,8 +28,16 @@ interface Served {
   isBroken: boolean
   /** Live and approved ones by algorithm. */
   named: Map<string, LiveModel>
-  baseline?: LiveModel
-  baselineAt?: string
+  /** Approved ones that cannot be loaded, by algorithm. */
+  broken: Map<string, Serving>
+  baseline?: Refreshed
+  /** What is taught again together with the baseline, by algorithm. */
+  refreshed: Map<string, Refreshed>
+}
+
+interface Refreshed {
+  model: LiveModel
+  at: string
 }
 
 const LOOK_EVERY_MS = 3_000
@@ -65,15 +75,23 @@ export class LiveModels {
     return this.served.get(task)?.live as LiveModel<Model> | undefined
   }
 
-  /** The newest approved model of this algorithm, or the baseline by its name. */
+  /** The newest approved model of this algorithm, or by its name the baseline, or what is taught again with it. */
   named<Model extends Learned>(task: string, algorithm: string): LiveModel<Model> | undefined {
     const served = this.served.get(task)
-    const found = served?.baseline?.algorithm === algorithm ? served.baseline : served?.named.get(algorithm)
+    const baseline = served?.baseline?.model
+    const found = baseline?.algorithm === algorithm ? baseline : (served?.named.get(algorithm) ?? served?.refreshed.get(algorithm)?.model)
     return found as LiveModel<Model> | undefined
   }
 
+  /** E.g. "hybrid v3": the approved model of this algorithm, or the live one, where it cannot be loaded. */
+  broken(task: string, algorithm?: string): string | undefined {
+    const all = this.served.get(task)?.broken
+    const found = algorithm === undefined ? [...(all?.values() ?? [])].find(({ status }) => status === 'LIVE') : all?.get(algorithm)
+    return found && `${found.algorithm} v${found.version}`
+  }
+
   baseline<Model extends Learned>(task: string): LiveModel<Model> | undefined {
-    return this.served.get(task)?.baseline as LiveModel<Model> | undefined
+    return this.served.get(task)?.baseline?.model as LiveModel<Model> | undefined
   }
 
   /** Any stored model of the task, also one that nobody approved: for estimates, not for answers. Throws on a broken artifact. */
@@ -101,21 +119,26 @@ export class LiveModels {
     for (const [name, task] of this.tasks) {
       const before = this.served.get(name)
       const named = new Map<string, LiveModel>()
+      const broken = new Map<string, Serving>()
       let live: LiveModel | undefined
       for (const wanted of servable.filter(each => each.task === name)) {
         const loaded = await this.modelOf(task, wanted, before)
-        if (!loaded) continue
+        if (!loaded) {
+          broken.set(wanted.algorithm, wanted)
+          continue
+        }
         named.set(wanted.algorithm, loaded)
         if (wanted.status === 'LIVE') live = loaded
       }
       const isBroken = !live && servable.some(each => each.task === name && each.status === 'LIVE')
       if (live && (before?.isBroken || live.modelId !== before?.live?.modelId)) await this.announceLive(task, live)
-      const baselineAt = times.get(name)
-      const baseline =
-        baselineAt === undefined || (before?.baseline && before.baselineAt === baselineAt)
-          ? before?.baseline
-          : ((await this.baselineOf(task)) ?? before?.baseline)
-      this.served.set(name, { live: isBroken ? before?.live : live, isBroken, named, baseline, baselineAt })
+      const baseline = await this.refreshedOf(task, undefined, times, before?.baseline)
+      const refreshed = new Map<string, Refreshed>()
+      for (const algorithm of task.refreshed ?? []) {
+        const found = await this.refreshedOf(task, algorithm, times, before?.refreshed.get(algorithm))
+        if (found) refreshed.set(algorithm, found)
+      }
+      this.served.set(name, { live: isBroken ? before?.live : live, isBroken, named, broken, baseline, refreshed })
     }
   }
 
@@ -142,14 +165,23 @@ export class LiveModels {
     await reportStage(this.parts.database, { stage: `serve ${task.name}`, state: 'ok', reason: servedBy, rowsOut: keys.length })
   }
 
-  private async baselineOf(task: Task<never, Learned>): Promise<LiveModel | undefined> {
-    const stored = await this.parts.models.baseline(task.name)
-    if (!stored) return undefined
+  /** What is stored now, or what served before where that is the same or cannot be loaded. */
+  private async refreshedOf(
+    task: Task<never, Learned>,
+    algorithm: string | undefined,
+    times: ReadonlyMap<string, string>,
+    before: Refreshed | undefined,
+  ): Promise<Refreshed | undefined> {
+    const at = times.get(baselineKey(task.name, algorithm))
+    if (at === undefined || before?.at === at) return before
+    const stored = await this.parts.models.baseline(task.name, algorithm)
+    if (!stored) return before
+    const servedBy = `${stored.algorithm} (${algorithm === undefined ? 'baseline' : 'by the hour'})`
     try {
-      return ready(task, stored.algorithm, stored.artifact, { modelId: null, servedBy: `${stored.algorithm} (baseline)` })
+      return { model: ready(task, stored.algorithm, stored.artifact, { modelId: null, servedBy }), at }
     } catch (error) {
-      this.parts.log.error('the stored baseline cannot be loaded', { task: task.name, error: messageOf(error) })
-      return undefined
+      this.parts.log.error('a stored baseline cannot be loaded', { task: task.name, servedBy, error: messageOf(error) })
+      return before
     }
   }
 }
@@ -157,8 +189,8 @@ export class LiveModels {
 function ready(task: Task<never, Learned>, name: string, bytes: Uint8Array, facts: Pick<LiveModel, 'modelId' | 'servedBy'>): LiveModel {
   const algorithm = task.algorithms.find(each => each.name === name)
   if (!algorithm) throw new Error(`this version of Bellwether has no algorithm "${name}"`)
-  const { artifact, keys } = unpackBundle(bytes)
+  const { artifact, keys, taught } = unpackBundle(bytes)
   const indexOf = new Map<number, number>()
   for (let index = 0; index < keys.length; index++) indexOf.set(keys[index], index)
-  return { ...facts, algorithm: name, model: algorithm.load(artifact), keys, indexOf }
+  return { ...facts, algorithm: name, model: algorithm.load(artifact), keys, indexOf, taught }
 }

@@ -202,15 +202,14 @@ export class ModelRepository {
     return { data, isIntact: checksum(data) === row.sha256 }
   }
 
-  async keepBaseline(task: ModelTask, { artifact, ...facts }: StoredBaseline): Promise<void> {
+  /** `refreshed`: the algorithm, where it is not the baseline itself but one that is taught again with it. */
+  async keepBaseline(task: ModelTask, { artifact, ...facts }: StoredBaseline, refreshed?: string): Promise<void> {
     const value = { ...facts, artifact: Buffer.from(artifact).toString('base64') }
-    await this.database.prisma.setting.upsert({
-      where: { name: `baseline:${task}` },
-      create: { name: `baseline:${task}`, value },
-      update: { value },
-    })
+    const name = `baseline:${baselineKey(task, refreshed)}`
+    await this.database.prisma.setting.upsert({ where: { name }, create: { name, value }, update: { value } })
   }
 
+  /** By `baselineKey`. */
   async baselineTimes(): Promise<Map<string, string>> {
     const rows = await this.database.sql<{ name: string; at: string }>(
       `SELECT name, value->>'trainedAt' AS at FROM "Setting" WHERE name LIKE 'baseline:%'`,
@@ -218,8 +217,8 @@ export class ModelRepository {
     return new Map(rows.map(({ name, at }) => [name.slice('baseline:'.length), at]))
   }
 
-  async baseline(task: ModelTask): Promise<StoredBaseline | undefined> {
-    const row = await this.database.prisma.setting.findUnique({ where: { name: `baseline:${task}` } })
+  async baseline(task: ModelTask, refreshed?: string): Promise<StoredBaseline | undefined> {
+    const row = await this.database.prisma.setting.findUnique({ where: { name: `baseline:${baselineKey(task, refreshed)}` } })
     if (!row) return undefined
     const value = row.value as unknown as Omit<StoredBaseline, 'artifact'> & { artifact: string }
     return { ...value, artifact: new Uint8Array(Buffer.from(value.artifact, 'base64')) }
@@ -241,6 +240,11 @@ async function reviewed(
   if (count === 0) return false
   await tx.modelReview.create({ data: { id: v7(), modelId: id, verdict, status, by, note, at } })
   return true
+}
+
+/** What a stored baseline is known by: its task, and its algorithm where it is one that is taught again with the baseline. */
+export function baselineKey(task: string, refreshed?: string): string {
+  return refreshed === undefined ? task : `${task}:${refreshed}`
 }
 
 function lockTask(tx: Transaction, task: ModelTask) {

@@ -9,6 +9,8 @@ export interface TaskData<Data> {
   to: Date | null
   /** Database id of each item index; kept with the model, so that its answers can be read. */
   keys: Int32Array
+  /** Rows of each item index, where a task tells them: with few of them a model has learned nothing of the item. */
+  taught?: Int32Array
   /** What the card should tell of the data: what was left out, and why. */
   notes?: readonly string[]
   /** Why there is nothing to learn from, where it is not the mere number of rows. */
@@ -27,6 +29,8 @@ export interface Task<Data = unknown, Model extends Learned = Learned> {
   readonly family: string
   /** The first is the baseline: it needs no approval and serves whenever no approved model does. */
   readonly algorithms: readonly Algorithm<Data, Model>[]
+  /** Those of the algorithms that are taught again together with the baseline and, like it, need no approval: what they say is the same for everybody. */
+  readonly refreshed?: readonly string[]
   readonly primary: { metric: string; higherIsBetter: boolean }
   /** Fewer rows than this are not trained on. */
   readonly minimumRows: number

@@ -107,23 +107,21 @@ export class Trainer {
     return { models: trained, message }
   }
 
-  /** Fits the task's baseline on what is there and stores it for every server. */
+  /** Fits the task's baseline, and what is taught again with it, on what is there and stores them for every server. */
   async refreshBaseline(task: AnyTask, loaded?: TaskData<object>): Promise<string> {
-    const { data, rows, keys } = loaded ?? (await task.load(this.now()))
-    const [baseline] = task.algorithms
-    const { result } = await this.fit<{ artifact: Uint8Array }>(task, 'fitAll', {
-      algorithm: baseline.name,
-      params: { ...baseline.defaults },
-      seed: this.parts.seed,
-      data,
-    })
-    const trainedAt = this.now().toISOString()
-    await this.parts.models.keepBaseline(task.name, {
-      artifact: packBundle({ artifact: result.artifact, keys }),
-      algorithm: baseline.name,
-      trainedAt,
-      rows,
-    })
+    const { data, rows, keys, taught } = loaded ?? (await task.load(this.now()))
+    const [baseline, ...others] = task.algorithms
+    for (const { name, defaults } of [baseline, ...others.filter(each => task.refreshed?.includes(each.name))]) {
+      const request = { algorithm: name, params: { ...defaults }, seed: this.parts.seed, data }
+      const { result } = await this.fit<{ artifact: Uint8Array }>(task, 'fitAll', request)
+      const stored = {
+        artifact: packBundle({ artifact: result.artifact, keys, taught }),
+        algorithm: name,
+        trainedAt: this.now().toISOString(),
+        rows,
+      }
+      await this.parts.models.keepBaseline(task.name, stored, name === baseline.name ? undefined : name)
+    }
     await reportStage(this.parts.database, {
       stage: `baseline ${task.name}`,
       state: 'ok',
@@ -165,7 +163,7 @@ export class Trainer {
           { algorithm: algorithm.name, params, seed: this.parts.seed, data: loaded.data },
           request.signal,
         )
-        const artifact = packBundle({ artifact: final.result.artifact, keys: loaded.keys })
+        const artifact = packBundle({ artifact: final.result.artifact, keys: loaded.keys, taught: loaded.taught })
         const guardrails = guard({
           task,
           metrics,

@@ -1,7 +1,8 @@
 import DataLoader from 'dataloader'
-import { readText, type TextReading } from '../algorithms/text/analysis.js'
+import { findingsOf, type TextFindings, type TextReading } from '../algorithms/text/analysis.js'
+import { best } from '../algorithms/text/classifier.js'
+import type { scoreTexts } from '../algorithms/text/index.js'
 import { OTHER } from '../algorithms/text/intent-examples.js'
-import { keywordsOf } from '../algorithms/text/keywords.js'
 import { detectLanguage } from '../algorithms/text/language.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
 import type { Viewer } from '../graphql/auth.js'
@@ -53,6 +54,8 @@ export const UNDECIDED_BELOW = 0.5
 const INTENT_FROM = 0.35
 const DAY_MS = 86_400_000
 const BATCH = 2_000
+/** Texts of so many characters are read in some milliseconds. */
+const READ_HERE = 2_000
 const READ_AGAIN = 100_000
 /** Shorter texts (Chinese characters count double) may be alike by chance. */
 const SPAM_LENGTH = 20
@@ -128,25 +131,24 @@ export class ReviewsService {
   /** All checks of `submit`, and what the text would be read as. */
   async preview(input: ReviewSubmitInput): Promise<{ preview: TextAnalysis }> {
     const { text } = this.checked(input)
-    return { preview: this.analyse(text) }
+    return { preview: await this.analyse(text) }
   }
 
   /** Sentiment, intent, aspects and keywords of any text; stores nothing. */
-  analyse(asked: string): TextAnalysis {
+  async analyse(asked: string): Promise<TextAnalysis> {
     if (typeof asked !== 'string' || asked.length > LONGEST_TEXT)
       throw new InvalidInput(`text must have at most ${LONGEST_TEXT} characters, not ${asked?.length}`, {}, ['text'])
     const text = asked.toWellFormed()
     const [sentiment, intent] = [this.parts.judges.of('SENTIMENT'), this.parts.judges.of('INTENT')]
-    const reading = readText(text, { sentiment: sentiment.model, intent: intent.model }, this.parts.hints.of(null))
-    const { language, confidence } = detectLanguage(text)
+    const { reading, language, terms, keywords } = await this.findings(text, { sentiment, intent })
     return {
-      language,
-      languageConfidence: confidence,
+      language: language.language,
+      languageConfidence: language.confidence,
       sentiment: sentimentOf(reading, sentiment),
-      terms: sentiment.model.explain(text, reading.sentiment.label, 10),
+      terms,
       intent: isKnown(reading, intent) ? { name: intent.model.labels[reading.intent.label], confidence: reading.intent.confidence } : null,
       aspects: aspectsOf(reading) as TextAnalysis['aspects'],
-      keywords: keywordsOf(text).map(({ word }) => word),
+      keywords,
       servedBy: sentiment.servedBy,
     }
   }
@@ -231,7 +233,7 @@ export class ReviewsService {
     const review = reviewId ? await this.parts.repository.byId(decodeId('Review', reviewId, 'reviewId')) : undefined
     if (reviewId && !review) throw new NotFound('No review has this id', {}, ['reviewId'])
     const text = review?.text ?? cleanText(input.text as string, { field: ['text'], max: LONGEST_TEXT })
-    const analysis = review ? undefined : this.analyse(text)
+    const analysis = review ? undefined : await this.analyse(text)
     const predicted =
       task === TextTask.SENTIMENT ? (review?.sentiment ?? analysis?.sentiment.label) : (review?.intent ?? analysis?.intent?.name)
     return { review, text, locale: review?.locale ?? analysis?.language ?? 'und', task, label, predicted: predicted ?? null }
@@ -243,7 +245,11 @@ export class ReviewsService {
     const corrections = await this.parts.repository.correctedTexts(task, CORRECTIONS_LOOKED_AT)
     const trainedAt = judge.modelId === null ? null : await this.parts.trainedAt(judge.modelId)
     const unseen = corrections.filter(({ createdAt }) => !trainedAt || createdAt > trainedAt)
-    const hits = unseen.filter(({ text, label }) => judge.model.labels[bestOf(judge.model.classify(text))] === label).length
+    const said = await this.labelled(
+      judge,
+      unseen.map(({ text }) => text),
+    )
+    const hits = unseen.filter(({ label }, at) => said[at] === label).length
     const told = corrections.filter(({ predicted }) => predicted !== null)
     return {
       task,
@@ -308,13 +314,33 @@ export class ReviewsService {
     return new Map(rows.map(({ key, negative, reviews }) => [Number(key), shareInterval(negative, reviews)?.low ?? 0]))
   }
 
+  /** What a judge makes of many texts; a thread asks it. */
+  private async labelled({ algorithm, artifact }: Judge, texts: readonly string[]): Promise<string[]> {
+    if (texts.length === 0) return []
+    const { result } = await this.parts.pool.run<ReturnType<typeof scoreTexts>>({
+      family: 'text',
+      function: 'scoreTexts',
+      args: [{ algorithm, artifact: artifact(), texts }],
+    })
+    const { labels, probabilities } = result
+    return texts.map((_, at) => labels[best(probabilities.subarray(at * labels.length, (at + 1) * labels.length)).label])
+  }
+
+  /** A short text is read here; a long one, or a judge that takes its time, would stall this process, so a thread reads that. */
+  private async findings(text: string, { sentiment, intent }: Record<'sentiment' | 'intent', Judge>): Promise<TextFindings> {
+    const hints = this.parts.hints.of(null)
+    if (text.length <= READ_HERE && sentiment.isQuick && intent.isQuick)
+      return findingsOf(text, { sentiment: sentiment.model, intent: intent.model }, hints)
+    const request = { ...bytesOf({ sentiment, intent }), text, hints }
+    return (await this.parts.pool.run<TextFindings>({ family: 'text', function: 'findIn', args: [request] })).result
+  }
+
   /** One text a batch in this process would stall it; a thread reads them all. */
   private async read(batch: readonly PendingText[], signal?: AbortSignal): Promise<Reading[]> {
     const { judges, hints, pool, repository } = this.parts
     const [sentiment, intent] = [judges.of('SENTIMENT'), judges.of('INTENT')]
     const request = {
-      sentiment: { algorithm: sentiment.algorithm, artifact: sentiment.artifact() },
-      intent: { algorithm: intent.algorithm, artifact: intent.artifact() },
+      ...bytesOf({ sentiment, intent }),
       texts: batch.map(({ text }) => text),
       hints: batch.map(({ category }) => hints.of(category)),
     }
@@ -417,6 +443,11 @@ export class ReviewsService {
   }
 }
 
+function bytesOf({ sentiment, intent }: Record<'sentiment' | 'intent', Judge>) {
+  const of = ({ algorithm, artifact }: Judge) => ({ algorithm, artifact: artifact() })
+  return { sentiment: of(sentiment), intent: of(intent) }
+}
+
 function readingOf(
   pending: PendingText,
   reading: TextReading,
@@ -492,12 +523,6 @@ function summaryOf(row: SummaryRow | undefined, aspects: readonly AspectRow[]): 
       negative: share(each.negative, each.mentions),
     })),
   }
-}
-
-function bestOf(probabilities: ArrayLike<number>): number {
-  let label = 0
-  for (let at = 1; at < probabilities.length; at++) if (probabilities[at] > probabilities[label]) label = at
-  return label
 }
 
 function cleanDays(days: number): number {

@@ -249,6 +249,25 @@ describe('in a world whose truth is known', () => {
   })
 })
 
+test('a blend leaves out the model that knows less, where held-out rows tell so', () => {
+  const random = createRandom(3)
+  // The sign of a says nothing, its size all: logistic regression on bins sees less of it than trees.
+  const world = (rows: number) =>
+    examplesOf(
+      { numbers: ['a', 'b'], words: [] },
+      Array.from({ length: rows }, () => {
+        const [a, b] = [random.next() - 0.5, random.next() - 0.5]
+        return { numbers: [a, b], words: [], label: Number(random.next() < (Math.abs(a) > 0.25 ? 0.95 : 0.05)) }
+      }),
+    )
+  const [learned, later] = [world(2_000), world(2_000)]
+  const lossOf = (name: string) => logLoss(later.labels, taught(name, learned).predict(later))
+  const trees = lossOf('boosted-trees')
+  expect(lossOf('logistic-l2')).toBeGreaterThan(1.5 * trees)
+  // A quarter of it would cost 3 %.
+  expect(lossOf('blend')).toBeLessThan(1.015 * trees)
+}, 60_000)
+
 test('target rates of the learning rows never use their own label', () => {
   // Every word is seen once, so without its own label nothing is known of it.
   const rows = Array.from({ length: 500 }, (_, at) => ({ numbers: [], words: [`w${at}`], label: at % 2 }))

@@ -1,7 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import { BrokenArtifact } from '../../src/algorithms/artifact.js'
 import { createRandom } from '../../src/algorithms/math/random.js'
-import { areaUnderRiskCoverage, chooseThreshold, riskCoverage, withOutOfScopeShare } from '../../src/algorithms/text/abstention.js'
+import {
+  areaUnderRiskCoverage,
+  chooseThreshold,
+  riskCoverage,
+  thresholdFor,
+  withOutOfScopeShare,
+} from '../../src/algorithms/text/abstention.js'
 import { AspectPolarity } from '../../src/algorithms/text/aspect-polarity.js'
 import { aspectsOf, mineAspects } from '../../src/algorithms/text/aspects.js'
 import type { LabelledTexts, TextClassifier } from '../../src/algorithms/text/classifier.js'
@@ -363,6 +369,12 @@ describe('abstention', () => {
     const right = (count: number) => Array.from({ length: count }, () => ({ confidence: 0.9, isRight: true }))
     expect(chooseThreshold(right(45), 0.05)).toBe(0.9)
     expect(chooseThreshold(right(44), 0.05)).toBeGreaterThan(1)
+  })
+  test('where nothing is proven with nine tenths, one standard error decides', () => {
+    const right = (count: number) => Array.from({ length: count }, () => ({ confidence: 0.9, isRight: true }))
+    expect(chooseThreshold(right(40), 0.05)).toBe(Number.POSITIVE_INFINITY)
+    expect(thresholdFor(right(40), 0.05)).toBe(0.9)
+    expect(thresholdFor(right(30), 0.05)).toBe(Number.POSITIVE_INFINITY)
   })
   test('errors that come together prove less than as many that come alone', () => {
     const answers = Array.from({ length: 1_000 }, (_, at) => ({ confidence: 0.9, isRight: at >= 35 }))

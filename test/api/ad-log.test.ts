@@ -47,6 +47,12 @@ const load = async (body: string, mapping: Record<string, string>) => {
   })
   return { ...status, rejects: await (await fetch(`${api.url}/v1/import/${answer.jobId}/rejects`, { headers })).text() }
 }
+const track = (event: string, messageId: string, properties: object, timestamp = new Date().toISOString()) =>
+  fetch(`${api.url}/v1/track`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${Buffer.from(`${api.keys.ingest}:`).toString('base64')}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ event, messageId, userId: 's-1', properties, timestamp }),
+  })
 const performance = async () => (await run<Payload['campaign']>(documents.campaign, { id: campaign.id })).performance
 const counted = async () =>
   (await performance()) as { impressions: number; clicks: number; conversions: number; conversionValue: { amountMicros: number } }
@@ -198,12 +204,6 @@ test('browsers tell of clicks and conversions by Segment events, and no event mo
   const { decision } = await run<{ decision: BidAnswer }>(documents.bid, { input: { userExternalId: 's-1' } })
   const money = async () => api.app.database.sql('SELECT "spentMicros", "reservedMicros" FROM "BudgetLedger"')
   const before = await money()
-  const track = (event: string, messageId: string, properties: object, timestamp = new Date().toISOString()) =>
-    fetch(`${api.url}/v1/track`, {
-      method: 'POST',
-      headers: { authorization: `Basic ${Buffer.from(`${api.keys.ingest}:`).toString('base64')}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ event, messageId, userId: 's-1', properties, timestamp }),
-    })
   const start = await counted()
   const ago = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString()
   for (const [event, id, properties, at] of [
@@ -225,4 +225,28 @@ test('browsers tell of clicks and conversions by Segment events, and no event mo
     conversionValue: { amountMicros: start.conversionValue.amountMicros + 15_500_000 },
   })
   expect(await money()).toEqual(before)
+})
+
+test('a message that a browser sends again is one click and one conversion, though other impressions wait for theirs', async () => {
+  const start = await counted()
+  const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString()
+  const ad = { ad_id: 'creative-1' }
+  for (const [event, id, properties, minutes] of [
+    ['Ad Impression', 'again-1', ad, 50],
+    ['Ad Impression', 'again-2', ad, 40],
+    ['Ad Impression', 'again-3', ad, 30],
+    ['Ad Clicked', 'again-4', ad, 20],
+    ['Ad Clicked', 'again-4', ad, 20],
+    ['Ad Clicked', 'again-5', ad, 19],
+    ['Ad Impression', 'again-1', ad, 50],
+    ['Ad Conversion', 'again-6', { ...ad, value: 4 }, 10],
+    ['Ad Conversion', 'again-6', { ...ad, value: 4 }, 10],
+  ] as const)
+    expect((await track(event, id, properties, ago(minutes))).status).toBe(200)
+  expect(await performance()).toMatchObject({
+    impressions: start.impressions + 3,
+    clicks: start.clicks + 2,
+    conversions: start.conversions + 1,
+    conversionValue: { amountMicros: start.conversionValue.amountMicros + 4_000_000 },
+  })
 })

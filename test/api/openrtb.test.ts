@@ -302,6 +302,7 @@ describe('privacy signals', () => {
     { regs: { gdpr: 1 }, user: { buyeruid: 'u-1', consent: 'nonsense' } },
     { regs: { gdpr: 1 }, user: { buyeruid: 'u-1', consent: '!!!' } },
     { regs: { ext: { gdpr: 1 } } },
+    { regs: { ext: { gdpr: 'yes' } } },
     { regs: { us_privacy: '1YYN' } },
     { regs: { gpp: 'DBABMA~x', gpp_sid: [7] } },
     { device: { lmt: 1 } },

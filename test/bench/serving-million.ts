@@ -107,12 +107,12 @@ async function learn(database: Database): Promise<Weight[]> {
   const task = recommendationTask(new RecommendationsRepository(database))
   const models = new ModelRepository(database)
   const now = new Date()
-  const { data, rows, from, to, keys } = await task.load(now)
+  const { data, rows, from, to, keys, taught } = await task.load(now)
   const weights: Weight[] = []
   for (const name of WEIGHED) {
     const { weight, artifact, params } = weighed(name, data)
     weights.push(weight)
-    const bundle = packBundle({ artifact, keys })
+    const bundle = packBundle({ artifact, keys, taught })
     if (name === 'popularity') {
       await models.keepBaseline(task.name as 'RECOMMENDATION', { artifact: bundle, algorithm: name, trainedAt: now.toISOString(), rows })
       continue

@@ -114,8 +114,15 @@ export interface BidAnswer {
   explanation: { feature: string; value: string; weight: number }[]
 }
 
+interface OutcomeAnswer {
+  result: string
+  committed: { amountMicros: number }
+  reserved: { amountMicros: number }
+}
+
 export interface OutcomePayload {
-  outcome: { result: string; committed: { amountMicros: number }; reserved: { amountMicros: number } } | null
+  outcome: OutcomeAnswer | null
+  preview: OutcomeAnswer | null
   userErrors: Payload['userErrors']
 }
 
@@ -131,7 +138,7 @@ export function campaignsWorld(database: Database, { timeZone = 'UTC', curve }: 
     signals,
     calendar: new AccountCalendar(timeZone),
     currency: 'EUR',
-    expect: async () => null,
+    foresee: async () => ({ expectations: null, warnings: [] }),
     isModelStale: async () => clock.isModelStale,
     curve,
     now: () => clock.now,
@@ -183,7 +190,7 @@ export const documents = {
   outcome: mutation(
     'auctionOutcomeRecord',
     'AuctionOutcomeInput',
-    'outcome { result committed { amountMicros } reserved { amountMicros } }',
+    ['outcome', 'preview'].map(name => `${name} { result committed { amountMicros } reserved { amountMicros } }`).join(' '),
   ),
   create: mutation('campaignCreate', 'CampaignCreateInput', `campaign { ${CAMPAIGN} } ${PREVIEW}`),
   update: mutation('campaignUpdate', 'CampaignUpdateInput', `campaign { ${CAMPAIGN} } ${PREVIEW}`),

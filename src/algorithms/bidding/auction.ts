@@ -1,6 +1,6 @@
 import { type Controller, none, type PacingOptions, type PacingState } from './pacing.js'
 import { type AuctionType, BadOpportunity, type Bidder, createOpportunity, uncheckedBidOf, type WinCurve } from './strategy.js'
-import { targetMultiplierOf } from './target.js'
+import { conversionsOf, targetMultiplierOf } from './target.js'
 
 /** Auctions in the order of time, one entry each. Prices and values in one unit, the market price being the least bid that wins. */
 export interface AuctionLog {
@@ -71,6 +71,7 @@ export function createReplay(bidder: Bidder, options: ReplayOptions): Replay {
   const isFirstPrice = type === 'FIRST_PRICE'
   const seen = { elapsed: 0, budgetMicros, spentMicros: 0, reservedMicros: 0 }
   const aim = { earnedMicros: 0, costMicros: 0, priorMicros: target?.priorMicros ?? 0 }
+  const expected = { conversions: 0, micros: 0 }
   const totals = { auctions: 0, impressions: 0, clicks: 0, conversions: 0, costMicros: 0, valueMicros: 0, expectedClicks: 0 }
   let state: PacingState = controller.start(pacing)
   let [at, spent, slot, errors, slots] = [0, 0, 0, 0, 0]
@@ -104,8 +105,13 @@ export function createReplay(bidder: Bidder, options: ReplayOptions): Replay {
           totals.valueMicros += value
         }
         if (target) {
+          if (clicked) {
+            expected.conversions += pCvr
+            expected.micros += pCvr * (target.perConversionMicros + value * target.perValue)
+          }
+          const correction = expected.conversions > 0 ? conversionsOf(totals.conversions, expected.conversions) / expected.conversions : 1
           aim.costMicros = totals.costMicros
-          aim.earnedMicros = totals.conversions * target.perConversionMicros + totals.valueMicros * target.perValue
+          aim.earnedMicros = expected.micros * correction
           opportunity.targetMultiplier = targetMultiplierOf(aim)
         }
       }

@@ -5,6 +5,7 @@ export const manualCpc: Strategy = {
   name: 'MANUAL_CPC',
   about: 'Bids your price of a click times the predicted click rate; pacing may lower it, never raise it.',
   needs: ['cpcBidMicros'],
+  isOnlyLowered: true,
   prepare: settings => {
     const cpc = settings.cpcBidMicros as number
     return {

@@ -5,6 +5,7 @@ export const manualCpm: Strategy = {
   name: 'MANUAL_CPM',
   about: 'Bids your price of a thousand impressions for every impression; pacing may lower it, never raise it.',
   needs: ['cpmBidMicros'],
+  isOnlyLowered: true,
   prepare: settings => {
     const each = (settings.cpmBidMicros as number) / 1000
     return {

@@ -3,7 +3,7 @@ import { type AuctionLog, type ReplayOptions, replay } from './auction.js'
 import { createBidder, strategyOf } from './index.js'
 import { type Controller, controllers } from './pacing.js'
 import { curveOfPrices, type WinCurveModel, winCurve } from './shading.js'
-import type { AuctionType, Market, StrategySettings } from './strategy.js'
+import { type AuctionType, type Market, pacingOf, type StrategySettings } from './strategy.js'
 
 /** What to simulate; everything in it can be sent to a worker thread. */
 export interface SimulationRequest {
@@ -47,7 +47,8 @@ export function simulate(request: SimulationRequest): SimulationPoint[] {
     .sort((a, b) => a - b)
     .map(factor => {
       const chosen = over === 'BID' ? scaled(settings, factor) : settings
-      const bidder = createBidder(strategyOf(request.strategy), chosen, known, createRandom(seed))
+      const strategy = strategyOf(request.strategy)
+      const bidder = createBidder(strategy, chosen, known, createRandom(seed))
       const budgetMicros = over === 'BUDGET' ? request.budgetMicros * factor : request.budgetMicros
       const report = replay(log, bidder, {
         auction,
@@ -55,6 +56,7 @@ export function simulate(request: SimulationRequest): SimulationPoint[] {
         ceilingMicros,
         winCurve: curve,
         controller: controllerOf(request.controller),
+        pacing: pacingOf(strategy),
         target: targetOf(request.strategy, chosen, market),
       })
       const { impressions, clicks, expectedClicks, conversions, costMicros, valueMicros, pacingError } = report

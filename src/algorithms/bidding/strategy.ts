@@ -1,4 +1,5 @@
 import type { Random } from '../math/random.js'
+import type { PacingOptions } from './pacing.js'
 
 export type AuctionType = 'FIRST_PRICE' | 'SECOND_PRICE'
 
@@ -96,6 +97,8 @@ export interface Strategy {
   /** One sentence for a marketer. */
   readonly about: string
   readonly needs: readonly (keyof StrategySettings)[]
+  /** Of a strategy with a price or target of a person's: pacing lowers its bids and never raises them, so that a multiplier above 1 is none. */
+  readonly isOnlyLowered?: true
   /** Throws `BadSettings` where settings or market lack what the strategy needs. Call it by `createBidder`, which checks the settings first. */
   prepare(settings: StrategySettings, market: Market, random: Random): Bidder
 }
@@ -157,6 +160,11 @@ export const UNKNOWN_MARKET: Market = {
   conversionValueMicros: 0,
   prices: null,
   winCurve: null,
+}
+
+/** How far pacing may go with a strategy. */
+export function pacingOf({ isOnlyLowered }: Strategy): Pick<PacingOptions, 'most'> {
+  return isOnlyLowered ? { most: 1 } : {}
 }
 
 /** An opportunity without limits, as a start. */

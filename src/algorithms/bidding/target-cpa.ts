@@ -9,6 +9,7 @@ export const targetCpa: Strategy = {
   name: 'TARGET_CPA',
   about: 'As many conversions as possible at your average cost of a conversion.',
   needs: ['targetCpaMicros'],
+  isOnlyLowered: true,
   prepare: settings => {
     const cpa = settings.targetCpaMicros as number
     return {

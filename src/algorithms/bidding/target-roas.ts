@@ -5,6 +5,7 @@ export const targetRoas: Strategy = {
   name: 'TARGET_ROAS',
   about: 'As much conversion value as possible at your average return on ad spend.',
   needs: ['targetRoas'],
+  isOnlyLowered: true,
   prepare: settings => {
     const roas = settings.targetRoas as number
     return {

@@ -4,7 +4,7 @@
  * and earnings differ by ln(multiplier)/g.
  */
 export interface TargetSeen {
-  /** What the conversions may have cost: conversions × target CPA, or conversion value / target ROAS. Expected ones are less noisy than counted. */
+  /** What the conversions (see `conversionsOf`) may have cost: conversions × target CPA, or conversion value / target ROAS. */
   earnedMicros: number
   /** What they did cost. */
   costMicros: number
@@ -12,6 +12,16 @@ export interface TargetSeen {
   priorMicros: number
 }
 
+/**
+ * Conversions that what was bought will have led to: those that its clicks let expect, E = Σ pCvr, corrected by those that were counted, C, as
+ * E·(C + k)/(E + k). Counted alone they are few and late: a campaign whose first conversion takes longer than one costs would stop bidding.
+ */
+export function conversionsOf(counted: number, expected: number): number {
+  return (expected * (counted + BELIEF)) / (expected + BELIEF)
+}
+
+/** Expected conversions after which what was counted weighs as much as the predictions. */
+const BELIEF = 20
 const GAIN = 20
 const BOUNDS = { least: 0.1, most: 10 }
 

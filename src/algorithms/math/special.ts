@@ -131,3 +131,9 @@ export function studentQuantile(tails: number, degrees: number): number {
   }
   return t
 }
+
+/** Garwood's interval (1936) of a Poisson mean from a count ≥ 0, `z` being the normal quantile of either side, by Wilson and Hilferty's cube roots (1931). */
+export function poissonInterval(count: number, z: number): { low: number; high: number } {
+  const at = (mean: number, sign: number) => mean * Math.max(0, 1 - 1 / (9 * mean) + (sign * z) / (3 * Math.sqrt(mean))) ** 3
+  return { low: count > 0 ? at(count, -1) : 0, high: at(count + 1, 1) }
+}

@@ -336,6 +336,17 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
     return { items: found.map(place => candidates[place]), scores: Float64Array.from(found, place => scores[place]) }
   }
 
+  /** Who is asked about the same content again reads its terms once. */
+  const matrices = new WeakMap<Content, SparseMatrix>()
+  function matrixFor(described: Content): SparseMatrix {
+    const known = matrices.get(described)
+    if (known) return known
+    const documents = described.titles.map((_, item) => termsOf(described, item, vocabulary.weights))
+    const matrix = matrixOf(documents, vocabulary)
+    matrices.set(described, matrix)
+    return matrix
+  }
+
   const termNames = () => [...vocabulary.columns.keys()]
   let names: string[] | undefined
 
@@ -419,8 +430,7 @@ function recommenderOf({ votes, norm: power, vocabulary, items }: State): Recomm
       ),
     scoreNew: (given, described) => {
       const { terms, weights, norm } = read(given)
-      const documents = described.titles.map((_, item) => termsOf(described, item, vocabulary.weights))
-      const fresh = matrixOf(documents, vocabulary)
+      const fresh = matrixFor(described)
       const freshLengths = rowNorms(fresh)
       terms.forEach((term, at) => {
         profile[term] = weights[at]

@@ -62,19 +62,23 @@ export function areaUnderRiskCoverage(answers: readonly Answered[]): number {
   return area / sorted.length
 }
 
-/**
- * The lowest threshold at which the share of wrong answers is at most `maximumError` but for a chance of `doubt`: selective classification with a guaranteed risk (Geifman and El-Yaniv 2017),
- * by the exact binomial bound (Clopper and Pearson 1934) at the effective number of questions: that of their weights (Kish), or fewer where the questions of a group fail together (Korn and
- * Graubard 1998, by the variance between groups). The chance is that of each threshold, not of all that are looked at. Infinity where none will do: then nothing is answered.
- */
-export function chooseThreshold(answers: readonly Answered[], maximumError: number, doubt = 0.1): number {
+/** What the questions that a threshold lets through say of its error. */
+interface Evidence {
+  threshold: number
+  /** Share of wrong answers among them. */
+  risk: number
+  /** How many independent questions they are worth: by their weights (Kish), or fewer where the questions of a group fail together (Korn and Graubard 1998, by the variance between groups). */
+  effective: number
+}
+
+/** One a distinct confidence, highest first. */
+function* evidenceOf(answers: readonly Answered[]): Generator<Evidence> {
   const sorted = [...answers].sort((a, b) => b.confidence - a.confidence)
   const groups = new Map<number | Answered, { given: number; wrong: number }>()
-  let chosen = Number.POSITIVE_INFINITY
   let [given, wrong, squaredWeights] = [0, 0, 0]
   // Sums over the groups, so that the variance between them costs no walk.
   let [givenGiven, givenWrong, wrongWrong] = [0, 0, 0]
-  sorted.forEach((answer, at) => {
+  for (const [at, answer] of sorted.entries()) {
     const { confidence, isRight, weight = 1 } = answer
     const group = groups.get(answer.group ?? answer) ?? { given: 0, wrong: 0 }
     groups.set(answer.group ?? answer, group)
@@ -89,14 +93,34 @@ export function chooseThreshold(answers: readonly Answered[], maximumError: numb
     given += weight
     wrong += isRight ? 0 : weight
     squaredWeights += weight ** 2
-    if (at + 1 < sorted.length && sorted[at + 1].confidence === confidence) return
+    if (at + 1 < sorted.length && sorted[at + 1].confidence === confidence) continue
     const risk = wrong / given
     const between = wrongWrong - 2 * risk * givenWrong + risk ** 2 * givenGiven
     const variance = groups.size > 1 ? (between / given ** 2) * (groups.size / (groups.size - 1)) : 0
     const counted = given ** 2 / squaredWeights
-    const effective = variance > 0 ? Math.min(counted, (risk * (1 - risk)) / variance) : counted
+    yield { threshold: confidence, risk, effective: variance > 0 ? Math.min(counted, (risk * (1 - risk)) / variance) : counted }
+  }
+}
+
+/**
+ * The lowest threshold at which the share of wrong answers is at most `maximumError` but for a chance of `doubt`: selective classification with a guaranteed risk (Geifman and El-Yaniv 2017),
+ * by the exact binomial bound (Clopper and Pearson 1934) at the effective number of questions. The chance is that of each threshold, not of all that are looked at. Infinity where none will
+ * do: then nothing is answered.
+ */
+export function chooseThreshold(answers: readonly Answered[], maximumError: number, doubt = 0.1): number {
+  let chosen = Number.POSITIVE_INFINITY
+  for (const { threshold, risk, effective } of evidenceOf(answers)) {
     const failed = risk * effective
-    if (failed < effective && betaRegularised(failed + 1, effective - failed, maximumError) >= 1 - doubt) chosen = confidence
-  })
+    if (failed < effective && betaRegularised(failed + 1, effective - failed, maximumError) >= 1 - doubt) chosen = threshold
+  }
   return chosen
+}
+
+/** Doubt of one standard error, as in the rule of Breiman et al. (1984). */
+const ONE_ERROR = 0.16
+
+/** The threshold that keeps the error with a confidence of nine tenths; where none does, with one standard error; Infinity where none does that. */
+export function thresholdFor(answers: readonly Answered[], maximumError: number): number {
+  const proven = chooseThreshold(answers, maximumError)
+  return Number.isFinite(proven) ? proven : chooseThreshold(answers, maximumError, ONE_ERROR)
 }

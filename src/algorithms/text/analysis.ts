@@ -1,5 +1,7 @@
 import { type AspectMention, aspectsOf, mineAspects } from './aspects.js'
-import { best, type TextClassifier } from './classifier.js'
+import { best, type Term, type TextClassifier } from './classifier.js'
+import { keywordsOf } from './keywords.js'
+import { detectLanguage } from './language.js'
 import { normalise } from './normalise.js'
 
 /** What two judges and the aspect lists make of one text. */
@@ -16,9 +18,23 @@ export interface TextReading {
   length: number
 }
 
+/** All that can be said of one text. */
+export interface TextFindings {
+  reading: TextReading
+  language: ReturnType<typeof detectLanguage>
+  /** What speaks for its sentiment. */
+  terms: Term[]
+  keywords: string[]
+}
+
 export interface AspectHints {
   category?: string
   mined?: readonly string[]
+}
+
+/** Whether there is a letter, a digit or a pictogram. */
+export function isReadable(text: string): boolean {
+  return /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(text)
 }
 
 /** Reads a text once for everything that is stored of it. Answers for every string. */
@@ -34,8 +50,20 @@ export function readText(
     intent: best(judges.intent.classify(text)),
     aspects: aspectsOf(text, hints),
     fingerprint: fingerprintOf(normal),
-    isReadable: /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(normal),
+    isReadable: isReadable(normal),
     length: normal.length,
+  }
+}
+
+const MOST_TERMS = 10
+
+export function findingsOf(text: string, judges: Parameters<typeof readText>[1], hints: AspectHints = {}): TextFindings {
+  const reading = readText(text, judges, hints)
+  return {
+    reading,
+    language: detectLanguage(text),
+    terms: judges.sentiment.explain(text, reading.sentiment.label, MOST_TERMS),
+    keywords: keywordsOf(text).map(({ word }) => word),
   }
 }
 
@@ -59,6 +87,11 @@ export interface ReadRequest {
   intent: { algorithm: string; artifact: Uint8Array }
   texts: readonly string[]
   hints: readonly AspectHints[]
+}
+
+export interface FindRequest extends Omit<ReadRequest, 'texts' | 'hints'> {
+  text: string
+  hints: AspectHints
 }
 
 export interface MineRequest {

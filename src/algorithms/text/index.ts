@@ -1,6 +1,6 @@
 import { accuracy, ece, logLoss, macroF1 } from '../evaluate/classification.js'
 import { createRandom, fnv1a } from '../math/random.js'
-import { type ReadRequest, readText, type TextReading } from './analysis.js'
+import { type FindRequest, findingsOf, type ReadRequest, readText, type TextFindings, type TextReading } from './analysis.js'
 import { best, type LabelledTexts, type TextAlgorithm, type TextClassifier } from './classifier.js'
 import { intentRules } from './intents.js'
 import { lexicon } from './lexicon.js'
@@ -125,12 +125,21 @@ function kept(kind: string, algorithm: string, artifact: Uint8Array): TextClassi
 }
 
 /** Reads many texts for everything that is stored of them; for worker threads. */
-export function readTexts({ sentiment, intent, texts, hints }: ReadRequest): { readings: TextReading[] } {
-  const judges = {
+export function readTexts({ texts, hints, ...request }: ReadRequest): { readings: TextReading[] } {
+  const judges = judgesOf(request)
+  return { readings: texts.map((text, at) => readText(text, judges, hints[at])) }
+}
+
+/** All that can be said of one text; for worker threads. */
+export function findIn({ text, hints, ...request }: FindRequest): TextFindings {
+  return findingsOf(text, judgesOf(request), hints)
+}
+
+function judgesOf({ sentiment, intent }: Pick<ReadRequest, 'sentiment' | 'intent'>) {
+  return {
     sentiment: kept('sentiment', sentiment.algorithm, sentiment.artifact),
     intent: kept('intent', intent.algorithm, intent.artifact),
   }
-  return { readings: texts.map((text, at) => readText(text, judges, hints[at])) }
 }
 
 /** An index of phrasings; for worker threads. */

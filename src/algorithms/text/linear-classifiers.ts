@@ -1,9 +1,19 @@
 import { type Params, parameter } from '../algorithm.js'
 import type { TextAlgorithm } from './classifier.js'
+import type { FeatureOptions } from './features.js'
 import { fitLinearText, type HeadOptions, loadLinearText } from './linear-model.js'
 
 /** Stems of English words alone and in pairs, jieba's words alone: pairs of those say what the characters say already. */
-const SHARED = { words: 2, hanWords: 1, stems: 1, hanCharacters: 3, characters: 5, acrossWords: 0, minimumTexts: 1, mostFeatures: 300_000 }
+export const SHARED_FEATURES: FeatureOptions = {
+  words: 2,
+  hanWords: 1,
+  stems: true,
+  hanCharacters: 3,
+  characters: 5,
+  acrossWords: false,
+  minimumTexts: 1,
+  mostFeatures: 300_000,
+}
 
 /** Words 1–2 and characters (Chinese 1–3, others 2–5 inside words), tf-idf, logistic regression; one plane a label. */
 export const tfidfLogistic = linear('tfidf-logistic', { cost: 20 }, ({ cost }) => [
@@ -31,7 +41,8 @@ export const linearBlend = linear('linear-blend', { cost: 20, svmCost: 1 }, ({ c
 ])
 
 function linear(name: string, own: Record<string, number>, headsOf: (costs: Record<string, number>) => HeadOptions[]): TextAlgorithm {
-  const defaults: Params = { ...SHARED, ...own }
+  const { stems, acrossWords, ...numbers } = SHARED_FEATURES
+  const defaults: Params = { ...numbers, stems: Number(stems), acrossWords: Number(acrossWords), ...own }
   const format = `${name}/1`
   return {
     name,

@@ -155,7 +155,8 @@ function fitHead(rows: Rows, labels: Int32Array, classes: number, head: HeadOpti
   for (let plane = 0; plane < planes; plane++) {
     const own = labels.map(label => Number(label === (planes === 1 ? 1 : plane)))
     const ratios = ratiosOf(rows, own, weights)
-    const values = Float32Array.from(rows.values, (value, at) => value * ratios[rows.columns[at]])
+    const values = new Float32Array(rows.values.length)
+    for (let at = 0; at < values.length; at++) values[at] = rows.values[at] * ratios[rows.columns[at]]
     const fitted = fitLinear({ ...rows, values }, own, 2, options)
     for (let column = 0; column < rows.columnCount; column++)
       model.weights[plane * rows.columnCount + column] = fitted.weights[column] * ratios[column]

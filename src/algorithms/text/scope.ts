@@ -2,9 +2,10 @@ import { pack, unpack } from '../artifact.js'
 import { logit, sigmoid } from '../math/calibration.js'
 import { decisions, denseRows, fitLinear } from '../math/linear.js'
 import { createRandom, fnv1a } from '../math/random.js'
-import { type Answered, chooseThreshold, withOutOfScopeShare } from './abstention.js'
+import { type Answered, thresholdFor, withOutOfScopeShare } from './abstention.js'
 import { best, type LabelledTexts, type TextAlgorithm, type TextClassifier } from './classifier.js'
-import { tfidfLogistic } from './linear-classifiers.js'
+import { SHARED_FEATURES } from './linear-classifiers.js'
+import { fitLinearText, type LinearTextModel, type LinearTextOptions, loadLinearText } from './linear-model.js'
 import { normalise } from './normalise.js'
 import { PhrasingIndex } from './retrieval.js'
 
@@ -20,7 +21,14 @@ export interface ScopedChoice {
   confidence: number
 }
 
-const FORMAT = 'scope/1'
+const FORMAT = 'scope/2'
+const SCOPE_FORMAT = 'scope-texts/1'
+/** Uncalibrated: its score is evidence among others, which the regression on them weighs anyway. */
+const SCOPE: LinearTextOptions = {
+  features: SHARED_FEATURES,
+  heads: [{ weighting: 'tfidf', loss: 'logistic', cost: 10, channels: [1, 1] }],
+  calibrate: false,
+}
 const FOLDS = 5
 /** Fewer texts of either kind teach nothing about scope. */
 const FEWEST = 25
@@ -34,7 +42,7 @@ export class ScopeJudge {
     private readonly algorithm: string,
     private readonly model: TextClassifier,
     private readonly index: PhrasingIndex,
-    private readonly scope: TextClassifier | undefined,
+    private readonly scope: LinearTextModel | undefined,
     private readonly means: Float64Array,
     private readonly deviations: Float64Array,
     private readonly weights: Float64Array,
@@ -62,12 +70,12 @@ export class ScopeJudge {
     const model = algorithm.fit(inside, {}, random.fork(algorithm.name))
     const index = PhrasingIndex.build({ entryCount: Math.max(1, inside.labelNames.length), texts: inside.texts, entries: inside.labels })
     const outside = asked.labels.reduce((count, label) => count + Number(label < 0), 0)
-    const learnScope = (isUsed: (at: number) => boolean): TextClassifier | undefined => {
+    const learnScope = (isUsed: (at: number) => boolean): LinearTextModel | undefined => {
       if (outside < FEWEST) return undefined
       const rows = Array.from(asked.labels.keys()).filter(isUsed)
       const texts = [...inside.texts, ...rows.map(at => asked.texts[at])]
       const labels = Int32Array.from([...inside.texts.map(() => 1), ...rows.map(at => Number(asked.labels[at] >= 0))])
-      return tfidfLogistic.fit({ texts, labels, labelNames: ['outside', 'inside'] }, { cost: 10 }, random.fork('scope'))
+      return fitLinearText(SCOPE_FORMAT, { texts, labels, labelNames: ['outside', 'inside'] }, SCOPE)
     }
     const folds = asked.texts.map(text => fnv1a(`scope|${normalise(text)}`) % FOLDS)
     const chosen: { label: number; evidence: number[] }[] = []
@@ -106,7 +114,7 @@ export class ScopeJudge {
     const answered = heldOut.map(({ confidence }, at): Answered => ({ confidence, isRight: isRight[at] === 1 }))
     const threshold =
       chosen.length >= FEWEST
-        ? chooseThreshold(
+        ? thresholdFor(
             withOutOfScopeShare(answered, at => asked.labels[at] < 0),
             maximumError,
           )
@@ -150,7 +158,7 @@ export class ScopeJudge {
       name,
       algorithm.load(arrays.model as Uint8Array),
       PhrasingIndex.load(arrays.index as Uint8Array),
-      arrays.scope ? tfidfLogistic.load(arrays.scope as Uint8Array) : undefined,
+      arrays.scope ? loadLinearText(SCOPE_FORMAT, arrays.scope as Uint8Array) : undefined,
       arrays.means as Float64Array,
       arrays.deviations as Float64Array,
       arrays.weights as Float64Array,
@@ -163,7 +171,7 @@ export class ScopeJudge {
 const EVIDENCE = 7
 
 /** The first choice, and what speaks for it: its log-odds, its score and lead, whether retrieval agrees and how well it matches, how much it is in scope. */
-function evidenceOf(text: string, model: TextClassifier, index: PhrasingIndex, scope: TextClassifier | undefined) {
+function evidenceOf(text: string, model: TextClassifier, index: PhrasingIndex, scope: LinearTextModel | undefined) {
   const probabilities = model.classify(text)
   const { label, confidence } = best(probabilities)
   const others = probabilities.slice()
@@ -172,7 +180,7 @@ function evidenceOf(text: string, model: TextClassifier, index: PhrasingIndex, s
   const { score } = model.score(text, label)
   const lead = probabilities.length > 1 ? score - model.score(text, second).score : 0
   const found = index.search(text, 2)
-  const inside = scope ? logit(Math.max(1e-6, Math.min(1 - 1e-6, scope.classify(text)[1]))) : 0
+  const inside = scope ? scope.score(text, 1).score : 0
   const own = logit(Math.max(1e-6, Math.min(1 - 1e-6, confidence)))
   return { label, evidence: [own, score, lead, Number(found.entries[0] === label), found.scores[0] ?? 0, found.confidence, inside] }
 }

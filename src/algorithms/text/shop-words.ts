@@ -1,6 +1,7 @@
 import type { Ngrams } from './ngrams.js'
 import { WORDS } from './ngrams.js'
 import { isHan } from './normalise.js'
+import { isSlipOf } from './slips.js'
 import { isStopword, isWord, wordsOf } from './tokens.js'
 
 /** What customers of a shop mean by different words, in English and in Chinese. */
@@ -37,14 +38,35 @@ const CONCEPTS: readonly (readonly [english: RegExp, chinese: RegExp])[] = [
 /** Private-use signs: a word of its own to every tokeniser, and in no text that people write. Each language has its own. */
 const [FIRST_ENGLISH, FIRST_CHINESE] = [0xe100, 0xe200]
 
+/** Words of the concepts whose slips of the pen are understood. */
+const MISSPELT =
+  'parcel package shipment courier delivery arrive arrived track tracking delayed refund return broken damaged defective shipping payment cancel warranty guarantee voucher coupon address password login delete remove invoice receipt'.split(
+    ' ',
+  )
+/** Words that are one letter from them and mean something else. */
+const OTHER_WORDS = new Set(['shopping', 'cancer', 'truck', 'trick', 'trucks', 'crack', 'broker', 'shipping', 'trackers', 'tracks'])
+const FEWEST_LETTERS = 5
+
 /** A normalised text, and behind it one sign a concept that it speaks of. */
 export function withConcepts(text: string): string {
   let hasHan = false
   for (let at = 0; at < text.length && !hasHan; at++) hasHan = isHan(text.charCodeAt(at))
+  const read = hasHan ? text : text + meantWords(text)
   let signs = ''
   for (let at = 0; at < CONCEPTS.length; at++)
-    if (CONCEPTS[at][Number(hasHan)].test(text)) signs += ` ${String.fromCharCode((hasHan ? FIRST_CHINESE : FIRST_ENGLISH) + at)}`
+    if (CONCEPTS[at][Number(hasHan)].test(read)) signs += ` ${String.fromCharCode((hasHan ? FIRST_CHINESE : FIRST_ENGLISH) + at)}`
   return text + signs
+}
+
+/** What misspelt words of the list are meant to be. */
+function meantWords(text: string): string {
+  let meant = ''
+  for (const [word] of text.matchAll(/[a-z]+/g)) {
+    if (word.length < FEWEST_LETTERS || OTHER_WORDS.has(word)) continue
+    const right = MISSPELT.find(each => isSlipOf(word, each))
+    if (right && right !== word) meant += ` ${right}`
+  }
+  return meant
 }
 
 const FUNCTION_WORDS = new Set(

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { accuracy, auc } from '../../algorithms/evaluate/classification.js'
-import { type Answered, areaUnderRiskCoverage, chooseThreshold, withOutOfScopeShare } from '../../algorithms/text/abstention.js'
+import { type Answered, areaUnderRiskCoverage, thresholdFor, withOutOfScopeShare } from '../../algorithms/text/abstention.js'
 import { best, type LabelledTexts, type TextClassifier } from '../../algorithms/text/classifier.js'
 import { intentAlgorithms } from '../../algorithms/text/index.js'
 import { tfidfLogistic } from '../../algorithms/text/linear-classifiers.js'
@@ -41,11 +41,21 @@ const byProbability =
     best(model.classify(text))
 
 const learners = intentAlgorithms.slice(1)
+/** The last model of each learner, which two of the judges may share. */
+const learned = new Map<string, { train: LabelledTexts; model: TextClassifier }>()
+
+function learnedOnce(name: string, train: LabelledTexts): TextClassifier {
+  const known = learned.get(name)
+  if (known?.train === train) return known.model
+  const model = fitted(learners.find(each => each.name === name) ?? learners[0], train)
+  learned.set(name, { train, model })
+  return model
+}
 
 const judges: Readonly<Record<string, Judge>> = {
   majority: ({ train }) => byProbability(fitted(majority, train)),
   'linear-svm-margin': ({ train }) => {
-    const model = fitted(learners.find(({ name }) => name === 'linear-svm') ?? learners[0], train)
+    const model = learnedOnce('linear-svm', train)
     return text => {
       const { label } = best(model.classify(text))
       return { label, confidence: model.score(text, label).score }
@@ -65,9 +75,7 @@ const judges: Readonly<Record<string, Judge>> = {
     const known = new Map(valid.texts.map((text, at) => [text, heldOut[at]]))
     return text => known.get(text) ?? judge.judge(text)
   },
-  ...Object.fromEntries(
-    learners.map((algorithm): [string, Judge] => [algorithm.name, ({ train }) => byProbability(fitted(algorithm, train))]),
-  ),
+  ...Object.fromEntries(learners.map(({ name }): [string, Judge] => [name, ({ train }) => byProbability(learnedOnce(name, train))])),
 }
 
 const plainMethods = Object.entries(judges).map(([name, judge]) => ({
@@ -136,7 +144,7 @@ export function abstaining(
   const answered = (choices: readonly Choice[], { labels }: ScopedTexts) =>
     choices.map(({ label, confidence }, at): Answered => ({ confidence, isRight: label === labels[at] }))
   const forDecisions = bestThreshold(known, valid)
-  const forError = chooseThreshold(
+  const forError = thresholdFor(
     withOutOfScopeShare(answered(known, valid), at => valid.labels[at] < 0),
     MAXIMUM_ERROR,
   )

@@ -75,8 +75,8 @@ function factors(data: Interactions): Predict {
 export interface TopNOptions {
   /** Parameters by algorithm; what is not given is the default, or searched for. */
   settings?: Readonly<Record<string, Params>>
-  /** Chooses the other parameters on a validation split of the training data. */
-  search?: boolean
+  /** Chooses the other parameters on a validation split of the training data; of these algorithms only, where they are named. */
+  search?: boolean | readonly string[]
 }
 
 const RESAMPLES = 1_000
@@ -89,9 +89,10 @@ export function topNMethods({ settings = {}, search = false }: TopNOptions = {})
       const random = createRandom(SEED).fork(algorithm.name)
       const startedAt = performance.now()
       const given = settings[algorithm.name] ?? {}
-      const params = search ? tune(algorithm, input.train, given, createRandom(SEED)).params : given
+      const isSearched = search === true || (search !== false && search.includes(algorithm.name))
+      const params = isSearched ? tune(algorithm, input.train, given, createRandom(SEED)).params : given
       const searchSeconds = (performance.now() - startedAt) / 1000
-      return { ...topNReport(algorithm.fit(input.train, params, random), input), ...(search ? { searchSeconds } : {}) }
+      return { ...topNReport(algorithm.fit(input.train, params, random), input), ...(isSearched ? { searchSeconds } : {}) }
     },
   }))
 }

@@ -157,7 +157,7 @@ export type BidDecideInput = {
 export type BidSimulationInput = {
   campaignExternalId?: string | null | undefined;
   campaignId?: string | number | null | undefined;
-  /** Check the input only */
+  /** Start nothing, and say what would be replayed */
   dryRun?: boolean;
   /** Multiples of the bid or budget as it is set, 1 to 30 of them from 0.01 to 100 */
   factors?: Array<number> | null | undefined;
@@ -656,7 +656,7 @@ export type ProductWhere = {
   marginShareMin?: number | null | undefined;
   priceMaxMicros?: number | string | null | undefined;
   priceMinMicros?: number | string | null | undefined;
-  /** Part of the title in any case, or the beginning of the external id */
+  /** Words or parts of words that the title has, in any order and case; or the beginning of the external id */
   search?: string | null | undefined;
   /** Whether the product is known only from events */
   stub?: boolean | null | undefined;

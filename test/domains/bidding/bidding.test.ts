@@ -43,6 +43,8 @@ const ask = async (input: Record<string, unknown> = {}) => {
   expect(userErrors).toEqual([])
   return decision as BidAnswer
 }
+const line = async (campaignKey: string) => (await world.snapshots.current()).campaigns.find(({ row }) => row.id === campaignKey)
+const adKeyOf = ({ ad }: { ad: { id: string } }) => Number(Buffer.from(ad.id, 'base64url').toString().slice('Ad:'.length))
 const decisionOf = (answer: { decisionId: string }) =>
   world.decisions.find(Buffer.from(answer.decisionId, 'base64url').toString().slice('Decision:'.length))
 
@@ -388,11 +390,7 @@ describe('what came of it', () => {
     const shown = (count: number, hoursAgo: number) =>
       database.sql(
         `INSERT INTO "AdLogEntry" ("messageId", "adId", "occurredAt", "costMicros") SELECT gen_random_uuid(), $1::int, $2::timestamptz, 10 FROM generate_series(1, $3::int)`,
-        [
-          Number(Buffer.from(campaign.ad.id, 'base64url').toString().slice('Ad:'.length)),
-          new Date(server.clock.now.getTime() - hoursAgo * 3_600_000),
-          count,
-        ],
+        [adKeyOf(campaign), new Date(server.clock.now.getTime() - hoursAgo * 3_600_000), count],
       )
     const impressions = async (minutes: number) => {
       server.clock.now = new Date(server.clock.now.getTime() + minutes * 60_000)
@@ -426,6 +424,78 @@ describe('what came of it', () => {
     })
   })
 
+  test('a conversion that is told without a value is worth what bids take it for', async () => {
+    const [a, b] = [await world.campaign({ conversionValue: eur(20) }), await world.campaign()]
+    for (const { id } of [a, b]) {
+      const { decisionId } = await ask({ campaignIds: [id] })
+      await world.report(decisionId, 'BILLABLE')
+      for (const [reference, value] of [
+        ['told', eur(5)],
+        ['not told', undefined],
+        ['nothing', { amountMicros: 0 }],
+      ] as const)
+        await world.report(decisionId, 'CONVERSION', { reference, value })
+    }
+    const valueTold = async ({ id }: { id: string }) =>
+      (await world.run<Payload['campaign']>(documents.campaign, { id })).performance as { conversionValue: unknown }
+    expect(await valueTold(a)).toMatchObject({ conversions: 3, conversionValue: { amountMicros: 25_000_000 } })
+    expect(await valueTold(b)).toMatchObject({ conversions: 3, conversionValue: { amountMicros: 5_000_000 } })
+    world.clock.now = new Date(world.clock.now.getTime() + 61_000)
+    await world.snapshots.look()
+    expect((await line(a.key))?.ads[0]).toMatchObject({ conversions: 3 })
+  })
+
+  test('a target is held against what was bought for it, not for the one before', async () => {
+    const biddingStrategy = { type: 'TARGET_CPA', targetCpa: eur(10) }
+    const campaign = await world.campaign({ biddingStrategy })
+    const roas = await world.campaign({ biddingStrategy: { type: 'TARGET_ROAS', targetRoas: 2 }, conversionValue: eur(20) })
+    // Two hundred conversions of ten each, as both targets ask for, told without a value.
+    const day = 86_400_000
+    for (const [each, daysAgo] of [
+      [campaign, 0.5],
+      [campaign, 5],
+      [roas, 0.5],
+      [roas, 5],
+    ] as const)
+      await database.sql(
+        `INSERT INTO "AdLogEntry" ("messageId", "adId", "occurredAt", "costMicros", clicked, converted)
+         SELECT gen_random_uuid(), $1::int, $2::timestamptz, 10000000, true, true FROM generate_series(1, 100)`,
+        [adKeyOf(each), new Date(world.clock.now.getTime() - daysAgo * day)],
+      )
+    await database.sql(`UPDATE "Campaign" SET "learningSince" = $1`, [new Date(world.clock.now.getTime() - 10 * day)])
+    const correction = async ({ key }: { key: string }) => {
+      world.clock.now = new Date(world.clock.now.getTime() + 5_000)
+      await world.snapshots.look()
+      return (await line(key))?.targetMultiplier
+    }
+    expect(await correction(campaign)).toBeCloseTo(1, 9)
+    expect(await correction(roas)).toBeCloseTo(1, 9)
+    await world.run(documents.update, { input: { campaignId: campaign.id, biddingStrategy: { type: 'TARGET_CPA', targetCpa: eur(8.5) } } })
+    expect(await correction(campaign)).toBe(1)
+    // What is bought from now on counts: a conversion for twice the target lowers the bids, as far as one conversion can.
+    await database.sql(
+      `INSERT INTO "AdLogEntry" ("messageId", "adId", "occurredAt", "costMicros", clicked, converted) VALUES ('dear', $1::int, $2::timestamptz, 17000000, true, true)`,
+      [adKeyOf(campaign), new Date(world.clock.now.getTime() + 1_000)],
+    )
+    world.clock.now = new Date(world.clock.now.getTime() + 61_000)
+    expect(await correction(campaign)).toBe(0.1)
+    expect(await correction(roas)).toBeCloseTo(1, 9)
+  })
+
+  test('a campaign whose first conversion takes its time goes on bidding, by what its clicks let expect', async () => {
+    const campaign = await world.campaign({ biddingStrategy: { type: 'TARGET_CPA', targetCpa: eur(10) } })
+    for (let click = 0; click < 50; click++) {
+      const { decisionId } = await ask({ campaignIds: [campaign.id], pCtr: 0.5, pCvr: 0.02 })
+      await world.report(decisionId, 'BILLABLE')
+      await world.report(decisionId, 'CLICK')
+    }
+    await database.sql(`UPDATE "AdLogEntry" SET "costMicros" = 200000 WHERE "adId" = $1`, [adKeyOf(campaign)])
+    world.clock.now = new Date(world.clock.now.getTime() + 61_000)
+    await world.snapshots.look()
+    // One conversion was to be expected for ten, and none came yet: (1 · 20/21 − 1) · 10 of (1 · 20/21 + 1)/2 · 10 + 50.
+    expect((await line(campaign.key))?.targetMultiplier).toBeCloseTo(Math.exp((20 * (200 / 21 - 10)) / ((200 / 21 + 10) / 2 + 50)), 6)
+  })
+
   test('nothing shown is no rate, not a zero', async () => {
     const { id } = await world.campaign()
     expect((await world.run<Payload['campaign']>(documents.campaign, { id })).performance).toMatchObject({
@@ -454,6 +524,29 @@ describe('pacing', () => {
       world.clock.now = new Date('2026-11-24T23:00:00Z')
       await world.campaigns.stepPacing()
       expect((await ask({ campaignIds: [campaign.id] })).price.amountMicros).toBeLessThanOrEqual(2_000)
+    },
+  )
+
+  test.each(['PID', 'DUAL'])(
+    '%s has nothing to take back of a price set by hand after hours without an auction',
+    async pacingController => {
+      world.clock.now = new Date('2026-11-24T00:00:00Z')
+      const campaign = await world.campaign({ budget: { amount: { amountMicros: 20_000 } }, pacingController })
+      for (let hour = 1; hour <= 8; hour++) {
+        world.clock.now = new Date(Date.UTC(2026, 10, 24, hour))
+        await world.campaigns.stepPacing()
+      }
+      const multiplier = async () => {
+        const { pacing } = await world.run<Payload['campaign']>(documents.campaign, { id: campaign.id })
+        return (pacing as { multiplier: number }).multiplier
+      }
+      expect(await multiplier()).toBe(1)
+      // Nine tenths of the budget at once, a third of the day being over.
+      await world.snapshots.look()
+      for (let count = 0; count < 9; count++) await world.report((await ask({ campaignIds: [campaign.id] })).decisionId, 'BILLABLE')
+      world.clock.now = new Date('2026-11-24T08:20:00Z')
+      await world.campaigns.stepPacing()
+      expect(await multiplier()).toBeLessThan(0.8)
     },
   )
 

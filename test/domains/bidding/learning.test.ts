@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { createRandom } from '../../../src/algorithms/math/random.js'
+import { AdLogRepository } from '../../../src/bidding/ad-log.repository.js'
 import { BiddingRepository } from '../../../src/bidding/bidding.repository.js'
+import { KINDS, learnable } from '../../../src/bidding/click.task.js'
 import { MarketService } from '../../../src/bidding/market.service.js'
 import type { StrategyRow } from '../../../src/campaigns/campaign-rows.js'
-import type { Expectations } from '../../../src/campaigns/campaigns.service.js'
+import { AccountCalendar } from '../../../src/campaigns/time-zone.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { type BidAnswer, documents, eur, type Payload } from '../../support/ads.js'
 import { eventually, startTestApp, type TestApp } from '../../support/app.js'
@@ -119,6 +121,32 @@ describe('click prediction', () => {
     const labels = (data as { labels: Uint8Array }).labels
     expect(labels.reduce((sum, label) => sum + label, 0)).toBeGreaterThan(100)
   })
+
+  test('nothing of a person who withdrew the consent to ADS is learned from, though it was used with consent', async () => {
+    const { database } = api.app
+    await database.sql(`INSERT INTO "User" (id, "externalId") VALUES (101, 'stays'), (102, 'went')`)
+    await database.sql(
+      `INSERT INTO "Consent" ("userId", purpose, granted, at, source) VALUES (101, 'ADS', true, now(), 't'), (102, 'ADS', false, now(), 't')`,
+    )
+    const from = new Date(Date.now() - 80 * DAY)
+    const person = { gender: 'female', age: '35-44', city: 'Berlin', affinity: 'shoes' }
+    for (const [place, userId, context] of [
+      [0, 101, { device: 'mobile', ...person }],
+      [1, 102, { device: 'mobile', ...person }],
+      [2, null, { device: 'mobile' }],
+    ] as const)
+      await database.sql(
+        `INSERT INTO "AdLogEntry" ("messageId", "decisionId", "adId", "userId", "occurredAt", context) VALUES ($1, $1, $2, $3, $4, $5)`,
+        [`person-${place}`, ads[0].key, userId, new Date(from.getTime() + place), JSON.stringify(context)],
+      )
+    const until = new Date(from.getTime() + 10)
+    const { examples } = await learnable(new AdLogRepository(database), new AccountCalendar('UTC'), KINDS.CTR, { from, until })
+    const wordsAt = (row: number) => [
+      ...examples.words.subarray((row * examples.words.length) / 3, ((row + 1) * examples.words.length) / 3),
+    ]
+    expect(wordsAt(1)).toEqual(wordsAt(2))
+    expect(wordsAt(0)).not.toEqual(wordsAt(1))
+  })
 })
 
 describe('the market', () => {
@@ -173,6 +201,67 @@ describe('the market', () => {
     expect((preview.expectedCost as { value: number }).value).toBeLessThanOrEqual(5_000_000)
   })
 
+  test('a preview looks at the auctions that the campaign would have bid on, and says why nothing can be expected', async () => {
+    const { database } = api.app
+    await database.sql(
+      `INSERT INTO "Audience" (id, name, source, definition, status, size) VALUES ('here', 'Here', 'SEGMENT', '{}', 'READY', 1), ('away', 'Away', 'SEGMENT', '{}', 'READY', 1)`,
+    )
+    await database.sql(`INSERT INTO "User" (id, "externalId") VALUES (1, 'here'), (2, 'away')`)
+    await database.sql(
+      `INSERT INTO "Consent" ("userId", purpose, granted, at, source) SELECT n, 'ADS', true, now(), 't' FROM generate_series(1, 2) n`,
+    )
+    await database.sql(`INSERT INTO "AudienceMember" ("audienceId", "userId") VALUES ('here', 1), ('away', 2)`)
+    await database.sql(
+      `UPDATE "BidReservation" SET "userId" = CASE WHEN right(id, 1) < '4' THEN 1 END, context = jsonb_build_object('device', CASE WHEN right(id, 1) < '7' THEN 'mobile' ELSE 'desktop' END)`,
+    )
+    const foresee = async (input: object) => {
+      const { preview } = await run(documents.update, { campaignId: campaign.id, dryRun: true, ...input })
+      const { expectedClicks: clicks, warnings } = preview as {
+        expectedClicks: { value: number; interval: { high: number } }
+        warnings: string[]
+      }
+      return { clicks: clicks?.value, high: clicks?.interval.high, warnings }
+    }
+    // Those that were read within the last minute have no people yet.
+    const { market } = api.app as unknown as { market: { known?: unknown } }
+    market.known = undefined
+    const all = await foresee({})
+    const days = [1, 2, 3, 4, 5, 6, 7]
+    const parts = await Promise.all(
+      [
+        { targeting: { devices: ['mobile'] } },
+        { targeting: { devices: ['desktop'] } },
+        { schedule: [{ days, fromHour: 0, toHour: 12 }] },
+        { schedule: [{ days, fromHour: 12, toHour: 24 }] },
+        { audienceId: encodeId('Audience', 'here') },
+        { audienceId: encodeId('Audience', 'away') },
+        { excludedAudienceIds: [encodeId('Audience', 'here')] },
+        { targeting: { devices: ['tv'] } },
+      ].map(foresee),
+    )
+    const [mobile, desktop, morning, evening, here, away, without, tv] = parts
+    expect(mobile.clicks + desktop.clicks).toBeCloseTo(all.clicks, 6)
+    expect(mobile.clicks).toBeGreaterThan(desktop.clicks)
+    expect(morning.clicks + evening.clicks).toBeCloseTo(all.clicks, 6)
+    expect(here.clicks + without.clicks).toBeCloseTo(all.clicks, 6)
+    expect(here.clicks).toBeGreaterThan(0)
+    expect(morning.clicks).toBeGreaterThan(0)
+    for (const none of [away, tv]) {
+      expect(none).toMatchObject({ clicks: 0, warnings: [expect.stringMatching(/^None of the \d+ auctions that are known/)] })
+      // Nothing seen is not nothing possible.
+      expect(none.high).toBeGreaterThan(2.9)
+    }
+    const low = await foresee({ biddingStrategy: { type: 'MANUAL_CPM', cpmBid: { amountMicros: 1_000 } } })
+    expect(low).toMatchObject({ clicks: 0, warnings: [expect.stringMatching(/^It would have won none of the \d+ auctions/)] })
+    const { preview } = await run(documents.create, {
+      name: 'No bid',
+      budget: { amount: eur(5) },
+      biddingStrategy: { type: 'MANUAL_CPC' },
+      dryRun: true,
+    })
+    expect(preview).toMatchObject({ expectedClicks: null, warnings: ['Nothing can be expected: MANUAL_CPC needs cpcBidMicros'] })
+  })
+
   test('is read once a minute, however many previews ask', async () => {
     const { database, pool, campaigns } = api.app
     const clock = { now: Date.now() }
@@ -186,6 +275,7 @@ describe('the market', () => {
         },
       }),
       campaigns: () => campaigns,
+      calendar: new AccountCalendar('UTC'),
       pool,
       seed: 1,
       currency: 'EUR',
@@ -207,16 +297,20 @@ describe('the market', () => {
   test('before there are auctions of our own, imported impressions at what they cost tell what to expect', async () => {
     const { database, pool, campaigns } = api.app
     const repository = Object.assign(new BiddingRepository(database), { market: async () => [] })
-    const market = new MarketService({ repository, campaigns: () => campaigns, pool, seed: 1, currency: 'EUR' })
+    const calendar = new AccountCalendar('UTC')
+    const market = new MarketService({ repository, campaigns: () => campaigns, calendar, pool, seed: 1, currency: 'EUR' })
     const row = await campaigns.named({ campaignId: campaign.id })
     const strategy = (await repository.strategy(row.biddingStrategyId)) as StrategyRow
-    expect(await market.expect(row, strategy)).toBeNull()
+    expect(await market.foresee(row, strategy)).toEqual({
+      expectations: null,
+      warnings: ['Nothing is known of the market yet, so nothing can be expected'],
+    })
     // Only clicks were paid, each with 0.30: an impression of an ad costs what its clicks cost on average.
     await database.sql('UPDATE "AdLogEntry" SET "costMicros" = 300000 WHERE clicked AND "decisionId" IS NULL')
-    const expected = (await market.expect(row, strategy)) as Expectations
-    expect(expected.isImported).toBe(true)
-    expect(expected.clicks.value).toBeGreaterThan(1)
-    expect(expected.clicks.interval?.low).toBeLessThan(expected.clicks.value)
+    const { expectations, warnings } = await market.foresee(row, strategy)
+    expect(warnings).toEqual([expect.stringContaining('imported impressions')])
+    expect(expectations?.clicks.value).toBeGreaterThan(1)
+    expect(expectations?.clicks.interval?.low).toBeLessThan(expectations?.clicks.value as number)
     const { auctions, points } = await market.simulate({ campaignId: campaign.id, over: 'BID', factors: [0.1, 1] })
     // Of the log's 346 a day those of the days that lie in the fortnight, and the 500 of today.
     expect(auctions).toBeGreaterThan(3_000)
@@ -226,10 +320,36 @@ describe('the market', () => {
 
   test('a simulation is a job whose result is a chart', async () => {
     const worker = await api.startWorker()
-    const SIMULATE = 'mutation ($input: BidSimulationInput!) { bidSimulation(input: $input) { job { id } userErrors { code field } } }'
+    const SIMULATE =
+      'mutation ($input: BidSimulationInput!) { bidSimulation(input: $input) { job { id } preview userErrors { code field } } }'
     expect((await run<Payload>(SIMULATE, { campaignId: campaign.id, factors: [0] })).userErrors).toEqual([
       { code: 'INVALID', field: ['factors'] },
     ])
+    const dry = await run<Payload>(SIMULATE, { campaignId: campaign.id, over: 'BID', factors: [2, 0.5], dryRun: true })
+    expect(dry).toMatchObject({
+      job: null,
+      preview: {
+        campaignId: campaign.id,
+        over: 'BID',
+        currencyCode: 'EUR',
+        auction: 'FIRST_PRICE',
+        isImported: false,
+        points: [
+          { factor: 0.5, bids: { cpcBidMicros: 500_000 } },
+          { factor: 2, bids: { cpcBidMicros: 2_000_000 } },
+        ],
+        warnings: [],
+      },
+    })
+    expect((await run<Payload>(SIMULATE, { campaignId: campaign.id, factors: [1], dryRun: true })).preview).toMatchObject({
+      points: [{ factor: 1, dailyBudgetMicros: 1_000_000_000 }],
+    })
+    const { campaign: own } = await run(documents.create, {
+      name: 'Own',
+      budget: { amount: eur(5) },
+      biddingStrategy: { type: 'MAXIMIZE_CLICKS' },
+    })
+    expect((await run<Payload>(SIMULATE, { campaignId: own.id, over: 'BID' })).userErrors).toEqual([{ code: 'INVALID', field: ['over'] }])
     const { job } = await run<{ job: { id: string } }>(SIMULATE, { campaignId: campaign.id, over: 'BUDGET', factors: [0.001 * 10, 0.1, 1] })
     const row = await eventually(async () => {
       const found = await api.app.jobs.get(keyOf(job.id))

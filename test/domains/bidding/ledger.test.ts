@@ -226,6 +226,41 @@ test('a budget that is lowered while bids are made is never exceeded', async () 
   await isRight(campaign.key)
 })
 
+test('a dry run says what a notice would do, and does none of it', async () => {
+  const campaign = await world.campaign()
+  const id = await won(campaign)
+  const before = await world.ledger(campaign.key)
+  const dry = async (type: string, facts: object = {}) => {
+    const { outcome, preview, userErrors } = await world.report(id, type, { ...facts, dryRun: true })
+    expect(outcome).toBeNull()
+    return preview ?? userErrors[0].code
+  }
+  expect(await dry('BILLABLE', { price: { amountMicros: 700 } })).toMatchObject({ result: 'COMMITTED', committed: { amountMicros: 700 } })
+  expect(await dry('BILLABLE', { price: { amountMicros: PRICE + 1 } })).toBe('INVALID')
+  expect(await dry('CLICK')).toMatchObject({ result: 'RECORDED', reserved: { amountMicros: PRICE } })
+  const unknown = Buffer.from('Decision:0190ffff-0000-7000-8000-000000000000').toString('base64url')
+  expect((await world.report(unknown, 'WIN', { dryRun: true })).userErrors).toMatchObject([{ code: 'NOT_FOUND' }])
+  expect(await world.ledger(campaign.key)).toEqual(before)
+  expect(await result(id, 'BILLABLE', { price: { amountMicros: 700 } })).toBe('COMMITTED')
+  expect(await dry('BILLABLE')).toMatchObject({ result: 'DUPLICATE', committed: { amountMicros: 700 } })
+})
+
+test('a least winning bid above the bid that won is not learned from', async () => {
+  const campaign = await world.campaign()
+  const minToWin = async (type: string, micros: number) => {
+    const { decision } = await world.bid({ campaignIds: [campaign.id] })
+    await world.report(decision!.decisionId, type, { minToWin: { amountMicros: micros } })
+    const key = Buffer.from(decision!.decisionId, 'base64url').toString().slice('Decision:'.length)
+    const [row] = await database.sql<{ micros: number }>('SELECT "minToWinMicros"::float8 AS micros FROM "BidReservation" WHERE id = $1', [
+      key,
+    ])
+    return row.micros
+  }
+  expect(await minToWin('WIN', PRICE)).toBe(PRICE)
+  expect(await minToWin('WIN', PRICE + 1)).toBeNull()
+  expect(await minToWin('LOSS', PRICE + 1)).toBe(PRICE + 1)
+})
+
 describe('bad notices', () => {
   test('are refused by name, and move no money', async () => {
     const campaign = await world.campaign()
@@ -245,6 +280,8 @@ describe('bad notices', () => {
     expect(await fault(id, 'WIN', { price: { amountMicros: PRICE + 1 } })).toEqual(['INVALID', ['price']])
     expect(await fault(id, 'BILLABLE', { price: { amountMicros: 9e15 } })).toEqual(['INVALID', ['price', 'amountMicros']])
     expect(await fault(id, 'WIN', { price: { amountMicros: -1 } })).toEqual(['INVALID', ['price', 'amountMicros']])
+    const negative = await world.report(id, 'WIN', { price: { amountMicros: -1 } })
+    expect(negative.userErrors[0].message).toBe('price must be zero or more, not -1 micros')
     expect(await fault(id, 'WIN', { price: { amountMicros: 1, currencyCode: 'USD' } })).toEqual(['INVALID', ['price', 'currencyCode']])
     expect(await fault(id, 'LOSS', { price: eur(1) })).toEqual(['INVALID', ['price']])
     expect(await fault(id, 'CLICK', { value: eur(1) })).toEqual(['INVALID', ['value']])

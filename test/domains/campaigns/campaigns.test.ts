@@ -146,6 +146,23 @@ describe('a campaign', () => {
     expect(answers.filter(({ userErrors }) => userErrors.length === 0)).toHaveLength(1)
   })
 
+  test('parallel changes that name no version are all made', async () => {
+    const { biddingStrategy } = await run(documents.strategyCreate, { name: 'Shared', type: 'TARGET_CPA', targetCpa: eur(10) })
+    const { id } = await created({ name: 'All', biddingStrategy: null, biddingStrategyId: biddingStrategy.id })
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, at) =>
+        at % 2
+          ? run(documents.update, { campaignId: id, name: `Name ${at}` })
+          : run(documents.strategyUpdate, { biddingStrategyId: biddingStrategy.id, targetCpa: eur(10 + at) }),
+      ),
+    )
+    expect(answers.flatMap(codes)).toEqual([])
+    expect(await world.run<Payload['campaign']>(documents.campaign, { id })).toMatchObject({
+      version: 11,
+      biddingStrategy: { version: 11 },
+    })
+  })
+
   test('a key makes it once, and the replay has every field', async () => {
     const input = { name: 'Once', externalId: 'once', budget: { amount: eur(1) }, biddingStrategy: MANUAL, idempotencyKey: 'k-1' }
     const first = await run(documents.create, input)
@@ -224,13 +241,17 @@ describe('a campaign', () => {
       ],
       conflicts: [{ name: 'Rival', reason: 'It addresses the same audience' }],
       expectedClicks: null,
-      warnings: ['Nothing is known of the market yet, so nothing can be expected'],
+      warnings: [],
     })
     expect(await statusOf(rival.campaign.id)).toEqual(['LIMITED', 'AUDIENCE_TOO_SMALL'])
-    expect(faultOf(await create({ audienceId: Buffer.from('Audience:none').toString('base64url') }))).toEqual({
-      code: 'NOT_FOUND',
-      field: ['audienceId'],
-    })
+    await database.sql(
+      `INSERT INTO "Audience" (id, name, source, definition, status, size, "archivedAt") VALUES ('gone', 'Gone', 'SEGMENT', '{}', 'READY', 10, now())`,
+    )
+    for (const key of ['none', 'gone']) {
+      const id = Buffer.from(`Audience:${key}`).toString('base64url')
+      expect(faultOf(await create({ audienceId: id }))).toEqual({ code: 'NOT_FOUND', field: ['audienceId'] })
+      expect(faultOf(await create({ excludedAudienceIds: [id] }))).toEqual({ code: 'NOT_FOUND', field: ['excludedAudienceIds'] })
+    }
   })
 })
 

@@ -245,4 +245,27 @@ describe('the curve that spend should follow', () => {
     expect(await targetOf(campaign.id)).toBeCloseTo(3 / 14, 3)
     expect(await targetOf(parted.id)).toBeCloseTo(3 / 6, 3)
   })
+
+  test('a draft is not late with the hours before it was enabled', async () => {
+    world.clock.now = new Date('2026-11-24T12:00:00Z')
+    const daily = await world.campaign({}, { product: 'here' })
+    const total = await world.campaign(
+      { budget: { amount: eur(100), period: 'TOTAL' }, startsAt: '2026-11-14T00:00:00Z', endsAt: '2026-11-25T12:00:00Z' },
+      { product: 'here' },
+    )
+    await database.sql('UPDATE "Campaign" SET "createdAt" = $1', [new Date('2026-11-01T00:00:00Z')])
+    world.clock.now = new Date('2026-11-24T18:00:00Z')
+    expect(await targetOf(daily.id)).toBeCloseTo(1 / 2, 3)
+    expect(await targetOf(total.id)).toBeCloseTo(1 / 4, 3)
+  })
+
+  test('on its last day a campaign has spent its budget when it ends', async () => {
+    world.clock.now = new Date('2026-11-23T00:00:00Z')
+    const campaign = await world.campaign({ endsAt: '2026-11-24T12:00:00Z' }, { product: 'here' })
+    await database.sql('UPDATE "Campaign" SET "createdAt" = $1', [new Date('2026-11-01T00:00:00Z')])
+    world.clock.now = new Date('2026-11-23T06:00:00Z')
+    expect(await targetOf(campaign.id)).toBeCloseTo(1 / 4, 3)
+    world.clock.now = new Date('2026-11-24T06:00:00Z')
+    expect(await targetOf(campaign.id)).toBeCloseTo(1 / 2, 3)
+  })
 })

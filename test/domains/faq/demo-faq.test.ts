@@ -41,6 +41,19 @@ const PLAIN: readonly (readonly [string, string])[] = [
   ['能寄到德国吗', '可以寄到国外吗？'],
 ]
 
+test.each([
+  ['wheres my parcle', 'Where is my order?'],
+  ['where my packge', 'Where is my order?'],
+  ['how do i retrun this', 'How do I return an item?'],
+  ['can i get a refnd', 'When do I get my refund?'],
+  ['shiping fee', 'How much is shipping?'],
+])('a slip of the pen in what the question is about is understood: %s', (text, question) => {
+  const { entries: found, aloneConfidence } = index.search(text, 2)
+  expect(entries[found[0]][0]).toBe(question)
+  // Likely enough to be asked about.
+  expect(aloneConfidence).toBeGreaterThanOrEqual(0.5)
+})
+
 test('a plain question in other words finds its entry, and most are answered at once', () => {
   expect(PLAIN.map(([text]) => [text, questionOf(text)])).toEqual(PLAIN)
   const confidences = PLAIN.map(([text]) => index.search(text, 2).confidence)

@@ -367,6 +367,14 @@ describe('an entry', () => {
     expect(userErrors[0].field[0]).toBe(field)
   })
 
+  test('with nothing to read, or in no language there is, is refused by a sentence', async () => {
+    const faultOf = async (input: object) => (await edit('faqEntryCreate', { answer: 'Yes.', ...input })).userErrors[0]
+    expect(await faultOf({ question: '\u200b\u202e ?' })).toMatchObject({ code: 'INVALID', field: ['question'] })
+    expect(await faultOf({ question: 'Is it so?', alternatives: ['…'] })).toMatchObject({ code: 'INVALID' })
+    expect(await faultOf({ question: 'Is it so?', locale: 'not a locale!' })).toMatchObject({ code: 'INVALID', field: ['locale'] })
+    expect(await faultOf({ question: 'Is it so?', locale: 'zh_CN' })).toBeUndefined()
+  })
+
   test('without an answer is not approved, and an external id is taken once', async () => {
     const { entry } = await edit('faqEntryCreate', { question: 'Unwritten?', externalId: 'x-1' })
     expect((await edit('faqEntryApprove', { id: entry?.id })).userErrors[0].message).toMatch(/without an answer/)
@@ -418,6 +426,11 @@ test('unanswered questions are clustered into drafts by night, once', async () =
   expect(nodes[0]).toMatchObject({ status: 'DRAFT', answer: '' })
   expect(nodes[0].alternatives.length).toBeGreaterThanOrEqual(2)
   expect(await house.app.faq.draftFromQuestions()).toMatch(/^Drafted 0/)
+})
+
+test('questions with nothing to read become no draft, and stop no night', async () => {
+  for (let time = 0; time < 3; time++) await ask('??? …')
+  await expect(house.app.faq.draftFromQuestions()).resolves.toMatch(/^Drafted 0 entries/)
 })
 
 test('what is asked again the next night joins the draft that waits', async () => {

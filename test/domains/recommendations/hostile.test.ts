@@ -138,6 +138,14 @@ describe('a large catalogue', () => {
       expect(list?.fallbacks.join()).toMatch(/4 of 10 can be shown: .*\(3996\)/)
       expect(read.length).toBeLessThan(8)
     }
+    // Nearly everything that can be recommended is of one brand; what is not stands far below.
+    await house.app.placements.upsert({ name: 'test' }, {
+      name: 'capped',
+      rules: { caps: [{ by: 'BRAND', value: 'common', most: 2 }] },
+    } as never)
+    const capped = await ask(house, { user: 'u5', first: 6, placement: 'capped' })
+    expect(capped.items).toHaveLength(6)
+    expect(ids(capped)).toEqual(expect.arrayContaining(['g1007', 'g2007', 'g3007', 'g7']))
     const list = await ask(house, { user: 'u1', first: 10 })
     expect(list.items).toHaveLength(10)
     const seen = await database.sql<{ id: string }>(

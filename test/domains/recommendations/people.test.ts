@@ -97,7 +97,7 @@ describe('with a live model', () => {
   })
 
   test('is taught again once enough has happened, and only then', async () => {
-    expect(await job()).toMatch(/0 events since item-cf v1 was taught; 150 are needed/)
+    expect(await job()).toMatch(/0 events and 0 products since item-cf v1 was taught; 150 or 200 are needed/)
     const events = Array.from({ length: 150 }, (_, at) => ({
       userId: `n${at % 30}`,
       productId: `p${at % 12}`,
@@ -105,8 +105,13 @@ describe('with a live model', () => {
       messageId: `n-${at}`,
     }))
     await house.as('ingest').run('mutation($e: [EventInput!]!) { eventsTrack(input: { events: $e }) { accepted } }', { e: events })
-    expect(await job()).toMatch(/150 events since item-cf v1 was taught; 150 are needed\. Trained item-cf v2/)
+    expect(await job()).toMatch(/150 events and 0 products since item-cf v1 was taught; 150 or 200 are needed\. Trained item-cf v2/)
     // The candidate waits for a person, and is not taught over and over meanwhile.
-    expect(await job()).toMatch(/0 events since item-cf v2 was taught/)
+    expect(await job()).toMatch(/0 events and 0 products since item-cf v2 was taught/)
+    // No more products than these can be recommended by what they are.
+    await house.app.database.sql(
+      `INSERT INTO "Product" ("externalId", title, "createdAt") SELECT 'late' || n, 'Late ' || n, now() + interval '1 second' FROM generate_series(1, 200) n`,
+    )
+    expect(await job()).toMatch(/0 events and 200 products since item-cf v2 was taught; .*Trained item-cf v3/)
   }, 60_000)
 })

@@ -440,6 +440,23 @@ describe('placements of a shop', () => {
     expect((await why(list.decisionId)).rules).toContain('ITEM_CF for a user of whom 3 products are known')
   })
 
+  test('what rises now is shown to everybody, without training or approval', async () => {
+    await rule('social', { algorithm: 'TRENDING', excludeSeen: false })
+    for (const user of ['v1', 'v2', 'v3']) await track(user, 'p11', 'PURCHASE')
+    await house.app.trainer.refreshBaseline(house.app.trainer.taskNamed('RECOMMENDATION'))
+    await house.app.liveModels.look()
+    for (const user of [undefined, 'u0']) {
+      const list = await ask({ user, placement: 'social', first: 3 })
+      expect(list.servedBy).toBe('trending (by the hour)')
+      expect(ids(list)[0]).toBe('p11')
+      expect(list.fallbacks.filter(each => /approved|No user was named/.test(each))).toEqual(
+        user ? [] : ['No user was named: the answer is the same for everybody'],
+      )
+    }
+    // What does not rise is not said to.
+    expect((await ask({ placement: 'social', first: 12 })).fallbacks.at(-1)).toMatch(/^Filled up with \d+ of what is popular/)
+  })
+
   test('too many products in a request are refused', async () => {
     const { errors } = await house
       .as('marketer')

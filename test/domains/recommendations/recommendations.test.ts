@@ -236,6 +236,17 @@ describe('a shop with two tastes', () => {
     expect((await ask({ user: 'u0', algorithm: 'POPULARITY' })).servedBy).toBe('popularity (baseline)')
   })
 
+  test('an approved model whose artifact is cut off is not said to be missing', async () => {
+    const { database, liveModels, trainer } = house.app
+    const { models } = await trainer.train({ task: 'RECOMMENDATION', algorithm: 'rp3beta' })
+    await database.sql('UPDATE "Artifact" SET data = substring(data FROM 1 FOR 100) WHERE "modelId" = $1', [models[0].id])
+    await database.sql(`UPDATE "Model" SET status = 'APPROVED' WHERE id = $1`, [models[0].id])
+    await liveModels.look()
+    expect((await ask({ user: 'u0', algorithm: 'RP3BETA' })).fallbacks).toContain('rp3beta v1 cannot be loaded: the live model answers')
+    await database.sql('DELETE FROM "Model" WHERE id = $1', [models[0].id])
+    await liveModels.look()
+  })
+
   test('who refused PERSONALISATION gets nothing personal, and why says so', async () => {
     await house.app.database.sql(
       `INSERT INTO "Consent" ("userId", purpose, granted, at, source) SELECT id, 'PERSONALISATION', false, now(), 'test' FROM "User" WHERE "externalId" = 'u2'`,

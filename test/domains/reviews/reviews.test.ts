@@ -85,6 +85,23 @@ describe('any text', () => {
     }
   })
 
+  test('that is long is read by a thread, as a short one is read here', async () => {
+    const asked: string[] = []
+    const { run } = house.app.pool
+    house.app.pool.run = (task, signal) => {
+      asked.push(task.function)
+      return run(task, signal)
+    }
+    const short = '电池一点也不耐用，屏幕非常好，客服态度太差了。'
+    const long = short.repeat(800)
+    const [one, many] = [await analyse(short), await analyse(long)]
+    house.app.pool.run = run
+    expect(asked).toEqual(['findIn'])
+    expect(many.errors).toBeUndefined()
+    expect(many.analysis).toMatchObject({ language: 'zh', servedBy: one.analysis.servedBy, intent: one.analysis.intent })
+    expect(many.analysis.aspects).toEqual(expect.arrayContaining([expect.objectContaining({ aspect: 'battery', label: 'NEGATIVE' })]))
+  })
+
   test('of a megabyte is refused by a sentence, and halves of surrogate pairs are survived', async () => {
     const { errors } = await analyse('好'.repeat(1_000_000))
     expect(errors?.[0].message).toMatch(/at most 20000 characters|too large|body/i)

@@ -64,7 +64,7 @@ export type ProductWhere = {
   marginShareMin?: number | null | undefined;
   priceMaxMicros?: number | string | null | undefined;
   priceMinMicros?: number | string | null | undefined;
-  /** Part of the title in any case, or the beginning of the external id */
+  /** Words or parts of words that the title has, in any order and case; or the beginning of the external id */
   search?: string | null | undefined;
   /** Whether the product is known only from events */
   stub?: boolean | null | undefined;

@@ -1,0 +1,3 @@
+-- AlterTable
+ALTER TABLE "AdLogEntry" ADD COLUMN     "clickMessageId" TEXT,
+ADD COLUMN     "conversionMessageId" TEXT;
