@@ -20,13 +20,18 @@ export const TRAITS = {
   lastOrderAt: 'time',
   nextOrderAt: 'time',
 } as const
-/** Traits by which a person is known or reached: those that Segment reserves for it. */
-const PERSONAL = new Set(['name', 'firstname', 'lastname', 'birthday', 'address', 'username', 'avatar'])
-const REACHES = /mail|phone|mobile/
+/** Traits by which a person is known: those that Segment reserves for it, and how else shops call them. */
+const PERSONAL = new Set(
+  'name firstname middlename lastname surname fullname username birthday birthdate dateofbirth dob address street zip postalcode avatar tel 姓名 生日 地址'.split(
+    ' ',
+  ),
+)
+/** In whatever name: by these a person is reached. */
+const REACHES = /mail|phone|mobile|whatsapp|wechat|邮箱|邮件|电话|手机|微信/
 
 /** Whether a rule must not ask for this trait without pii:read. */
 export function isPersonal(name: string): boolean {
-  const [root, ...path] = name.split('.').map(part => part.toLowerCase().replaceAll(/[^a-z]/g, ''))
+  const [root, ...path] = name.split('.').map(part => part.toLowerCase().replaceAll(/[^\p{L}]/gu, ''))
   return root === 'traits' && (PERSONAL.has(path[0]) || path.some(part => REACHES.test(part)))
 }
 

@@ -161,6 +161,8 @@ describe('personal facts', () => {
     'traits.Work-Phone',
     'traits.contact.email_address',
     'traits.firstName',
+    'traits.first_name',
+    'traits.手机号码',
     'traits.address.street',
   ])('a rule on %s is refused without pii:read, at every door', async name => {
     const ruleJson = { any: [{ trait: { name, op: 'EXISTS' } }] }
