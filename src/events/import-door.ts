@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { type Authenticator, requireScope, Scope } from '../graphql/auth.js'
+import { type Authenticator, requireScope, Scope, type Viewer } from '../graphql/auth.js'
 import { encodeId, tryDecodeId } from '../graphql/node-id.js'
 import { discardRest } from '../platform/discard-rest.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
@@ -23,9 +23,9 @@ export function importDoor(imports: ImportService, authenticator: Authenticator)
     server.removeAllContentTypeParsers()
     // The body is read as it comes in, never gathered.
     server.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
-    const viewers = new WeakMap<object, string>()
+    const viewers = new WeakMap<object, Viewer>()
     const admitted = (scope: Scope) => async (request: FastifyRequest) => {
-      viewers.set(request, requireScope(await authenticator.authenticate(request.headers.authorization), scope).name)
+      viewers.set(request, requireScope(await authenticator.authenticate(request.headers.authorization), scope))
     }
     server.post(
       '/v1/import/:kind',
@@ -33,7 +33,7 @@ export function importDoor(imports: ImportService, authenticator: Authenticator)
       async (request, reply) => {
         const { kind } = request.params as { kind: string }
         kindNamed(kind)
-        const upload = { kind, ...formOf(request), by: viewers.get(request) ?? 'unknown' }
+        const upload = { kind, ...formOf(request), by: viewers.get(request)?.name ?? 'unknown' }
         if (!request.body) throw new InvalidInput('The file is empty', {}, ['body'])
         const { jobId } = await imports.receive(upload, whole(request))
         return reply.code(202).send({ jobId: encodeId('Job', jobId) })
@@ -57,6 +57,9 @@ export function importDoor(imports: ImportService, authenticator: Authenticator)
     })
     server.get('/v1/import/:jobId/rejects', { onRequest: admitted(Scope.JOBS_READ) }, async (request, reply) => {
       const row = await imports.status(jobKeyOf(request))
+      // The rows stand there as they were, with all that is personal; who sent them knows it.
+      const viewer = viewers.get(request)
+      if (row.createdBy !== viewer?.name) requireScope(viewer, Scope.PII_READ)
       return reply
         .type(row.format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson; charset=utf-8')
         .header('content-disposition', `attachment; filename="rejects.${row.format}"`)

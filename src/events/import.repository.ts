@@ -6,6 +6,7 @@ export interface ImportRow {
   id: string
   jobId: string | null
   kind: string
+  createdBy: string
   format: 'ndjson' | 'csv'
   options: ImportOptions
   state: 'RECEIVING' | 'WAITING' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'CANCELLED'

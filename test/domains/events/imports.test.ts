@@ -351,6 +351,18 @@ describe('an upload that cannot be right is refused before anything is kept', ()
   })
 })
 
+test('the reject file, whose rows hold what is personal, is for who sent it and who may read such', async () => {
+  const { jobId } = await imported(house, 'users', 'externalId,email,birthYear\nprivate,kim@example.com,3000\n')
+  const statusOf = async (kind: 'admin' | 'marketer' | 'campaign' | 'ingest') => {
+    const response = await fetch(`${house.url}/v1/import/${jobId}/rejects`, { headers: { authorization: `Bearer ${house.keys[kind]}` } })
+    expect((await response.text()).includes('kim@example.com')).toBe(response.ok)
+    return response.status
+  }
+  expect([await statusOf('ingest'), await statusOf('admin'), await statusOf('marketer'), await statusOf('campaign')]).toEqual([
+    200, 200, 403, 403,
+  ])
+})
+
 test('an import that fails stands in systemHealth with the sentence, until one of its kind goes well', async () => {
   const { sql } = house.app.database
   const stage = async () => {
