@@ -20,7 +20,7 @@ export interface Upload {
 }
 
 const CHUNK_BYTES = 1024 * 1024
-const BATCH_ROWS = 10_000
+const BATCH_ROWS = 5_000
 /** A batch of long rows is shorter, so that memory is the same for all. */
 const BATCH_CHARACTERS = 16 * 1024 * 1024
 const LONGEST_HEADER = 256 * 1024

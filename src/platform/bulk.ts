@@ -61,8 +61,27 @@ export function copyIn(client: pg.ClientBase, table: string, columns: readonly s
 export function cellText(value: Cell): string {
   if (value === null || value === undefined) return '\\N'
   if (typeof value === 'string') return escapeText(value)
-  if (value instanceof Date) return value.toISOString()
+  if (value instanceof Date) return timeText(value)
   return String(value)
+}
+
+const DAY_MS = 86_400_000
+const TWO_DIGITS = Array.from({ length: 60 }, (_, value) => String(value).padStart(2, '0'))
+/** Rows that follow each other are mostly of one day. */
+let lastDay = { day: Number.NaN, text: '' }
+
+/** As `toISOString`, which takes several times as long. */
+function timeText(date: Date): string {
+  const time = date.getTime()
+  const day = Math.floor(time / DAY_MS)
+  if (day !== lastDay.day) {
+    const text = date.toISOString()
+    lastDay = { day, text: text.slice(0, text.indexOf('T') + 1) }
+  }
+  const rest = time - day * DAY_MS
+  const seconds = Math.floor(rest / 1000)
+  const [hour, minute, second] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
+  return `${lastDay.text}${TWO_DIGITS[hour]}:${TWO_DIGITS[minute]}:${TWO_DIGITS[second]}.${String(rest % 1000).padStart(3, '0')}Z`
 }
 
 const NEEDS_ESCAPE = /[\\\b\f\n\r\t\v]/

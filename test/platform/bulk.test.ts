@@ -1,0 +1,11 @@
+import { expect, test } from '@jest/globals'
+import { createRandom } from '../../src/algorithms/math/random.js'
+import { cellText } from '../../src/platform/bulk.js'
+
+test('times of COPY are written as ISO 8601 has them, in any order of days', () => {
+  const random = createRandom(5)
+  const edges = [0, -1, -86_400_000, 86_399_999, 253_402_300_800_000, -62_167_219_200_001, 8.64e15, -8.64e15]
+  for (const time of [...edges, ...Array.from({ length: 2_000 }, () => Math.floor((random.next() - 0.4) * 2e14))])
+    expect(cellText(new Date(time))).toBe(new Date(time).toISOString())
+  expect(() => cellText(new Date(Number.NaN))).toThrow(RangeError)
+})
