@@ -3,6 +3,9 @@ import type { App } from '../src/app.js'
 import { cut, defineJob } from '../src/platform/jobs.js'
 import { reportStage } from '../src/platform/stages.js'
 
+/** A file of events brings something of everybody again and again; its end is a signal. For so long it is waited for. */
+const PATIENCE_HOURS = 1
+
 /** Makes the profiles anew that events or facts have overtaken, and brings the segments of those users in line. */
 export const refreshProfiles = defineJob<App, Record<string, never>>({
   name: 'refresh-profiles',
@@ -10,8 +13,10 @@ export const refreshProfiles = defineJob<App, Record<string, never>>({
   alone: true,
   payload: z.object({}) as never,
   trigger: [{ on: 'events.ingested' }, { cron: '* * * * *' }],
-  run: async ({ profiles, segments, database }, _, context) => {
-    const refreshed = await profiles.refreshOvertaken({ ...context, without: async ids => void (await segments.follow(ids, 'unknown')) })
+  run: async ({ profiles, segments, imports, database }, _, context) => {
+    const waits = context.trigger === 'schedule' && (await imports.isUnderWay('events', PATIENCE_HOURS))
+    const without = async (ids: readonly number[]) => void (await segments.follow(ids, 'unknown'))
+    const refreshed = waits ? 0 : await profiles.refreshOvertaken({ ...context, without })
     const followed = await segments.followWaiting(context)
     const reason = `Refreshed ${refreshed} profiles, looked at the segments of ${followed} users`
     await reportStage(database, { stage: 'profiles', state: 'ok', reason, rowsIn: refreshed, rowsOut: followed })

@@ -121,6 +121,15 @@ export class ImportRepository {
     return ended && own.state !== 'COMPLETED' ? { ...own, state: ended, finishedAt: endedAt } : own
   }
 
+  /** Whether a file of this kind that came in the last `hours` is being merged. */
+  async isUnderWay(kind: string, hours: number): Promise<boolean> {
+    const rows = await this.database.sql(
+      `SELECT 1 FROM "Import" WHERE kind = $1 AND state = 'RUNNING' AND "createdAt" > now() - make_interval(hours => $2) LIMIT 1`,
+      [kind, hours],
+    )
+    return rows.length > 0
+  }
+
   async setState(id: string, state: ImportRow['state']): Promise<void> {
     await this.database.sql(
       `UPDATE "Import" SET state = $2::"ImportState", "finishedAt" = CASE WHEN $2 IN ('COMPLETED', 'FAILED', 'CANCELLED') THEN now() END WHERE id = $1`,

@@ -135,6 +135,11 @@ export class ImportService {
     for await (const reject of this.imports.rejects(row.id)) yield rejectLine(row.format, reject)
   }
 
+  /** Whether a file of this kind that came in the last `hours` is being merged. */
+  isUnderWay(kind: string, hours: number): Promise<boolean> {
+    return this.imports.isUnderWay(kind, hours)
+  }
+
   discardAbandoned(hours: number): Promise<number> {
     return this.imports.discardAbandoned(hours)
   }

@@ -329,6 +329,7 @@ async function attempt<Services>(
     let last = 0
     return {
       jobId: id,
+      trigger: row.trigger,
       attempt: row.attempts,
       fence,
       before: row.result,

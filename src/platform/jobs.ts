@@ -42,6 +42,8 @@ export type Trigger = { on: SignalName } | { cron: string }
 /** What a running job may use beside its services. */
 export interface JobContext {
   readonly jobId: string
+  /** What made the job: "schedule", the name of a signal, "manual". */
+  readonly trigger: string
   /** 1 for the first try. */
   readonly attempt: number
   /** Grows with every attempt. An effect outside the row that carries it (or is checked by `hold`) cannot be undone by an attempt that was overtaken. */
