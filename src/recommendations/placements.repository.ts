@@ -176,8 +176,10 @@ export class PlacementsRepository {
   productsLike(ids: readonly number[], last: number, limit: number): Promise<{ of: number; id: number }[]> {
     return this.database.sql(
       `SELECT n.id AS "of", l.id FROM "Product" n CROSS JOIN LATERAL (
-         SELECT p.id FROM "Product" p WHERE p.id <= $2 AND p.id <> n.id AND NOT p.stub AND (p.categories && n.categories OR p.brand = n.brand)
-         ORDER BY (SELECT count(*) FROM unnest(p.categories) c WHERE c = ANY(n.categories)) + coalesce((p.brand = n.brand)::int, 0) DESC, p.id DESC LIMIT $3) l
+         SELECT id FROM (
+           SELECT p.id FROM unnest(ARRAY(SELECT DISTINCT unnest(n.categories))) AS own(category) JOIN "Product" p ON p.categories @> ARRAY[own.category] WHERE NOT p.stub
+           UNION ALL SELECT p.id FROM "Product" p WHERE p.brand = n.brand AND NOT p.stub) shared(id)
+         WHERE id <= $2 AND id <> n.id GROUP BY id ORDER BY count(*) DESC, id DESC LIMIT $3) l
        WHERE n.id = ANY($1::int[])`,
       [ids, last, limit],
       'products-like',

@@ -16,8 +16,9 @@ const PARTS = [LINEAR, ...TREES]
 /** Share of the linear model where nothing says better. */
 const USUAL_SHARE = 0.25
 const STEPS = 20
-/** Fewer rows tell nothing of it. */
+/** Fewer rows tell nothing of it, and more than these no more. */
 const FEWEST = 250
+const MOST = 100_000
 const FOLDS = 3
 
 /**
@@ -46,29 +47,31 @@ export const blend = classifier({
 /** In [0, 1], by models that did not see the rows they are compared on. */
 function linearShare(examples: Examples, params: Params, random: Random): number {
   if (examples.rows < FEWEST) return USUAL_SHARE
-  const order = Int32Array.from({ length: examples.rows }, (_, row) => row)
-  shuffle(order, random.fork('folds'))
-  const [linear, trees] = [LINEAR, TREES[0]].map(() => new Float64Array(examples.rows))
+  const all = Int32Array.from({ length: examples.rows }, (_, row) => row)
+  shuffle(all, random.fork('folds'))
+  const order = all.subarray(0, MOST)
+  const [linear, trees] = [LINEAR, TREES[0]].map(() => new Float64Array(order.length))
+  const labels = Uint8Array.from(order, row => examples.labels[row])
   for (let fold = 0; fold < FOLDS; fold++) {
-    const held = order.filter((_, at) => at % FOLDS === fold)
+    const isHeld = (_: number, at: number) => at % FOLDS === fold
     const train = chosenRows(
       examples,
-      order.filter((_, at) => at % FOLDS !== fold),
+      order.filter((row, at) => !isHeld(row, at)),
     )
-    const test = chosenRows(examples, held)
+    const test = chosenRows(examples, order.filter(isHeld))
     for (const [{ name, of }, out] of [
       [LINEAR, linear],
       [TREES[0], trees],
     ] as const) {
       const scores = new Float64Array(test.rows)
       of.fit(train, params, random.fork(`${name} ${fold}`)).score(test, scores)
-      for (const [at, row] of held.entries()) out[row] = scores[at]
+      for (let at = 0; at < test.rows; at++) out[at * FOLDS + fold] = scores[at]
     }
   }
   const losses = Array.from({ length: STEPS + 1 }, (_, step) => {
     const share = step / STEPS
     const probabilities = linear.map((score, row) => sigmoid(share * score + (1 - share) * trees[row]))
-    return { share, rows: logLosses(examples.labels, probabilities) }
+    return { share, rows: logLosses(labels, probabilities) }
   })
   const best = losses.reduce((least, each) => (mean(each.rows) < mean(least.rows) ? each : least))
   const asGood = losses.filter(({ rows }) => {
