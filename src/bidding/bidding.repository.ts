@@ -321,14 +321,7 @@ export class BiddingRepository {
 
   /** What a notice would do now; nothing of it stays. */
   foreseen(notice: Notice, now: Date): Promise<Settled> {
-    return this.database.withClient(async client => {
-      await client.query('BEGIN')
-      try {
-        return (await client.query<Settled>(SETTLE, [JSON.stringify([noticeOf({ notice, now }, 0)])])).rows[0]
-      } finally {
-        await client.query('ROLLBACK')
-      }
-    })
+    return this.database.rehearse(async dry => (await dry.sql<Settled>(SETTLE, [JSON.stringify([noticeOf({ notice, now }, 0)])]))[0])
   }
 
   /** A person by external or internal id, or null. */

@@ -153,7 +153,12 @@ export class MarketService {
   }
 
   /** Throws the sentence a caller should see before a job is made of it; else says what the job would do. */
-  async plan({ factors, ...input }: SimulationInput): Promise<SimulationPlan> {
+  async plan(input: SimulationInput): Promise<SimulationPlan> {
+    const { basis, points, warnings } = await this.planned(input)
+    return { ...basis, points, warnings }
+  }
+
+  private async planned({ factors, ...input }: SimulationInput) {
     for (const factor of factors ?? [])
       if (!(factor >= 0.01 && factor <= 100)) throw new InvalidInput(`A factor must be from 0.01 to 100, not ${factor}`, {}, ['factors'])
     if (factors && (factors.length === 0 || factors.length > 30)) throw new InvalidInput('factors must be 1 to 30', {}, ['factors'])
@@ -175,12 +180,11 @@ export class MarketService {
         return { factor, bids: Object.fromEntries(bids.map(at)) as StrategySettings }
       })
     const warnings = known ? [...(known.isImported ? [IMPORTED] : []), ...unmatched(rows, known)] : [UNKNOWN]
-    return { ...basis, points, warnings }
+    return { campaign, settings, known, rows, basis, points, warnings }
   }
 
   async simulate(input: SimulationInput, signal?: AbortSignal): Promise<SimulationResult> {
-    await this.plan(input)
-    const { campaign, settings, known, rows, basis } = await this.basisOf(input)
+    const { campaign, settings, known, rows, basis } = await this.planned(input)
     if (!known) return { ...basis, points: [] }
     const points = await this.replay(
       campaign.row,
