@@ -18,6 +18,8 @@ export type FileFormat = 'ndjson' | 'csv'
 
 export const LONGEST_LINE = 1024 * 1024
 const LONGEST_NAME = 60
+/** A file whose rows each have names of their own must not fill the memory. */
+const MOST_NAMES = 10_000
 const GUNZIP_CHUNK = 256 * 1024
 const NEWLINE = 10
 /** What the reject file adds to a row; they are no facts of it when it is sent again. */
@@ -275,7 +277,7 @@ export function unreadNames(format: FileFormat, isRead: (name: string) => boolea
   const seen = new Set<string>()
   const unread: string[] = []
   const look = (name: string) => {
-    if (seen.has(name) || unread.length === most) return
+    if (seen.has(name) || unread.length === most || seen.size === MOST_NAMES) return
     seen.add(name)
     if (!NAMELESS.has(name) && !isRead(name)) unread.push(name.slice(0, LONGEST_NAME))
   }
