@@ -185,7 +185,7 @@ test('a host that starts with a broken live model answers with the baseline', as
   await fresh.close()
   expect(answer.servedBy).toBe('popularity (baseline)')
   expect(answer.items).toHaveLength(2)
-  expect(answer.fallbacks).toContainEqual(expect.stringMatching(/^item-cf v\d+ cannot be loaded: the baseline answers$/))
+  expect(answer.fallbacks).toContain('item-cf v6 cannot be loaded: the baseline answers')
 })
 
 describe('each guardrail', () => {
