@@ -183,7 +183,7 @@ async function fingerprint(): Promise<unknown> {
     ({ name }) =>
       `SELECT '${name}' AS name, count(*)::int, md5(string_agg(to_jsonb(t)::text, '' ORDER BY to_jsonb(t)::text)) FROM (SELECT to_jsonb(t) - 'lastUsedAt' AS t FROM "${name}" t) t`,
   )
-  return sql(all.join(' UNION ALL '))
+  return sql(`${all.join(' UNION ALL ')} ORDER BY 1`)
 }
 
 test.each(cases)('%s tells what it would do, and does nothing of it', async (name, input, answer, preview) => {
