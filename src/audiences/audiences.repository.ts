@@ -267,7 +267,7 @@ export class AudiencesRepository {
             const [score, reason] = [scores[row], reasons[row]]
             if (reason === ELIGIBLE) {
               if (!copy || score < bar.score || (score === bar.score && ids[row] > bar.lastId)) continue
-              const written = copy.text(`${key}\t${ids[row]}\t${score}\n`)
+              const written = copy.line(`${key}\t${ids[row]}\t${score}`)
               if (written) await written
             } else if (reason === NO_SCORE || score >= bar.score) causes[reason]++
           }

@@ -1,5 +1,5 @@
 import { detectLanguage } from '../algorithms/text/language.js'
-import type { Cell } from '../platform/bulk.js'
+import { type Cell, Written } from '../platform/bulk.js'
 import { cleanUser, type UserFacts } from '../users/user-rules.js'
 import {
   type CleanEvent,
@@ -92,13 +92,7 @@ const events: ImportKind = {
       event.user,
       event.anonymousId,
       event.product,
-      event.type,
-      event.value,
-      event.quantity,
-      event.priceMicros,
-      event.currency,
-      event.at,
-      event.properties,
+      new Written([event.type, event.value, event.quantity, event.priceMicros, event.currency, event.at, event.properties]),
     ]
   },
   references: {

@@ -28,13 +28,14 @@ const UNIQUE_VIOLATION = '23505'
 
 /**
  * Merges the batches of an import in their order, each with its rejects and the checkpoint in one transaction. While PostgreSQL merges one batch on one
- * connection, the next one is staged on the other.
+ * connection, the next one is staged on the other, and the caller reads the one after that.
  */
 export class ImportMerge {
   private readonly references = new ReferenceCache()
   /** Rows were there already: later batches look first. */
   private careful = false
   private turn = 0
+  private staging: Promise<void> = Promise.resolve()
   private merging: Promise<void> = Promise.resolve()
 
   constructor(
@@ -51,21 +52,25 @@ export class ImportMerge {
     }
   }
 
-  /** Stages a batch and, when the one before it is committed, begins to merge it; `merged` is told when it is. Throws what the one before failed with. */
+  /** Begins to stage a batch when the one before it is staged, and to merge it when that one is committed; `merged` is told when it is. Throws what one before failed with. */
   async add(batch: Batch, readFrom: number, merged: (batch: Batch) => Promise<void>): Promise<void> {
-    const staged = await this.stage(this.connections[this.turn++ % 2], batch)
-    await this.merging
-    this.merging = this.merge(staged, readFrom).then(() => merged(batch))
-    this.merging.catch(() => {})
+    await this.staging
+    this.staging = this.stage(this.connections[this.turn++ % 2], batch).then(async staged => {
+      await this.merging
+      this.merging = this.merge(staged, readFrom).then(() => merged(batch))
+      this.merging.catch(() => {})
+    })
+    this.staging.catch(() => {})
   }
 
   /** Resolves when the last batch is committed. */
-  end(): Promise<void> {
-    return this.merging
+  async end(): Promise<void> {
+    await this.staging
+    await this.merging
   }
 
   async close(): Promise<void> {
-    await this.merging.catch(() => {})
+    await this.end().catch(() => this.merging.catch(() => {}))
     for (const client of this.connections) {
       await client.query('ROLLBACK').catch(() => {})
       await client.query('DROP TABLE IF EXISTS staged; RESET statement_timeout; RESET idle_in_transaction_session_timeout').catch(() => {})

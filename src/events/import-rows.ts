@@ -3,6 +3,7 @@ import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { InvalidInput } from '../platform/errors.js'
 import { repeatedKey } from '../platform/json-text.js'
+import { RecordReader } from '../platform/record-reader.js'
 import type { ImportRecord } from './import-kinds.js'
 
 export interface FileRow {
@@ -95,19 +96,22 @@ function decodedByLine(block: Buffer): string {
 }
 
 async function* jsonRows(texts: AsyncIterable<string>): AsyncGenerator<FileRow[]> {
+  const reader = new RecordReader()
   let line = 0
   for await (const text of texts) {
     const lines = text.split('\n')
     if (lines[lines.length - 1] === '') lines.pop()
-    yield lines.flatMap(each => jsonRow(each, ++line) ?? [])
+    yield lines.flatMap(each => jsonRow(each, ++line, reader) ?? [])
   }
 }
 
-function jsonRow(text: string, line: number): FileRow | undefined {
+function jsonRow(text: string, line: number, reader: RecordReader): FileRow | undefined {
   const raw = text.endsWith('\r') ? text.slice(0, -1) : text
   if (raw.trim() === '') return undefined
   const refused = unreadable(raw, line)
   if (refused) return refused
+  const plain = reader.read(raw)
+  if (plain) return { line, raw, record: plain }
   try {
     const record = JSON.parse(raw)
     if (typeof record !== 'object' || record === null || Array.isArray(record)) return { line, raw, fault: 'the line is not a JSON object' }

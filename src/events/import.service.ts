@@ -20,6 +20,8 @@ export interface Upload {
 }
 
 const CHUNK_BYTES = 1024 * 1024
+/** What is read at a stretch. */
+const PIECE_BYTES = 128 * 1024
 const BATCH_ROWS = 5_000
 /** A batch of long rows is shorter, so that memory is the same for all. */
 const BATCH_CHARACTERS = 16 * 1024 * 1024
@@ -187,8 +189,11 @@ export class ImportService {
     let batch = openBatch(skip)
     const counted = async function* (bytes: AsyncIterable<Buffer>) {
       for await (const chunk of bytes) {
-        totals.bytes += chunk.length
-        yield chunk
+        for (let from = 0; from < chunk.length; from += PIECE_BYTES) {
+          const piece = chunk.subarray(from, from + PIECE_BYTES)
+          totals.bytes += piece.length
+          yield piece
+        }
       }
     }
     for await (const rows of rowsOf(counted(this.imports.bytes(row.id)), row.format, compression, header => {
@@ -203,7 +208,7 @@ export class ImportService {
         yield batch
         batch = openBatch(read)
       }
-      // The job's lock and heart want the event loop between chunks.
+      // The job's lock and heart want the event loop between pieces, and so does the batch that is being staged.
       await new Promise(done => setImmediate(done))
     }
     if (batch.rows.length + batch.rejects.length + batch.duplicates > 0) yield batch

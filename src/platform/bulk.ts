@@ -3,13 +3,24 @@ import { finished } from 'node:stream/promises'
 import pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 
-export type Cell = string | number | bigint | boolean | Date | null | undefined
+export type Cell = string | number | bigint | boolean | Date | null | undefined | Written
+
+/** Neighbouring cells as COPY's text format has them, which many rows that wait are kept in: it takes a fraction of the memory of their values. */
+export class Written {
+  readonly text: string
+
+  constructor(cells: readonly Cell[]) {
+    this.text = rowText(cells)
+  }
+}
 
 export interface CopyIn {
   /** Adds one row; await it, because it waits while the server is slower than the caller. */
   row(cells: readonly Cell[]): Promise<void> | undefined
-  /** Adds rows that are written already in COPY's text format, each ended by a newline. */
-  text(rows: string | Buffer): Promise<void> | undefined
+  /** The same of a row that is written already in COPY's text format, without its newline. */
+  line(text: string): Promise<void> | undefined
+  /** Adds rows that are written already, each ended by a newline. */
+  text(rows: Buffer): Promise<void> | undefined
   /** Ends the COPY; resolves when the server has taken every row, with their number. */
   end(): Promise<number>
 }
@@ -21,35 +32,35 @@ export function copyIn(client: pg.ClientBase, table: string, columns: readonly s
   const stream = client.query(copyFrom(`COPY ${table} (${columns.map(name => `"${name}"`).join(', ')}) FROM STDIN`))
   const failed = new Promise<never>((_, reject) => stream.once('error', reject))
   failed.catch(() => {})
-  let buffer = ''
+  let lines: string[] = []
+  let characters = 0
   let errored: Error | undefined
   stream.on('error', error => {
     errored = error
   })
   const flush = (): Promise<void> | undefined => {
     if (errored) throw errored
-    const chunk = buffer
-    buffer = ''
+    const chunk = `${lines.join('\n')}\n`
+    lines = []
+    characters = 0
     if (stream.write(chunk)) return undefined
     return Promise.race([once(stream, 'drain').then(() => {}), failed])
   }
+  const line = (text: string): Promise<void> | undefined => {
+    lines.push(text)
+    characters += text.length
+    return characters > BUFFER_CHARACTERS ? flush() : undefined
+  }
   return {
-    row: cells => {
-      for (let index = 0; index < cells.length; index++) buffer += index === 0 ? cellText(cells[index]) : `\t${cellText(cells[index])}`
-      buffer += '\n'
-      return buffer.length > BUFFER_CHARACTERS ? flush() : undefined
-    },
+    row: cells => line(rowText(cells)),
+    line,
     text: rows => {
-      if (typeof rows === 'string') {
-        buffer += rows
-        return buffer.length > BUFFER_CHARACTERS ? flush() : undefined
-      }
       if (errored) throw errored
       if (stream.write(rows)) return undefined
       return Promise.race([once(stream, 'drain').then(() => {}), failed])
     },
     end: async () => {
-      if (buffer) await flush()
+      if (lines.length > 0) await flush()
       stream.end()
       await Promise.race([finished(stream), failed])
       return stream.rowCount ?? 0
@@ -57,11 +68,16 @@ export function copyIn(client: pg.ClientBase, table: string, columns: readonly s
   }
 }
 
+function rowText(cells: readonly Cell[]): string {
+  return cells.map(cellText).join('\t')
+}
+
 /** One value in COPY's text format. */
 export function cellText(value: Cell): string {
   if (value === null || value === undefined) return '\\N'
   if (typeof value === 'string') return escapeText(value)
   if (value instanceof Date) return timeText(value)
+  if (value instanceof Written) return value.text
   return String(value)
 }
 

@@ -26,12 +26,12 @@ export async function fillShop(client: pg.ClientBase, size: ShopSize): Promise<v
     '"User"',
     ['id', 'externalId', 'createdAt', 'updatedAt'],
     size.users,
-    row => `${row}\t${userId(row)}\t${at}\t${at}\n`,
+    row => `${row}\t${userId(row)}\t${at}\t${at}`,
   )
   const columns = ['id', 'externalId', 'title', 'categories', 'brand', 'priceMicros', 'currencyCode', 'stock', 'createdAt', 'updatedAt']
   await copyRows(client, '"Product"', columns, size.products, row => {
     const cluster = Math.floor((row - 1) / CLUSTER)
-    return `${row}\tp-${row}\tProduct ${row}\t{Category ${cluster},Department ${cluster % 20}}\tBrand ${row % 97}\t${(row % 500) + 1}000000\tEUR\t${row % 40 === 0 ? 0 : 10}\t${at}\t${at}\n`
+    return `${row}\tp-${row}\tProduct ${row}\t{Category ${cluster},Department ${cluster % 20}}\tBrand ${row % 97}\t${(row % 500) + 1}000000\tEUR\t${row % 40 === 0 ? 0 : 10}\t${at}\t${at}`
   })
   await fillEvents(client, size)
   for (const table of ['User', 'Product', 'Event']) {
@@ -61,7 +61,7 @@ async function fillEvents(client: pg.ClientBase, { users, products, events }: Sh
     const place = isTaste ? cluster * CLUSTER + Math.floor(CLUSTER * random.next() ** 1.5) : Math.floor(products * random.next() ** 2.2)
     const product = 1 + Math.min(place, products - 1)
     const time = new Date(NOW - Math.floor(random.next() * 180 * DAY_MS)).toISOString()
-    return `${row}\tm-${row}\t${user}\t${product}\t${TYPES[row % TYPES.length]}\t${time}\t${time}\n`
+    return `${row}\tm-${row}\t${user}\t${product}\t${TYPES[row % TYPES.length]}\t${time}\t${time}`
   })
   for (const { definition } of indexes) await client.query(definition)
 }
@@ -75,7 +75,7 @@ async function copyRows(
 ): Promise<void> {
   const copy = copyIn(client, table, columns)
   for (let row = 1; row <= rows; row++) {
-    const full = copy.text(lineOf(row))
+    const full = copy.line(lineOf(row))
     if (full) await full
   }
   await copy.end()

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { createRandom } from '../../src/algorithms/math/random.js'
-import { cellText } from '../../src/platform/bulk.js'
+import { cellText, Written } from '../../src/platform/bulk.js'
 
 test('times of COPY are written as ISO 8601 has them, in any order of days', () => {
   const random = createRandom(5)
@@ -8,4 +8,9 @@ test('times of COPY are written as ISO 8601 has them, in any order of days', () 
   for (const time of [...edges, ...Array.from({ length: 2_000 }, () => Math.floor((random.next() - 0.4) * 2e14))])
     expect(cellText(new Date(time))).toBe(new Date(time).toISOString())
   expect(() => cellText(new Date(Number.NaN))).toThrow(RangeError)
+})
+
+test('cells that were written before stand in a row as the others do', () => {
+  const at = new Date(86_400_000)
+  expect(cellText(new Written(['a\tb', null, 1.5, 7n, true, at]))).toBe('a\\tb\t\\N\t1.5\t7\ttrue\t1970-01-02T00:00:00.000Z')
 })
