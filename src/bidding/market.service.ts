@@ -59,6 +59,7 @@ interface Parts {
   now?(): Date
 }
 
+const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
 const WIN_LOG_DAYS = 30
 const MOST_BIDS = 100_000
@@ -222,7 +223,7 @@ export class MarketService {
     return { campaign: { row, strategy, type: strategy.type }, settings, known, rows, basis }
   }
 
-  /** Of the known auctions those that the campaign would have bid on. A cap on how often a person sees it is not looked at. */
+  /** Of the known auctions those that the campaign would have bid on. Whom its frequency cap would leave out, the replay sees. */
   private async matching(campaign: CampaignRow, { rows }: KnownMarket): Promise<MarketRow[]> {
     const { audienceId, excludedAudienceIds, contextual, schedule } = campaign
     const audienceIds = [...(audienceId ? [audienceId] : []), ...excludedAudienceIds]
@@ -258,7 +259,8 @@ export class MarketService {
     factors: readonly number[],
     signal?: AbortSignal,
   ): Promise<SimulationPoint[]> {
-    const value = campaign.conversionValueMicros === null ? undefined : Number(campaign.conversionValueMicros)
+    const { conversionValueMicros, frequencyCap } = campaign
+    const value = conversionValueMicros === null ? undefined : Number(conversionValueMicros)
     const log = logOf(rows)
     const request: SimulationRequest = {
       log: value === undefined ? log : { ...log, values: new Float64Array(rows.length).fill(value) },
@@ -269,6 +271,7 @@ export class MarketService {
       auction,
       budgetMicros: this.dailyOf(campaign) * days,
       controller: controllerOf(campaign).name,
+      cap: frequencyCap ? { impressions: frequencyCap.impressions, windowMs: frequencyCap.hours * HOUR_MS } : undefined,
       over,
       factors,
       seed: this.parts.seed,
@@ -369,6 +372,7 @@ function logOf(rows: readonly MarketRow[]): AuctionLog {
     pCvr: Float64Array.from(rows, row => row.pCvr),
     converted: Uint8Array.from(rows, row => (row.converted ? 1 : 0)),
     values: Float64Array.from(rows, row => row.valueMicros),
+    viewers: { ids: Int32Array.from(rows, row => row.userId ?? -1), times: Float64Array.from(rows, row => row.at) },
   }
 }
 

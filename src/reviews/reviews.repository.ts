@@ -184,7 +184,7 @@ export class ReviewsRepository {
     return Number(count)
   }
 
-  /** Texts that nobody has read yet, the oldest first, with what people said of them. */
+  /** Texts that nobody has read yet, with what people said of them. */
   pending(limit: number, firstId?: string): Promise<PendingText[]> {
     return this.database.sql<PendingText>(
       `SELECT r.id, r.text, r."productId", r."userId", r.source, p.categories[1] AS category,

@@ -335,6 +335,35 @@ describe('a replay', () => {
     expect(() => targetMultiplierOf({ earnedMicros: Number.NaN, costMicros: 0, priorMicros: 0 })).toThrow(RangeError)
   })
 
+  test('who was shown the ad as often as the cap allows within its window is not bid on; whom nobody knows has no cap', () => {
+    const ids = Int32Array.of(7, 7, 7, 8, -1, -1, -1, 7, 7, 8)
+    const times = Float64Array.of(0, 1, 2, 3, 4, 5, 6, 10, 11, 12)
+    const each = (value: number) => new Float64Array(ids.length).fill(value)
+    const viewed: AuctionLog = {
+      prices: each(10),
+      clicked: new Uint8Array(ids.length),
+      pCtr: each(0.5),
+      pCvr: null,
+      converted: null,
+      values: null,
+      viewers: { ids, times },
+    }
+    const bidder = () => bidderOf('MANUAL_CPM', { cpmBidMicros: 20_000 }, market)
+    const options = { auction: 'SECOND_PRICE', budgetMicros: 1e6 } as const
+    const won = (cap?: { impressions: number; windowMs: number }) => replay(viewed, bidder(), { ...options, cap }).impressions
+    expect([
+      won(),
+      won({ impressions: 3, windowMs: 100 }),
+      won({ impressions: 2, windowMs: 100 }),
+      won({ impressions: 1, windowMs: 100 }),
+    ]).toEqual([10, 8, 7, 5])
+    // The first at 0 is forgotten at 10, and the second at 11.
+    expect(won({ impressions: 2, windowMs: 10 })).toBe(9)
+    expect(won({ impressions: 1, windowMs: 10 })).toBe(6)
+    expect(replay(viewed, bidder(), { ...options, cap: { impressions: 1, windowMs: 100 } })).toMatchObject({ auctions: 10, costMicros: 50 })
+    expect(replay({ ...viewed, viewers: undefined }, bidder(), { ...options, cap: { impressions: 1, windowMs: 100 } }).impressions).toBe(10)
+  })
+
   test('a simulation is a curve for a chart: more budget buys more, a higher bid costs more', () => {
     const { winCurve: curve, ...told } = market
     const request = {

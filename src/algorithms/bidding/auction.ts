@@ -11,6 +11,14 @@ export interface AuctionLog {
   pCvr: Float64Array | null
   converted: Uint8Array | null
   values: Float64Array | null
+  /** Who would see the ad (−1: unknown), and when, in milliseconds; without it nothing is capped. */
+  viewers?: { ids: Int32Array; times: Float64Array }
+}
+
+/** A person who was shown so many impressions within the window is not bid on. */
+export interface ReplayCap {
+  impressions: number
+  windowMs: number
 }
 
 export interface ReplayOptions {
@@ -148,12 +156,34 @@ export function createReplay(bidder: Bidder, options: ReplayOptions): Replay {
 export function replay(
   log: AuctionLog,
   bidder: Bidder,
-  options: Omit<ReplayOptions, 'auctions'>,
+  { cap, ...options }: Omit<ReplayOptions, 'auctions'> & { cap?: ReplayCap },
   from = 0,
   to = log.prices.length,
 ): ReplayReport {
-  const { prices, clicked, pCtr, pCvr, converted, values } = log
+  const { prices, clicked, pCtr, pCvr, converted, values, viewers } = log
   const run = createReplay(bidder, { ...options, auctions: to - from })
-  for (let at = from; at < to; at++) run.auction(prices[at], clicked[at], pCtr[at], pCvr?.[at], converted?.[at], values?.[at])
+  const shown = cap && viewers ? exposures(viewers, cap) : undefined
+  for (let at = from; at < to; at++) {
+    // No bid reaches a price without end; the auction passes by.
+    const price = shown?.isCapped(at) ? UNLIMITED : prices[at]
+    const isWon = run.auction(price, clicked[at], pCtr[at], pCvr?.[at], converted?.[at], values?.[at])
+    if (isWon) shown?.add(at)
+  }
   return run.report()
+}
+
+function exposures({ ids, times }: NonNullable<AuctionLog['viewers']>, { impressions, windowMs }: ReplayCap) {
+  const timesOf = new Map<number, number[]>()
+  return {
+    isCapped: (at: number): boolean => {
+      const seen = timesOf.get(ids[at])
+      return seen !== undefined && seen.length >= impressions && seen[seen.length - impressions] > times[at] - windowMs
+    },
+    add: (at: number) => {
+      if (ids[at] < 0) return
+      const seen = timesOf.get(ids[at])
+      if (seen) seen.push(times[at])
+      else timesOf.set(ids[at], [times[at]])
+    },
+  }
 }

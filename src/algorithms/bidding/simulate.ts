@@ -1,5 +1,5 @@
 import { createRandom } from '../math/random.js'
-import { type AuctionLog, type ReplayOptions, replay } from './auction.js'
+import { type AuctionLog, type ReplayCap, type ReplayOptions, replay } from './auction.js'
 import { createBidder, strategyOf } from './index.js'
 import { type Controller, controllers } from './pacing.js'
 import { curveOfPrices, type WinCurveModel, winCurve } from './shading.js'
@@ -17,6 +17,7 @@ export interface SimulationRequest {
   budgetMicros: number
   ceilingMicros?: number
   controller: string
+  cap?: ReplayCap
   /** BID: factors on every bid that is set (on a ROAS their inverse); BUDGET: factors on the budget. */
   over: 'BID' | 'BUDGET'
   factors: readonly number[]
@@ -38,7 +39,7 @@ export interface SimulationPoint {
 
 /** A curve for a chart: one replay a factor, by factor ascending. Throws RangeError, `BadSettings` or `BadOpportunity` on what cannot be replayed. */
 export function simulate(request: SimulationRequest): SimulationPoint[] {
-  const { log, settings, market, auction, ceilingMicros, over, seed } = request
+  const { log, settings, market, auction, ceilingMicros, cap, over, seed } = request
   const wrong = request.factors.find(factor => !(factor > 0 && factor < Number.POSITIVE_INFINITY))
   if (wrong !== undefined) throw new RangeError(`A factor of ${wrong} is none; factors are above zero`)
   const curve = request.winCurve && winCurve.load(request.winCurve)
@@ -58,6 +59,7 @@ export function simulate(request: SimulationRequest): SimulationPoint[] {
         controller: controllerOf(request.controller),
         pacing: pacingOf(strategy),
         target: targetOf(request.strategy, chosen, market),
+        cap,
       })
       const { impressions, clicks, expectedClicks, conversions, costMicros, valueMicros, pacingError } = report
       return { factor, budgetMicros, impressions, clicks, expectedClicks, conversions, costMicros, valueMicros, pacingError }

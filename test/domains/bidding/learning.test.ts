@@ -237,15 +237,21 @@ describe('the market', () => {
         { audienceId: encodeId('Audience', 'away') },
         { excludedAudienceIds: [encodeId('Audience', 'here')] },
         { targeting: { devices: ['tv'] } },
+        { frequencyCap: { impressions: 1, hours: 720 } },
+        { frequencyCap: { impressions: 1000, hours: 1 } },
       ].map(foresee),
     )
-    const [mobile, desktop, morning, evening, here, away, without, tv] = parts
+    const [mobile, desktop, morning, evening, here, away, without, tv, once, often] = parts
     expect(mobile.clicks + desktop.clicks).toBeCloseTo(all.clicks, 6)
     expect(mobile.clicks).toBeGreaterThan(desktop.clicks)
     expect(morning.clicks + evening.clicks).toBeCloseTo(all.clicks, 6)
     expect(here.clicks + without.clicks).toBeCloseTo(all.clicks, 6)
     expect(here.clicks).toBeGreaterThan(0)
     expect(morning.clicks).toBeGreaterThan(0)
+    // All of "here" is one person, who would be shown it once.
+    expect(once.clicks).toBeGreaterThanOrEqual(without.clicks)
+    expect(once.clicks).toBeLessThan(without.clicks + here.clicks / 4)
+    expect(often.clicks).toBeCloseTo(all.clicks, 6)
     for (const none of [away, tv]) {
       expect(none).toMatchObject({ clicks: 0, warnings: [expect.stringMatching(/^None of the \d+ auctions that are known/)] })
       // Nothing seen is not nothing possible.
