@@ -377,6 +377,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
         await queues.ping()
         return { reason: `on ${queues.backend}` }
       },
+      jobs: async () => givenUpState(await jobStore.givenUp(24)),
       'live models': async () => servingState(tasks, liveModels),
     },
   })
@@ -544,6 +545,15 @@ export async function createApp({ config, databaseUrl, log, role, root = process
       redis?.disconnect()
       await database.close()
     },
+  }
+}
+
+function givenUpState(jobs: readonly { name: string; count: number }[]) {
+  if (jobs.length === 0) return undefined
+  const names = jobs.map(({ name, count }) => (count > 1 ? `${name} (${count})` : name)).join(', ')
+  return {
+    state: 'degraded',
+    reason: `Given up in the last 24 hours: ${names}; jobs(state: FAILED) says why, and jobRetry begins them again`,
   }
 }
 

@@ -315,6 +315,14 @@ export class JobStore {
     ).length
   }
 
+  /** How many jobs were given up in the last `hours` and not begun again, by name, the commonest first. Parts count with the job that they are of. */
+  givenUp(hours: number): Promise<{ name: string; count: number }[]> {
+    return this.database.sql(
+      `SELECT name, count(*)::int AS count FROM "Job" WHERE state = 'FAILED' AND "parentId" IS NULL AND "finishedAt" > now() - make_interval(hours => $1) GROUP BY name ORDER BY 2 DESC, 1`,
+      [hours],
+    )
+  }
+
   /** Forgets ended jobs; failed ones stay three times as long. */
   async forgetOlderThan(days: number): Promise<number> {
     const rows = await this.database.sql(

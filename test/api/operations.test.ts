@@ -57,6 +57,7 @@ describe('health', () => {
     expect(parts.map(({ part, ok }) => [part, ok])).toEqual([
       ['database', true],
       ['queue', true],
+      ['jobs', true],
       ['live models', true],
     ])
   })
@@ -84,6 +85,28 @@ describe('health', () => {
     )
     expect(stages.find(({ stage }) => stage === 'train RECOMMENDATION')).toMatchObject({ state: 'ok', rowsIn: 300, rowsOut: 1 })
     expect(stages.find(({ stage }) => stage === 'workers')).toMatchObject({ reason: expect.stringContaining('npm run worker') })
+  })
+
+  test('a job that was given up shows until it is begun again or a day has passed, whatever ended it; the server is ready all the same', async () => {
+    const jobs = async () => {
+      const { data } = await house.as('admin').run('{ systemHealth { stage state reason } }')
+      return (data as never as { systemHealth: { stage: string }[] }).systemHealth.find(({ stage }) => stage === 'jobs')
+    }
+    expect(await jobs()).toEqual({ stage: 'jobs', state: 'ok', reason: null })
+    const { sql } = house.app.database
+    await sql(
+      `INSERT INTO "Job" (id, name, lane, state, "finishedAt", "parentId")
+       SELECT 'given-up-' || n, name, 'default', 'FAILED', now() - make_interval(hours => hours), parent
+       FROM (VALUES (1, 'import', 0, NULL), (2, 'import', 23, NULL), (3, 'train', 0, NULL), (4, 'forget', 25, NULL), (5, 'score', 0, 'given-up-3')) job(n, name, hours, parent)`,
+    )
+    expect(await jobs()).toEqual({
+      stage: 'jobs',
+      state: 'degraded',
+      reason: 'Given up in the last 24 hours: import (2), train; jobs(state: FAILED) says why, and jobRetry begins them again',
+    })
+    expect((await ready()).code).toBe(200)
+    await sql(`DELETE FROM "Job" WHERE id LIKE 'given-up-%'`)
+    expect(await jobs()).toMatchObject({ state: 'ok' })
   })
 })
 
