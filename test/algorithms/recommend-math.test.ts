@@ -11,6 +11,7 @@ import { gramOf, pearsonOf, productThresholds, topProducts } from '../../src/alg
 import { fitBlend, fitFactors, fitNeighbours } from '../../src/algorithms/recommend/rating.js'
 import { recommendAll } from '../../src/algorithms/recommend/recommend-all.js'
 import { createSimilarity, rowNorms } from '../../src/algorithms/recommend/similarity.js'
+import { userCf } from '../../src/algorithms/recommend/user-cf.js'
 import { interactionsOf, randomRatings } from '../support/worlds.js'
 
 const seeds = fc.integer({ min: 1, max: 10_000 })
@@ -115,6 +116,31 @@ describe('sparse kernels agree with the plain version', () => {
     const { columns } = mostTelling(matrix, 3)
     expect([...columns]).toEqual([1, 2, 3])
     expect(mostTelling(matrix, 5)).toBe(matrix)
+  })
+
+  test('or those that are the largest share of their columns', () => {
+    const matrix = sparseFrom(1, 5, { rows: new Int32Array(5), columns: Int32Array.of(0, 1, 2, 3, 4), values: [1, 5, 3, 5, 2] })
+    const { columns, values } = mostTelling(matrix, 3, Float64Array.of(1, 50, 2, 5, 8))
+    expect([...columns]).toEqual([0, 2, 3])
+    expect([...values]).toEqual([1, 3, 5])
+  })
+
+  test('by cosine a bounded number of raters are those of whose taste an item is most', () => {
+    const everything = Array.from({ length: 10 }, (_, item): [number, number] => [0, item])
+    const data = interactionsOf(4, 11, [
+      ...everything,
+      ...everything.map(([, item]): [number, number] => [1, item]),
+      [2, 0],
+      [2, 10],
+      [3, 0],
+      [3, 10],
+    ])
+    const scores = new Float64Array(11)
+    userCf
+      .fit(data, { raters: 2 }, createRandom(1))
+      .score({ items: Int32Array.of(0), values: Float32Array.of(1), times: Float64Array.of(0) }, scores)
+    expect(scores[10]).toBeGreaterThan(0)
+    expect(scores[5]).toBe(0)
   })
 })
 
