@@ -11,6 +11,7 @@ import { gramOf, pearsonOf, productThresholds, topProducts } from '../../src/alg
 import { fitBlend, fitFactors, fitNeighbours } from '../../src/algorithms/recommend/rating.js'
 import { recommendAll } from '../../src/algorithms/recommend/recommend-all.js'
 import { createSimilarity, rowNorms } from '../../src/algorithms/recommend/similarity.js'
+import { userCf } from '../../src/algorithms/recommend/user-cf.js'
 import { interactionsOf, randomRatings } from '../support/worlds.js'
 
 const seeds = fc.integer({ min: 1, max: 10_000 })
@@ -116,6 +117,31 @@ describe('sparse kernels agree with the plain version', () => {
     expect([...columns]).toEqual([1, 2, 3])
     expect(mostTelling(matrix, 5)).toBe(matrix)
   })
+
+  test('or those that are the largest share of their columns', () => {
+    const matrix = sparseFrom(1, 5, { rows: new Int32Array(5), columns: Int32Array.of(0, 1, 2, 3, 4), values: [1, 5, 3, 5, 2] })
+    const { columns, values } = mostTelling(matrix, 3, Float64Array.of(1, 50, 2, 5, 8))
+    expect([...columns]).toEqual([0, 2, 3])
+    expect([...values]).toEqual([1, 3, 5])
+  })
+
+  test('by cosine a bounded number of raters are those of whose taste an item is most', () => {
+    const everything = Array.from({ length: 10 }, (_, item): [number, number] => [0, item])
+    const data = interactionsOf(4, 11, [
+      ...everything,
+      ...everything.map(([, item]): [number, number] => [1, item]),
+      [2, 0],
+      [2, 10],
+      [3, 0],
+      [3, 10],
+    ])
+    const scores = new Float64Array(11)
+    userCf
+      .fit(data, { raters: 2 }, createRandom(1))
+      .score({ items: Int32Array.of(0), values: Float32Array.of(1), times: Float64Array.of(0) }, scores)
+    expect(scores[10]).toBeGreaterThan(0)
+    expect(scores[5]).toBe(0)
+  })
 })
 
 test('alternating least squares ends where the gradient of its loss is zero', () => {
@@ -137,6 +163,35 @@ test('alternating least squares ends where the gradient of its loss is zero', ()
       expect(Math.abs(gradient)).toBeLessThan(0.01)
     }
   }
+})
+
+test('two steps of preconditioned conjugate gradients lose hardly anything against solving rows exactly', () => {
+  const random = createRandom(6)
+  const cells = Array.from({ length: 12_000 }, () => [Math.floor(400 * random.next() ** 1.6), Math.floor(300 * random.next() ** 2.2)])
+  const byUser = sparseFrom(400, 300, {
+    rows: Int32Array.from(cells, ([user]) => user),
+    columns: Int32Array.from(cells, ([, item]) => item),
+    values: cells.map(() => 1),
+  })
+  const weights = cellsOf(byUser)
+  const options = { factors: 16, reg: 0.02, alpha: 0.1, nu: 1, epochs: 4, deviation: 0.1 }
+  const loss = (steps: number) => {
+    const { users, items } = factorise(byUser, transpose(byUser), { ...options, steps }, createRandom(5))
+    const score = (x: Float32Array, a: number, y: Float32Array, b: number) =>
+      Array.from({ length: 16 }, (_, k) => x[16 * a + k] * y[16 * b + k]).reduce((sum, each) => sum + each)
+    let sum = 0
+    weights.forEach((row, user) => {
+      row.forEach((weight, item) => {
+        const found = score(users, user, items, item)
+        sum += weight * (1 - found) ** 2 + options.alpha * found ** 2
+      })
+      sum += options.reg * (row.filter(weight => weight > 0).length + options.alpha * 300) * score(users, user, users, user)
+    })
+    for (let item = 0; item < 300; item++)
+      sum += options.reg * (weights.filter(row => row[item] > 0).length + options.alpha * 400) * score(items, item, items, item)
+    return sum
+  }
+  expect(loss(2)).toBeLessThan(1.002 * loss(40))
 })
 
 test('alternating least squares gives the same bits with any number of threads, and every time', () => {

@@ -12,7 +12,7 @@ const [name, size] = [process.argv[2], Number(process.argv[3])]
 const algorithm = algorithms.find(each => each.name === name)
 if (!algorithm || !(size > 0)) throw new Error('Usage: grow <algorithm> <interactions>')
 const data = powerLaw(size)
-const bounds: Record<string, Params> = { ials: { epochs: EPOCHS }, 'item-cf': { history: 200 }, 'user-cf': { raters: 200 } }
+const bounds: Record<string, Params> = { ials: { epochs: EPOCHS }, 'item-cf': { history: 200 }, 'user-cf': { raters: 100 } }
 const startedAt = performance.now()
 const model = algorithm.fit(data, bounds[name] ?? {}, createRandom(1))
 const seconds = (performance.now() - startedAt) / 1000

@@ -1,6 +1,6 @@
 import { parameter } from '../algorithm.js'
 import { pack, unpack } from '../artifact.js'
-import { choleskyOf, solveCholesky } from '../math/dense.js'
+import { choleskyOf, dense, inverseSpd, solveCholesky } from '../math/dense.js'
 import { Arena, loadKernels } from '../math/kernels.js'
 import type { Random } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
@@ -16,6 +16,8 @@ const BLOCKS = 64
 const LOOKED_AT = 2_048
 /** Of products in float32. */
 const ROUNDING = 1e-5
+/** So that a matrix of zeros has an inverse. */
+const LEAST_RIDGE = 1e-9
 
 interface Settings {
   factors: number
@@ -37,11 +39,12 @@ interface State extends Settings {
 /**
  * Matrix factorisation of implicit feedback by alternating least squares (Hu, Koren and Volinsky 2008) with the loss and the regularisation by frequency of
  * Rendle et al. 2022: Σ_{(u,i) ∈ S} c_ui(1 − ⟨w_u, v_i⟩)² + α₀ Σ_{u,i} ⟨w_u, v_i⟩² + λ(Σ_u (|I_u| + α₀|I|)^ν |w_u|² + Σ_i (|U_i| + α₀|U|)^ν |v_i|²).
- * Rows are solved by `steps` steps of conjugate gradients from where they were (Takács et al. 2011). A visitor is folded in exactly, by his history.
+ * Rows are solved by `steps` steps of conjugate gradients from where they were (Takács et al. 2011), preconditioned by what all rows have in common,
+ * α₀VᵀV and the mean of their regularisation: two steps end as near as three without. A visitor is folded in exactly, by his history.
  */
 export const ials: RecommendAlgorithm = {
   name: 'ials',
-  defaults: { factors: 64, epochs: 12, reg: 0.02, alpha: 0.2, nu: 1, steps: 3, deviation: 0.1 },
+  defaults: { factors: 64, epochs: 12, reg: 0.02, alpha: 0.2, nu: 1, steps: 2, deviation: 0.1 },
   search: { reg: [0.005, 0.01, 0.02], alpha: [0.05, 0.1, 0.2] },
   fit: (data, params, random) => {
     const value = (name: string) => parameter(params, ials.defaults, name)
@@ -76,34 +79,45 @@ export function factorise(
   const arena = new Arena()
   const crew = createCrew('als', arena, threads)
   const [userCount, itemCount] = [byUser.rows, byItem.rows]
-  const sides = [byUser, byItem].map(matrix => ({
-    rows: matrix.rows,
-    offsets: placed(arena.i32(matrix.offsets.length), matrix.offsets),
-    columns: placed(arena.i32(matrix.columns.length), matrix.columns),
-    weights: placed(arena.f32(matrix.values.length), matrix.values),
-    regs: frequencies(arena.f32(matrix.rows), matrix, reg, alpha * matrix.columnCount, nu),
-    factors: arena.f32(matrix.rows * factors),
-  }))
+  const sides = [byUser, byItem].map(matrix => {
+    const regs = frequencies(arena.f32(matrix.rows), matrix, reg, alpha * matrix.columnCount, nu)
+    return {
+      rows: matrix.rows,
+      offsets: placed(arena.i32(matrix.offsets.length), matrix.offsets),
+      columns: placed(arena.i32(matrix.columns.length), matrix.columns),
+      weights: placed(arena.f32(matrix.values.length), matrix.values),
+      regs,
+      meanReg: regs.reduce((sum, each) => sum + each, 0) / regs.length,
+      factors: arena.f32(matrix.rows * factors),
+    }
+  })
   const [users, items] = sides
   for (let at = 0; at < items.factors.length; at++) items.factors[at] = (random.normal() * deviation) / Math.sqrt(factors)
   const gram = arena.f32(factors * factors)
+  const inverse = arena.f32(factors * factors)
   const partial = arena.f32(factors * factors * BLOCKS)
-  const scratch = arena.f32(3 * factors * crew.threads)
+  const scratch = arena.f32(4 * factors * crew.threads)
   const gramOf = (side: typeof users) => {
     const size = Math.ceil(side.rows / BLOCKS)
     partial.fill(0)
     crew.run('gram', side.rows, side.factors.byteOffset, factors, partial.byteOffset, size)
+    const sums = new Float64Array(factors * factors)
+    for (let from = 0; from < partial.length; from += sums.length) for (let at = 0; at < sums.length; at++) sums[at] += partial[from + at]
     for (let k = 0; k < factors; k++) {
       for (let l = k; l < factors; l++) {
-        let sum = 0
-        for (let block = 0; block < BLOCKS; block++) sum += partial[(block * factors + k) * factors + l]
-        gram[k * factors + l] = alpha * sum
-        gram[l * factors + k] = alpha * sum
+        gram[k * factors + l] = alpha * sums[k * factors + l]
+        gram[l * factors + k] = gram[k * factors + l]
       }
     }
   }
   const solve = (side: typeof users, other: typeof users) => {
     gramOf(other)
+    let trace = 0
+    for (let k = 0; k < factors; k++) trace += gram[k * factors + k]
+    const ridge = Math.max(LEAST_RIDGE, side.meanReg + (ROUNDING * trace) / factors)
+    inverse.set(gram)
+    for (let k = 0; k < factors; k++) inverse[k * factors + k] += ridge
+    inverse.set(inverseSpd(dense(factors, factors, inverse)).data)
     crew.run(
       'solveRows',
       side.rows,
@@ -112,6 +126,8 @@ export function factorise(
       side.columns.byteOffset,
       side.weights.byteOffset,
       gram.byteOffset,
+      inverse.byteOffset,
+      ridge,
       side.regs.byteOffset,
       other.factors.byteOffset,
       side.factors.byteOffset,

@@ -100,8 +100,11 @@ function positive({ rows, columnCount, offsets, columns, values }: SparseMatrix)
   return { rows, columnCount, offsets: keptOffsets, columns: keptColumns.slice(0, length), values: keptValues.slice(0, length) }
 }
 
-/** Rows with more than `most` entries keep those of largest value (of equals the first), so that work on pairs of a row's entries stays bounded. */
-export function mostTelling(matrix: SparseMatrix, most: number): SparseMatrix {
+/**
+ * Rows with more than `most` entries keep those of largest value (of equals the first), so that work on pairs of a row's entries stays bounded; of largest
+ * share of their column where its norm is given.
+ */
+export function mostTelling(matrix: SparseMatrix, most: number, columnNorms?: Float64Array): SparseMatrix {
   const { rows, columnCount, offsets, columns, values } = matrix
   let isBounded = true
   for (let row = 0; row < rows && isBounded; row++) isBounded = offsets[row + 1] - offsets[row] <= most
@@ -112,7 +115,8 @@ export function mostTelling(matrix: SparseMatrix, most: number): SparseMatrix {
   let length = 0
   for (let row = 0; row < rows; row++) {
     const [from, to] = [offsets[row], offsets[row + 1]]
-    const chosen = to - from > most ? topIndexes(values.subarray(from, to), most).sort() : undefined
+    const telling = (value: number, at: number) => (columnNorms ? value / columnNorms[columns[from + at]] : value)
+    const chosen = to - from > most ? topIndexes(values.subarray(from, to).map(telling), most).sort() : undefined
     for (let at = 0; at < Math.min(most, to - from); at++) {
       const place = from + (chosen ? chosen[at] : at)
       keptColumns[length] = columns[place]

@@ -37,7 +37,7 @@ interface Row {
  */
 export const userCf: RecommendAlgorithm = {
   name: 'user-cf',
-  defaults: { neighbours: 100, similarity: 'auto', minimumOverlap: 1, shrinkage: 0, significance: 0, reverse: true, raters: 2_000 },
+  defaults: { neighbours: 100, similarity: 'auto', minimumOverlap: 1, shrinkage: 0, significance: 0, reverse: true, raters: 1_000 },
   search: { neighbours: [50, 100, 200] },
   fit: (data, params) => {
     const byUser = preferences(data)
@@ -64,8 +64,13 @@ export const userCf: RecommendAlgorithm = {
   },
 }
 
+/** The raters of each item that are compared: by cosine those of whose taste it is the largest part, as it makes up the most of their similarity. */
+function telling(byItem: SparseMatrix, byUser: SparseMatrix, { measure }: SimilaritySettings, raters: number): SparseMatrix {
+  return mostTelling(byItem, raters, measure === 'cosine' ? rowNorms(byUser) : undefined)
+}
+
 function nearestThresholds(byUser: SparseMatrix, settings: SimilaritySettings, neighbours: number, raters: number): Float64Array {
-  const byItem = mostTelling(transpose(byUser), raters)
+  const byItem = telling(transpose(byUser), byUser, settings, raters)
   if (settings.measure === 'cosine') {
     const norms = rowNorms(byUser)
     return productThresholds(byUser, byItem, { keep: neighbours, cosine: { rows: norms, columns: norms, ...settings } })
@@ -87,7 +92,7 @@ function recommenderOf(state: State): Recommender {
   const itemCount = byUser.columnCount
   const byItem = transpose(byUser)
   const means = rowMeans(byUser, globalMean)
-  const similaritiesTo = createSimilarity(byUser, mostTelling(byItem, raters), settings)
+  const similaritiesTo = createSimilarity(byUser, telling(byItem, byUser, settings, raters), settings)
   const similarities = new Float64Array(byUser.rows)
   let itemNorms: Float64Array | undefined
 

@@ -89,9 +89,9 @@ export function gramOf(start: i32, end: i32, x: usize, f: i32, out: usize): void
 }
 
 /**
- * One half sweep: for each row u solves (G + Σ_i c_i y_i y_iᵀ + reg_u I) x_u = Σ_i c_i y_i by `steps` steps of conjugate gradients from the x_u
- * that is there (Takács et al. 2011). G f × f (symmetric, with its weight in it), y the other side's factors, c ≥ 0 float32, reg float32 a row.
- * Rows without entries become 0. `scratch`, one for each thread: 3 · f floats.
+ * One half sweep: for each row u solves (G + Σ_i c_i y_i y_iᵀ + reg_u I) x_u = Σ_i c_i y_i by `steps` steps of conjugate gradients from the x_u that is
+ * there (Takács et al. 2011), preconditioned by M = G + ridge I, whose inverse is given. G and M⁻¹ f × f (symmetric, G with its weight in it), y the other
+ * side's factors, c ≥ 0 float32, reg float32 a row. Rows without entries become 0. `scratch`, one for each thread: 4 · f floats.
  */
 export function solveRows(
   counter: usize,
@@ -101,6 +101,8 @@ export function solveRows(
   columns: usize,
   weights: usize,
   g: usize,
+  inverse: usize,
+  ridge: f32,
   regs: usize,
   y: usize,
   x: usize,
@@ -109,12 +111,12 @@ export function solveRows(
   thread: i32,
 ): void {
   const bytes = (<usize>f) << 2
-  const r = scratches + <usize>thread * 3 * bytes
+  const r = scratches + <usize>thread * 4 * bytes
   while (true) {
     const start = atomic.add<i32>(counter, CHUNK)
     if (start >= rows) return
     const end = min(start + CHUNK, rows)
-    for (let u = start; u < end; u++) solveRow(u, f, offsets, columns, weights, g, regs, y, x, steps, r)
+    for (let u = start; u < end; u++) solveRow(u, f, offsets, columns, weights, g, inverse, ridge, regs, y, x, steps, r)
   }
 }
 
@@ -125,6 +127,8 @@ export function solveRow(
   columns: usize,
   weights: usize,
   g: usize,
+  inverse: usize,
+  ridge: f32,
   regs: usize,
   y: usize,
   x: usize,
@@ -134,6 +138,8 @@ export function solveRow(
   const bytes = (<usize>f) << 2
   const p = r + bytes
   const q = p + bytes
+  // M·p, which follows from r as p does from M⁻¹·r: G is not multiplied by p.
+  const mp = q + bytes
   const own = x + <usize>u * bytes
   const from = load<i32>(offsets + ((<usize>u) << 2))
   const to = load<i32>(offsets + ((<usize>u) << 2), 4)
@@ -146,29 +152,79 @@ export function solveRow(
   multiply(g, own, r, f, bytes)
   axpy(reg, own, r, bytes)
   for (let at: usize = 0; at < bytes; at += 16) v128.store(r + at, f32x4.neg(v128.load(r + at)))
-  for (let at = from; at < to; at++) {
-    const other = y + <usize>load<i32>(columns + ((<usize>at) << 2)) * bytes
-    const c = load<f32>(weights + ((<usize>at) << 2))
-    axpy(c * (1 - dot(other, own, bytes)), other, r, bytes)
-  }
-  memory.copy(p, r, bytes)
-  let old = dot(r, r, bytes)
-  if (old < 1e-20) return
-  for (let step = 0; step < steps; step++) {
-    multiply(g, p, q, f, bytes)
-    axpy(reg, p, q, bytes)
-    for (let at = from; at < to; at++) {
-      const other = y + <usize>load<i32>(columns + ((<usize>at) << 2)) * bytes
-      axpy(load<f32>(weights + ((<usize>at) << 2)) * dot(other, p, bytes), other, q, bytes)
-    }
-    const alpha = old / dot(p, q, bytes)
+  addEntries(from, to, columns, weights, y, own, 1, -1, r, bytes)
+  multiply(inverse, r, p, f, bytes)
+  memory.copy(mp, r, bytes)
+  let old = dot(r, p, bytes)
+  for (let step = 1; old >= 1e-20; step++) {
+    memory.copy(q, mp, bytes)
+    axpy(reg - ridge, p, q, bytes)
+    addEntries(from, to, columns, weights, y, p, 0, 1, q, bytes)
+    const curvature = dot(p, q, bytes)
+    if (!(curvature > 0)) return
+    const alpha = old / curvature
     axpy(alpha, p, own, bytes)
+    if (step >= steps) return
     axpy(-alpha, q, r, bytes)
-    const fresh = dot(r, r, bytes)
-    if (fresh < 1e-20) break
+    multiply(inverse, r, q, f, bytes)
+    const fresh = dot(r, q, bytes)
     const beta = f32x4.splat(fresh / old)
-    for (let at: usize = 0; at < bytes; at += 16) v128.store(p + at, f32x4.add(v128.load(r + at), f32x4.mul(beta, v128.load(p + at))))
+    for (let at: usize = 0; at < bytes; at += 16) {
+      v128.store(p + at, f32x4.add(v128.load(q + at), f32x4.mul(beta, v128.load(p + at))))
+      v128.store(mp + at, f32x4.add(v128.load(r + at), f32x4.mul(beta, v128.load(mp + at))))
+    }
     old = fresh
+  }
+}
+
+/** out ← out + Σ_i c_i (plus + times·⟨y_i, p⟩) y_i, four entries at a time, so that p and out are loaded once for them. */
+function addEntries(
+  from: i32,
+  to: i32,
+  columns: usize,
+  weights: usize,
+  y: usize,
+  p: usize,
+  plus: f32,
+  times: f32,
+  out: usize,
+  bytes: usize,
+): void {
+  let place = from
+  for (; place + 4 <= to; place += 4) {
+    const column = columns + ((<usize>place) << 2)
+    const a = y + <usize>load<i32>(column) * bytes
+    const b = y + <usize>load<i32>(column, 4) * bytes
+    const c = y + <usize>load<i32>(column, 8) * bytes
+    const d = y + <usize>load<i32>(column, 12) * bytes
+    let sa = f32x4.splat(0)
+    let sb = f32x4.splat(0)
+    let sc = f32x4.splat(0)
+    let sd = f32x4.splat(0)
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const v = v128.load(p + at)
+      sa = f32x4.add(sa, f32x4.mul(v, v128.load(a + at)))
+      sb = f32x4.add(sb, f32x4.mul(v, v128.load(b + at)))
+      sc = f32x4.add(sc, f32x4.mul(v, v128.load(c + at)))
+      sd = f32x4.add(sd, f32x4.mul(v, v128.load(d + at)))
+    }
+    const ab = f32x4.add(v128.shuffle<f32>(sa, sb, 0, 4, 1, 5), v128.shuffle<f32>(sa, sb, 2, 6, 3, 7))
+    const cd = f32x4.add(v128.shuffle<f32>(sc, sd, 0, 4, 1, 5), v128.shuffle<f32>(sc, sd, 2, 6, 3, 7))
+    const dots = f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7))
+    const factors = f32x4.mul(v128.load(weights + ((<usize>place) << 2)), f32x4.add(f32x4.splat(plus), f32x4.mul(f32x4.splat(times), dots)))
+    const fa = v128.shuffle<f32>(factors, factors, 0, 0, 0, 0)
+    const fb = v128.shuffle<f32>(factors, factors, 1, 1, 1, 1)
+    const fc = v128.shuffle<f32>(factors, factors, 2, 2, 2, 2)
+    const fd = v128.shuffle<f32>(factors, factors, 3, 3, 3, 3)
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const left = f32x4.add(f32x4.mul(fa, v128.load(a + at)), f32x4.mul(fb, v128.load(b + at)))
+      const right = f32x4.add(f32x4.mul(fc, v128.load(c + at)), f32x4.mul(fd, v128.load(d + at)))
+      v128.store(out + at, f32x4.add(v128.load(out + at), f32x4.add(left, right)))
+    }
+  }
+  for (; place < to; place++) {
+    const row = y + <usize>load<i32>(columns + ((<usize>place) << 2)) * bytes
+    axpy(load<f32>(weights + ((<usize>place) << 2)) * (plus + times * dot(row, p, bytes)), row, out, bytes)
   }
 }
 
