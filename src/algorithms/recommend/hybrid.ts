@@ -12,11 +12,12 @@ import { onceEach, readingOnce, remembered } from './preference.js'
 import type { BlendLevel, Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
 import { repeat } from './repeat.js'
 import { rp3beta } from './rp3beta.js'
+import { slim } from './slim.js'
 import { trending } from './trending.js'
 import { userCf } from './user-cf.js'
 
 const FORMAT = 'hybrid/1'
-const PARTS: readonly RecommendAlgorithm[] = [ease, itemCf, userCf, ials, rp3beta, content, trending, popularity, repeat]
+const PARTS: readonly RecommendAlgorithm[] = [ease, slim, itemCf, userCf, ials, rp3beta, content, trending, popularity, repeat]
 const UNPERSONAL = ['popularity', 'trending']
 /** Amounts of history that get weights of their own where enough users tell what is good for them. */
 const LEVELS = [1, 5, 20] as const
