@@ -11,8 +11,8 @@ const FORMAT = 'slim/1'
 
 /**
  * Sparse linear method (Ning and Karypis 2011): for each item j the weights w ≥ 0 of the other items that minimise ½|x_j − Xw|² + l1·Σw + ½·reg·|w|², by coordinate
- * descent on XᵀX (Friedman et al. 2010), in at most `epochs` passes, until no weight changes by more than `tolerance` of the largest; score_j = Σ_{i ∈ history} w_i M_ij. Costs up to items³, so of a larger catalogue the `items`
- * with the most users are learned, and the rest gets 0.
+ * descent on XᵀX (Friedman et al. 2010) in at most `epochs` passes, until no weight changes by more than `tolerance` of the largest;
+ * score_j = Σ_{i ∈ history} w_i M_ij. Costs up to items³, so of a larger catalogue the `items` with the most users are learned, and the rest gets 0.
  */
 export const slim: RecommendAlgorithm = {
   name: 'slim',
