@@ -9,6 +9,7 @@ export enum RecommendationAlgorithm {
   CONTENT = 'CONTENT',
   IALS = 'IALS',
   EASE = 'EASE',
+  SLIM = 'SLIM',
   RP3BETA = 'RP3BETA',
   TRENDING = 'TRENDING',
   REPEAT = 'REPEAT',

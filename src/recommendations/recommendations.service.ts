@@ -99,6 +99,7 @@ const LIKENESS: Readonly<Record<string, string>> = {
   'item-cf': BY_PEOPLE,
   'user-cf': BY_PEOPLE,
   ease: BY_PEOPLE,
+  slim: BY_PEOPLE,
   rp3beta: BY_PEOPLE,
   content: 'Like',
 }

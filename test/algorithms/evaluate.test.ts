@@ -126,6 +126,7 @@ onRealData(
       'item-cf',
       'user-cf',
       'ease',
+      'slim',
       'ials',
       'rp3beta',
     ]
@@ -147,6 +148,8 @@ onRealData(
     near('svd', 'rmse', 0.9166, 0.003)
     near('ease', 'ndcgAt10', 0.4474, 0.0045)
     near('ease', 'recallAt10', 0.2452, 0.0025)
+    near('slim', 'ndcgAt10', 0.4508, 0.0045)
+    near('slim', 'recallAt10', 0.2444, 0.0024)
     near('ials', 'ndcgAt10', 0.4447, 0.0045)
     near('rp3beta', 'ndcgAt10', 0.4112, 0.0041)
   },

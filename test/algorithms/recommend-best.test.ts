@@ -36,9 +36,10 @@ const shop = (): Interactions & { content: Content } => {
 
 const PARAMS: Record<string, Record<string, number | string>> = {
   ease: { items: 700 },
+  slim: { items: 700 },
   ials: { factors: 16, epochs: 3 },
-  hybrid: { 'ease.items': 700, 'ials.factors': 16, 'ials.epochs': 3, validationUsers: 200 },
-  rerank: { 'ease.items': 700, 'ials.factors': 16, 'ials.epochs': 3, validationUsers: 200 },
+  hybrid: { 'ease.items': 700, 'slim.items': 700, 'ials.factors': 16, 'ials.epochs': 3, validationUsers: 200 },
+  rerank: { 'ease.items': 700, 'slim.items': 700, 'ials.factors': 16, 'ials.epochs': 3, validationUsers: 200 },
 }
 
 describe('the best of many items without a look at every item', () => {

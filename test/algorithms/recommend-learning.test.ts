@@ -3,11 +3,13 @@ import { BrokenArtifact, pack } from '../../src/algorithms/artifact.js'
 import { createRandom } from '../../src/algorithms/math/random.js'
 import { type Content, content, wordsOf } from '../../src/algorithms/recommend/content.js'
 import { ease } from '../../src/algorithms/recommend/ease.js'
-import { holdOutLater, holdOutUsers } from '../../src/algorithms/recommend/hold-out.js'
+import { historiesOf, holdOutLater, holdOutUsers } from '../../src/algorithms/recommend/hold-out.js'
 import { hybrid } from '../../src/algorithms/recommend/hybrid.js'
 import { algorithms, fitAndEvaluate } from '../../src/algorithms/recommend/index.js'
+import { onceEach } from '../../src/algorithms/recommend/preference.js'
 import type { Recommender } from '../../src/algorithms/recommend/recommender.js'
 import { repeat } from '../../src/algorithms/recommend/repeat.js'
+import { rerank } from '../../src/algorithms/recommend/rerank.js'
 import { trending } from '../../src/algorithms/recommend/trending.js'
 import { tune } from '../../src/algorithms/recommend/tune.js'
 import { historyOf, interactionsOf, twoTastes } from '../support/worlds.js'
@@ -143,6 +145,74 @@ test('what rises now is found, what is always popular is not', () => {
   const scores = scoresOf(trending.fit({ ...interactionsOf(30, 2, rows), now: 35 * DAY }, {}, random()))
   expect(scores[1]).toBeGreaterThan(10)
   expect(scores[0]).toBeLessThan(3)
+})
+
+describe('where people buy the same again', () => {
+  // Everybody has three of ten goods that he buys every day, and one day in four something else.
+  const rows: [number, number, number, number][] = []
+  for (let day = 1; day <= 20; day++)
+    for (let user = 0; user < 120; user++) {
+      for (let staple = 0; staple < 3; staple++) rows.push([user, (user + 3 * staple) % 10, 1, day * DAY])
+      if ((user + day) % 4 === 0) rows.push([user, 10 + ((7 * user + day) % 30), 1, day * DAY])
+    }
+  const data = { ...interactionsOf(120, 40, rows), now: 20 * DAY }
+  const history = historiesOf(data)[5]
+  const staples = [1, 5, 8]
+
+  test.each(['hybrid', 'rerank'])('%s lists that first where it may be listed, and tells why', name => {
+    const model = algorithms.find(each => each.name === name)?.fit(data, {}, random()) as Recommender
+    expect(model.blend?.at(-1)?.weights.repeat).toBeGreaterThan(0)
+    const { items, scores } = model.best?.(history, 3, false) ?? { items: [], scores: [] }
+    expect([...items].sort((a, b) => a - b)).toEqual(staples)
+    const evidence = model.explain(history, items[0])
+    expect(evidence.some(({ kind, by }) => kind === 'repeat' && by === 'repeat')).toBe(true)
+    expect(evidence.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(scores[0], 5)
+  })
+
+  test('among what is new to somebody it changes nothing', () => {
+    const model = hybrid.fit(data, {}, random())
+    const names = Object.keys(model.blend?.[0].weights ?? {}).filter(name => name !== 'repeat')
+    const without = hybrid.fit(data, { parts: names.join(',') }, random())
+    expect(model.best?.(history, 10, true).items).toEqual(without.best?.(history, 10, true).items)
+  })
+})
+
+test('each pair once: at its first time, by its strongest value, and by its sum where it was taken back', () => {
+  const data = interactionsOf(2, 3, [
+    [0, 2, 1, 10],
+    [1, 2, 3, 20],
+    [0, 2, 5, 30],
+    [0, 1, 5, 40],
+    [0, 1, -5, 50],
+    [0, 2, 1, 60],
+  ])
+  const { users, items, values, times } = onceEach(data)
+  expect([...users.keys()].map(at => [users[at], items[at], values[at], times[at]])).toEqual([
+    [0, 2, 5, 10],
+    [1, 2, 3, 20],
+    [0, 1, 0, 40],
+  ])
+  expect(onceEach({ ...data, kind: 'explicit' }).items).toEqual(data.items)
+})
+
+test('the second stage leaves what somebody had where the blend has it, and all else behind its candidates', () => {
+  const data = twoTastes()
+  const state = { blend: 4, place: 0, trend: 0, common: 1, likeness: 0 }
+  const first = hybrid.fit(data, {}, random())
+  const bytes = pack('rerank/1', {
+    meta: { itemCount: data.itemCount, depth: 5, weights: state },
+    arrays: { first: first.save(), trend: new Float64Array(40), common: Float64Array.from({ length: 40 }, (_, item) => item / 40) },
+  })
+  const history = historyOf([[0], [1], [2]])
+  const [before, after] = [scoresOf(first, history), scoresOf(rerank.load(bytes), history)]
+  const candidates = first.best?.(history, 5, true).items as Int32Array
+  for (let item = 0; item < 40; item++) if (!candidates.includes(item)) expect(after[item]).toBe(before[item])
+  expect([...candidates].map(item => after[item])).not.toEqual([...candidates].map(item => before[item]))
+  for (const values of [before, after]) {
+    const own = [...candidates].map(item => values[item])
+    expect(Math.max(...own)).toBeCloseTo(before[candidates[0]], 10)
+    expect(Math.min(...own)).toBeCloseTo(before[candidates[4]], 10)
+  }
 })
 
 test('what was bought most comes again first, what was taken back does not', () => {

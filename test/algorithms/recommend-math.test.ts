@@ -11,6 +11,7 @@ import { gramOf, pearsonOf, productThresholds, topProducts } from '../../src/alg
 import { fitBlend, fitFactors, fitNeighbours } from '../../src/algorithms/recommend/rating.js'
 import { recommendAll } from '../../src/algorithms/recommend/recommend-all.js'
 import { createSimilarity, rowNorms } from '../../src/algorithms/recommend/similarity.js'
+import { slim } from '../../src/algorithms/recommend/slim.js'
 import { userCf } from '../../src/algorithms/recommend/user-cf.js'
 import { interactionsOf, randomRatings } from '../support/worlds.js'
 
@@ -142,6 +143,44 @@ describe('sparse kernels agree with the plain version', () => {
     expect(scores[10]).toBeGreaterThan(0)
     expect(scores[5]).toBe(0)
   })
+})
+
+test('a sparse linear model ends where no weight can be bettered (Karush–Kuhn–Tucker), and knows only the items it may', () => {
+  const [reg, l1] = [3, 0.7]
+  const data = { ...randomRatings(5, 60, 14), kind: 'implicit' as const }
+  data.values = data.values.map(() => 1)
+  const n = data.itemCount
+  const model = slim.fit(data, { reg, l1, epochs: 500, tolerance: 0 }, createRandom(1))
+  const rows = Array.from({ length: n }, (_, item) => {
+    const out = new Float64Array(n)
+    model.score({ items: Int32Array.of(item), values: Float32Array.of(1), times: new Float64Array(1) }, out)
+    return out
+  })
+  const x = cellsOf(preferences(data))
+  const gram = (a: number, b: number) => x.reduce((sum, row) => sum + row[a] * row[b], 0)
+  let [above, none] = [0, 0]
+  for (let j = 0; j < n; j++) {
+    expect(rows[j][j]).toBe(0)
+    for (let a = 0; a < n; a++) {
+      if (a === j) continue
+      const weight = rows[a][j]
+      const rest = rows.reduce((left, row, b) => left - gram(a, b) * row[j], gram(a, j))
+      const slope = rest - l1 - reg * weight
+      if (weight > 0) expect(Math.abs(slope)).toBeLessThan(0.002)
+      else expect(slope).toBeLessThan(0.002)
+      if (weight > 0) above++
+      else none++
+    }
+  }
+  expect(above).toBeGreaterThan(n)
+  expect(none).toBeGreaterThan(n)
+  const few = slim.fit(data, { reg, l1, items: 4 }, createRandom(1))
+  const out = new Float64Array(n)
+  few.score(
+    { items: Int32Array.from({ length: n }, (_, item) => item), values: new Float32Array(n).fill(1), times: new Float64Array(n) },
+    out,
+  )
+  expect(out.filter(score => score > 0).length).toBeLessThanOrEqual(4)
 })
 
 test('alternating least squares ends where the gradient of its loss is zero', () => {

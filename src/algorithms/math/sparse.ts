@@ -22,7 +22,7 @@ export function sparseFrom(
   repeated: 'sum' | 'last' = 'sum',
 ): SparseMatrix {
   // Two stable counting sorts, by column and then by row, leave each row's columns ascending and repetitions in their order.
-  const byColumn = countingSort(columns, columnCount, undefined)
+  const byColumn = countingSort(columns, columnCount)
   const order = countingSort(rows, rowCount, byColumn)
   const offsets = new Int32Array(rowCount + 1)
   const outColumns = new Int32Array(order.length)
@@ -69,7 +69,8 @@ export function rowMeans({ rows, offsets, values }: SparseMatrix, otherwise: num
   })
 }
 
-function countingSort(keys: Int32Array, keyCount: number, order: Int32Array | undefined): Int32Array {
+/** Places of the keys (each below `keyCount`), ascending by key; of equals as in `order`. O(n + keyCount). */
+export function countingSort(keys: Int32Array, keyCount: number, order?: Int32Array): Int32Array {
   const next = new Int32Array(keyCount + 1)
   for (const key of keys) next[key + 1]++
   for (let key = 0; key < keyCount; key++) next[key + 1] += next[key]

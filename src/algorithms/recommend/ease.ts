@@ -3,9 +3,8 @@ import { pack, unpack } from '../artifact.js'
 import { dense, inverseSpd } from '../math/dense.js'
 import { Arena, loadKernels } from '../math/kernels.js'
 import { topIndexes } from '../math/select.js'
-import { type SparseMatrix, transpose } from '../math/sparse.js'
 import { positives, sumOfParts, voteReader } from './preference.js'
-import { gramOf } from './products.js'
+import { gramOfKnown } from './products.js'
 import type { History, RecommendAlgorithm, Recommender } from './recommender.js'
 
 const FORMAT = 'ease/1'
@@ -30,13 +29,8 @@ export const ease: RecommendAlgorithm = {
   defaults: { reg: 300, items: 6_000 },
   search: { reg: [100, 250, 500, 1_000] },
   fit: (data, params) => {
-    const all = positives(data)
-    const most = Math.max(1, parameter(params, ease.defaults, 'items'))
-    const byItem = transpose(all)
-    const known = wellKnown(byItem, most)
-    const chosen = known.length === byItem.rows ? byItem : rowsOf(byItem, known)
+    const { known, gram } = gramOfKnown(positives(data), parameter(params, ease.defaults, 'items'))
     const n = known.length
-    const gram = gramOf(chosen, transpose(chosen))
     const reg = Math.max(1e-3, parameter(params, ease.defaults, 'reg'))
     for (let item = 0; item < n; item++) gram[item * n + item] += reg
     const { data: weights } = n > 0 ? inverseSpd(dense(n, n, gram)) : dense(0, 0)
@@ -56,31 +50,6 @@ export const ease: RecommendAlgorithm = {
       weights: arrays.weights as Float32Array,
     })
   },
-}
-
-/** Items with at least one user, the `most` with the most users; ascending. */
-function wellKnown({ rows, offsets }: SparseMatrix, most: number): Int32Array {
-  const counts = Float64Array.from({ length: rows }, (_, item) => offsets[item + 1] - offsets[item] || Number.NaN)
-  return topIndexes(counts, most).sort()
-}
-
-function rowsOf({ columnCount, offsets, columns, values }: SparseMatrix, rows: Int32Array): SparseMatrix {
-  const chosen = new Int32Array(rows.length + 1)
-  rows.forEach((row, at) => {
-    chosen[at + 1] = chosen[at] + offsets[row + 1] - offsets[row]
-  })
-  const out = {
-    rows: rows.length,
-    columnCount,
-    offsets: chosen,
-    columns: new Int32Array(chosen[rows.length]),
-    values: new Float64Array(chosen[rows.length]),
-  }
-  rows.forEach((row, at) => {
-    out.columns.set(columns.subarray(offsets[row], offsets[row + 1]), chosen[at])
-    out.values.set(values.subarray(offsets[row], offsets[row + 1]), chosen[at])
-  })
-  return out
 }
 
 interface Vector {

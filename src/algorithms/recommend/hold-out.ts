@@ -1,4 +1,5 @@
 import type { Random } from '../math/random.js'
+import { onceEach } from './preference.js'
 import type { History, Interactions } from './recommender.js'
 
 export interface HeldOut {
@@ -57,7 +58,7 @@ export function usersPerItem(data: Interactions): Float64Array {
 }
 
 /**
- * By time: the latest `share` of all entries is held out, of users who were there before; where no times are known, `share` of each user's entries, by chance.
+ * By time: from the moment on after which the latest `share` of what was new to its user came, all entries are held out, of users who were there before; where no times are known, `share` of each user's entries, by chance.
  * What a user had before is no test, unless `repeats` asks for that too. At most `most` users are tested, drawn by chance; the others' held-out entries are left out.
  */
 export function holdOutLater(data: Interactions, share: number, most: number, random: Random, repeats = false): HeldOut {
@@ -82,10 +83,10 @@ export function holdOutLater(data: Interactions, share: number, most: number, ra
   }
 }
 
-function laterPart({ times }: Interactions, share: number): Uint8Array {
-  const sorted = times.slice().sort()
+function laterPart(data: Interactions, share: number): Uint8Array {
+  const sorted = onceEach(data).times.sort()
   const cut = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * (1 - share)))]
-  return Uint8Array.from(times, time => (time >= cut && time > sorted[0] ? 1 : 0))
+  return Uint8Array.from(data.times, time => (time >= cut && time > sorted[0] ? 1 : 0))
 }
 
 function lotteryOf(data: Interactions, share: number, random: Random): Uint8Array {

@@ -8,14 +8,16 @@ import { holdOutLater, type Test } from './hold-out.js'
 import { ials } from './ials.js'
 import { itemCf } from './item-cf.js'
 import { popularity } from './popularity.js'
-import { remembered } from './preference.js'
+import { onceEach, readingOnce, remembered } from './preference.js'
 import type { BlendLevel, Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
+import { repeat } from './repeat.js'
 import { rp3beta } from './rp3beta.js'
+import { slim } from './slim.js'
 import { trending } from './trending.js'
 import { userCf } from './user-cf.js'
 
 const FORMAT = 'hybrid/1'
-const PARTS: readonly RecommendAlgorithm[] = [ease, itemCf, userCf, ials, rp3beta, content, trending, popularity]
+const PARTS: readonly RecommendAlgorithm[] = [ease, slim, itemCf, userCf, ials, rp3beta, content, trending, popularity, repeat]
 const UNPERSONAL = ['popularity', 'trending']
 /** Amounts of history that get weights of their own where enough users tell what is good for them. */
 const LEVELS = [1, 5, 20] as const
@@ -26,6 +28,8 @@ const LIST = 10
 /** What content weighs at least for products that came after the training: of them nothing else is known. */
 const NEW_WEIGHT = 0.1
 const WEIGHTS = [0, 0.05, 0.15, 0.4, 0.8, 1.2] as const
+/** What the user had before weighs, beside all other parts together. */
+const REPEAT_WEIGHTS = [0, 0.1, 0.25, 0.5, 1, 2, 4, 8] as const
 const ROUNDS = 2
 const BAGS = 5
 const MOST_IN_BAG = 500
@@ -40,8 +44,9 @@ const LEAST_WEIGHT = 0.02
 
 /**
  * Weighted blend of the other algorithms, switching by amount of history: score_j = Σ_a w_a(level) · s_aj / max_k s_ak, the maximum over what the user has not
- * had. Weights are learned by coordinate ascent on NDCG@10 of a validation split (the later fifth of each user's entries), then every part is fitted on all of the
- * data; `blend` shows them. A user without history gets what is popular.
+ * had (of `repeat`, over what he had). Weights are learned by coordinate ascent on NDCG@10 of a validation split (the later fifth of each user's entries), then every
+ * part is fitted on all of the data; `blend` shows them. Among what is new to the user `repeat` changes nothing: its weight is learned last, where all
+ * may be listed. A user without history gets what is popular.
  */
 export const hybrid: RecommendAlgorithm = {
   name: 'hybrid',
@@ -49,43 +54,57 @@ export const hybrid: RecommendAlgorithm = {
   fit: (data, params, random) => {
     const parts = partsFor(data, String(params.parts ?? hybrid.defaults.parts))
     const settings = (name: string) => ({ ...PARTS.find(part => part.name === name)?.defaults, ...nested(params, name) })
-    const teach = (part: RecommendAlgorithm, on: Interactions) => part.fit(on, settings(part.name), random.fork(part.name))
+    const isOnce = data.kind === 'implicit'
+    const teach = (some: readonly RecommendAlgorithm[], on: Interactions) => {
+      const once = isOnce ? onceEach(on) : on
+      return some.map(part =>
+        reading(part.name, isOnce, part.fit(part === repeat ? on : once, settings(part.name), random.fork(part.name))),
+      )
+    }
     const most = Number(params.validationUsers ?? hybrid.defaults.validationUsers)
     // Splits by chance can be had again and again, and each tests little; of time there is one.
     const isTimed = data.times.some(time => time > 0)
     const splits = isTimed
-      ? [holdOutLater(data, 0.2, most, random.fork('validation'))]
-      : CHANCES.map(name => holdOutLater(data, 0.1, most, random.fork(name)))
-    const tests = splits.flatMap(({ train, tests }) =>
-      candidatesOf(
-        parts.map(part => teach(part, train)),
-        tests,
-      ),
-    )
-    const levels = learnLevels(
-      parts.map(part => part.name),
-      tests,
-      random.fork('bags'),
-    )
+      ? [holdOutLater(data, 0.2, most, random.fork('validation'), true)]
+      : CHANCES.map(name => holdOutLater(data, 0.1, most, random.fork(name), true))
+    const names = parts.map(part => part.name)
+    const validations = splits.map(({ train, tests }) => {
+      const models = teach(parts, train)
+      return { fresh: candidatesOf(names, models, freshOf(tests), false), all: candidatesOf(names, models, tests, true) }
+    })
+    const fresh = validations.flatMap(each => each.fresh)
+    const all = validations.flatMap(each => each.all)
+    const levels = learnRepeats(names, learnLevels(names, fresh, random.fork('bags')), all)
     // What has no weight anywhere need not be there; content stays, for products that are still to come.
     const weighed = parts.filter(({ name }) => name === 'content' || levels.some(({ weights }) => weights[name] > 0))
     return recommenderOf(
       data.itemCount,
       weighed.map(({ name }) => name),
-      weighed.map(part => teach(part, data)),
+      teach(weighed, data),
       levels.map(({ from, weights }) => ({ from, weights: Object.fromEntries(weighed.map(({ name }) => [name, weights[name]])) })),
+      isOnce,
     )
   },
   load: artifact => {
     const { meta, arrays } = unpack(FORMAT, artifact)
-    const { names, levels, itemCount } = meta as unknown as { names: string[]; levels: BlendLevel[]; itemCount: number }
+    const { names, levels, itemCount, isOnce } = meta as unknown as {
+      names: string[]
+      levels: BlendLevel[]
+      itemCount: number
+      isOnce?: boolean
+    }
     const models = names.map(name => {
       const part = PARTS.find(each => each.name === name)
       if (!part) throw new BrokenArtifact(`The hybrid has a part "${name}" that this version does not know`)
-      return part.load(arrays[name] as Uint8Array)
+      return reading(name, isOnce === true, part.load(arrays[name] as Uint8Array))
     })
-    return recommenderOf(itemCount, names, models, levels)
+    return recommenderOf(itemCount, names, models, levels, isOnce === true)
   },
+}
+
+/** How often somebody came back to an item is for `repeat` to say; the others go by whether he took to it. */
+function reading(name: string, isOnce: boolean, model: Recommender): Recommender {
+  return isOnce && name !== repeat.name ? readingOnce(model) : model
 }
 
 /** "ease.reg" → reg, of the part "ease". */
@@ -116,21 +135,31 @@ interface Candidates {
   ideal: number
 }
 
-/** For each test the best candidates of every part, with what each part says of them. */
-function candidatesOf(models: readonly Recommender[], tests: readonly Test[]): Candidates[] {
+/** What was new to its user alone. */
+function freshOf(tests: readonly Test[]): Test[] {
+  return tests.flatMap(({ relevant, ...test }) => {
+    const had = new Set(test.history.items)
+    const fresh = new Set([...relevant].filter(item => !had.has(item)))
+    return fresh.size > 0 ? [{ ...test, relevant: fresh }] : []
+  })
+}
+
+/** For each test the best candidates of every part, with what each part says of them; among all items, or those that the user has not had. */
+function candidatesOf(names: readonly string[], models: readonly Recommender[], tests: readonly Test[], amongAll: boolean): Candidates[] {
   const itemCount = models[0].itemCount
   const skip = new Uint8Array(itemCount)
+  const none = new Uint8Array(itemCount)
   const all = models.map(() => new Float64Array(itemCount))
   return tests.map(({ history, relevant }) => {
     for (const item of history.items) skip[item] = 1
     const found = new Set<number>()
     models.forEach((model, part) => {
       model.score(history, all[part])
-      for (const item of topIndexes(all[part], CANDIDATES, skip)) found.add(item)
+      for (const item of topIndexes(all[part], CANDIDATES, amongAll ? none : skip)) found.add(item)
     })
     const items = Int32Array.from(found).sort()
-    const scores = all.map(each => {
-      const scale = scaleOf(each, skip)
+    const scores = all.map((each, part) => {
+      const scale = scaleOf(each, names[part] === repeat.name ? none : skip)
       return Float64Array.from(items, item => each[item] * scale)
     })
     const isRelevant = Uint8Array.from(items, item => (relevant.has(item) ? 1 : 0))
@@ -152,7 +181,7 @@ function inverseOf(most: number): number {
 
 function learnLevels(names: readonly string[], tests: readonly Candidates[], random: Random): BlendLevel[] {
   const named = (weights: readonly number[]) => Object.fromEntries(names.map((name, part) => [name, weights[part]]))
-  const prior = names.map(name => (UNPERSONAL.includes(name) ? 0.1 : 1))
+  const prior = names.map(name => (name === repeat.name ? 0 : UNPERSONAL.includes(name) ? 0.1 : 1))
   const overall = tests.length >= ENOUGH_TESTS / 4 ? bagged(tests, names.length, undefined, random) : prior
   const popular: BlendLevel = { from: 0, weights: named(names.map(name => (name === 'popularity' || names.length === 1 ? 1 : 0))) }
   const levels = LEVELS.map((from, at) => {
@@ -161,6 +190,28 @@ function learnLevels(names: readonly string[], tests: readonly Candidates[], ran
     return { from, weights: named(own.length >= ENOUGH_TESTS ? bagged(own, names.length, overall, random) : overall) }
   })
   return [popular, ...levels]
+}
+
+/** The weight of `repeat` beside what the others were given: what ranks best where all may be listed, if it gains more than the standard error of its gain. */
+function learnRepeats(names: readonly string[], levels: readonly BlendLevel[], tests: readonly Candidates[]): BlendLevel[] {
+  const part = names.indexOf(repeat.name)
+  return levels.map((level, at) => {
+    const within = tests.filter(({ amount }) => amount >= level.from && amount < (levels[at + 1]?.from ?? Number.POSITIVE_INFINITY))
+    const own = within.length >= ENOUGH_TESTS ? within : tests
+    if (part < 0 || level.from === 0 || own.length < ENOUGH_TESTS / 4) return level
+    const given = names.map(name => level.weights[name])
+    const without = ndcgs(own, given)
+    let [chosen, chosenValues] = [0, without]
+    for (const weight of REPEAT_WEIGHTS) {
+      const values = ndcgs(own, given.with(part, weight))
+      if (isBetter(values, without) && mean(values) > mean(chosenValues)) [chosen, chosenValues] = [weight, values]
+    }
+    const total = given.reduce((sum, weight) => sum + weight, chosen)
+    return {
+      from: level.from,
+      weights: Object.fromEntries(names.map((name, each) => [name, rounded((each === part ? chosen : given[each]) / total)])),
+    }
+  })
 }
 
 /** Mean of the weights found on resamples of the tests (Breiman 1996): what the split cannot tell apart shares the weight instead of winning it by chance. */
@@ -174,7 +225,7 @@ function bagged(tests: readonly Candidates[], parts: number, start: readonly num
   }
   const kept = sums.map(weight => (weight < LEAST_WEIGHT ? 0 : weight))
   const total = kept.reduce((sum, weight) => sum + weight, 0)
-  return Array.from(kept, weight => Number((weight / total).toFixed(4)))
+  return Array.from(kept, weight => rounded(weight / total))
 }
 
 /**
@@ -206,7 +257,11 @@ function climb(tests: readonly Candidates[], parts: number, start: readonly numb
     if (best === before) break
   }
   const total = best.reduce((sum, weight) => sum + weight, 0)
-  return best.map(weight => Number((weight / total).toFixed(4)))
+  return best.map(weight => rounded(weight / total))
+}
+
+function rounded(weight: number): number {
+  return Number(weight.toFixed(4))
 }
 
 function isBetter(values: Float64Array, than: Float64Array): boolean {
@@ -260,6 +315,7 @@ function recommenderOf(
   names: readonly string[],
   models: readonly Recommender[],
   levels: readonly BlendLevel[],
+  isOnce: boolean,
 ): Recommender {
   const bounded = boundedOf(models)
   let scores: Float64Array | undefined
@@ -273,7 +329,8 @@ function recommenderOf(
   /** What a part's scores for a history are multiplied by to be at most 1 over what is not in it. */
   function scaleFor(part: number, history: History): number {
     const { best } = models[part]
-    if (best) return inverseOf(best(history, 1, true).scores[0] ?? 0)
+    const isOfOwn = names[part] === repeat.name
+    if (best) return inverseOf(best(history, 1, !isOfOwn).scores[0] ?? 0)
     const own = history.items.filter(item => item >= 0 && item < itemCount)
     scores ??= new Float64Array(itemCount)
     models[part].score(history, scores)
@@ -419,7 +476,7 @@ function recommenderOf(
     },
     save: () => {
       const arrays: Record<string, NumberArray> = Object.fromEntries(models.map((model, part) => [names[part], model.save()]))
-      return pack(FORMAT, { meta: { names: [...names], levels: [...levels], itemCount }, arrays })
+      return pack(FORMAT, { meta: { names: [...names], levels: [...levels], itemCount, isOnce }, arrays })
     },
   }
 }

@@ -11,6 +11,7 @@ import type { BlendLevel, Interactions, RecommendAlgorithm, Recommender } from '
 import { repeat } from './repeat.js'
 import { rerank } from './rerank.js'
 import { rp3beta } from './rp3beta.js'
+import { slim } from './slim.js'
 import { trending } from './trending.js'
 import { type Trial, tune } from './tune.js'
 import { userCf } from './user-cf.js'
@@ -21,6 +22,7 @@ export const algorithms: readonly RecommendAlgorithm[] = [
   itemCf,
   userCf,
   ease,
+  slim,
   ials,
   rp3beta,
   content,

@@ -1,3 +1,4 @@
+import { pack, unpack } from '../artifact.js'
 import { topIndexes } from '../math/select.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
 import { sumOfParts, voteReader } from './preference.js'
@@ -13,8 +14,22 @@ export interface ItemWeights {
   matrix: SparseMatrix
 }
 
-/** A recommender of the form score_j = Σ_{i ∈ history} w_i M_ij with a sparse M ≥ 0. */
-export function itemWeightsRecommender({ votes, matrix }: ItemWeights, save: () => Uint8Array): Recommender {
+/** What `save` of such a recommender wrote. */
+export function loadItemWeights(format: string, artifact: Uint8Array): Recommender {
+  const { meta, arrays } = unpack(format, artifact)
+  const rows = Number(meta.itemCount)
+  const matrix = {
+    rows,
+    columnCount: rows,
+    offsets: arrays.offsets as Int32Array,
+    columns: arrays.columns as Int32Array,
+    values: arrays.values as Float64Array,
+  }
+  return itemWeightsRecommender(format, { votes: Boolean(meta.votes), matrix })
+}
+
+/** A recommender of the form score_j = Σ_{i ∈ history} w_i M_ij with a sparse M ≥ 0; its artifacts are of this format. */
+export function itemWeightsRecommender(format: string, { votes, matrix }: ItemWeights): Recommender {
   const itemCount = matrix.rows
   const row = voteReader(itemCount, votes)
   let columns: SparseMatrix | undefined
@@ -69,6 +84,9 @@ export function itemWeightsRecommender({ votes, matrix }: ItemWeights, save: () 
         scores: Float32Array.from(best, place => matrix.values[from + place]),
       }
     },
-    save,
+    save: () => {
+      const { offsets, columns, values } = matrix
+      return pack(format, { meta: { votes, itemCount }, arrays: { offsets, columns, values } })
+    },
   }
 }

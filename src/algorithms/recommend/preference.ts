@@ -1,5 +1,5 @@
 import { topIndexes } from '../math/select.js'
-import { type SparseMatrix, sparseFrom } from '../math/sparse.js'
+import { countingSort, type SparseMatrix, sparseFrom } from '../math/sparse.js'
 import type { History, Interactions, Recommender } from './recommender.js'
 
 /** Users × items: ratings as they are (the last one of a pair counts), implicit weights summed and damped, pairs that sum to nothing left out. */
@@ -12,6 +12,37 @@ export function preferences({ userCount, itemCount, users, items, values, kind }
 export function positives(data: Interactions): SparseMatrix {
   const matrix = preferences(data)
   return data.kind === 'explicit' ? { ...matrix, values: matrix.values.map(() => 1) } : matrix
+}
+
+/**
+ * Each implicit pair once, at its first time, by its strongest value (a pair that sums to less, as of what was sent back, by its sum): what somebody took to, not how
+ * often he came back to it. Ratings stay as they are.
+ */
+export function onceEach(data: Interactions): Interactions {
+  if (data.kind === 'explicit') return data
+  const { userCount, itemCount, users, items } = data
+  const values = data.values.slice()
+  const sums = Float64Array.from(values)
+  const first = new Int32Array(itemCount).fill(-1)
+  const isKept = new Uint8Array(items.length)
+  for (const at of countingSort(users, userCount)) {
+    const place = first[items[at]]
+    if (!(place >= 0) || users[place] !== users[at] || !Number.isFinite(values[at])) {
+      if (Number.isFinite(values[at])) first[items[at]] = at
+      isKept[at] = 1
+    } else {
+      values[place] = Math.max(values[place], values[at])
+      sums[place] += values[at]
+    }
+  }
+  const places = Array.from(items.keys()).filter(at => isKept[at] === 1)
+  return {
+    ...data,
+    users: Int32Array.from(places, at => users[at]),
+    items: Int32Array.from(places, at => items[at]),
+    values: Float32Array.from(places, at => Math.min(values[at], sums[at])),
+    times: Float64Array.from(places, at => data.times[at]),
+  }
 }
 
 /** A history as one row of such a matrix: each item once, ascending; items out of range are left out. */
@@ -43,6 +74,24 @@ export function remembered<Value extends object>(work: (history: History) => Val
       known.set(history, value)
     }
     return value
+  }
+}
+
+/** A model taught by `onceEach`, that reads histories so too. */
+export function readingOnce(model: Recommender): Recommender {
+  const { itemCount, best, scoreOf, scoreNew } = model
+  const once = remembered(({ items, values, times }: History): History => {
+    const users = new Int32Array(items.length)
+    return onceEach({ userCount: 1, itemCount, users, items, values, times, kind: 'implicit', now: 0 })
+  })
+  return {
+    ...model,
+    score: (history, out) => model.score(once(history), out),
+    predict: (history, item) => model.predict(once(history), item),
+    explain: (history, item, limit) => model.explain(once(history), item, limit),
+    best: best && ((history, count, withoutHistory) => best(once(history), count, withoutHistory)),
+    scoreOf: scoreOf && ((history, items) => scoreOf(once(history), items)),
+    scoreNew: scoreNew && ((history, described) => scoreNew(once(history), described)),
   }
 }
 

@@ -1,5 +1,6 @@
 import { Arena } from '../math/kernels.js'
-import type { SparseMatrix } from '../math/sparse.js'
+import { topIndexes } from '../math/select.js'
+import { type SparseMatrix, transpose } from '../math/sparse.js'
 import { createCrew } from '../math/threads.js'
 import type { SimilaritySettings } from './similarity.js'
 
@@ -117,6 +118,39 @@ export function gramOf(a: SparseMatrix, b: SparseMatrix): Float32Array {
     }
   }
   return full
+}
+
+/** XᵀX of users × items, of the `most` items with the most users (of those with any), which are `known`, ascending; n × n, row-major. */
+export function gramOfKnown(byUser: SparseMatrix, most: number): { known: Int32Array; gram: Float32Array } {
+  const byItem = transpose(byUser)
+  const known = wellKnown(byItem, Math.max(1, most))
+  const chosen = known.length === byItem.rows ? byItem : rowsOf(byItem, known)
+  return { known, gram: gramOf(chosen, transpose(chosen)) }
+}
+
+/** Items with at least one user, the `most` with the most users; ascending. */
+function wellKnown({ rows, offsets }: SparseMatrix, most: number): Int32Array {
+  const counts = Float64Array.from({ length: rows }, (_, item) => offsets[item + 1] - offsets[item] || Number.NaN)
+  return topIndexes(counts, most).sort()
+}
+
+function rowsOf({ columnCount, offsets, columns, values }: SparseMatrix, rows: Int32Array): SparseMatrix {
+  const chosen = new Int32Array(rows.length + 1)
+  rows.forEach((row, at) => {
+    chosen[at + 1] = chosen[at] + offsets[row + 1] - offsets[row]
+  })
+  const out = {
+    rows: rows.length,
+    columnCount,
+    offsets: chosen,
+    columns: new Int32Array(chosen[rows.length]),
+    values: new Float64Array(chosen[rows.length]),
+  }
+  rows.forEach((row, at) => {
+    out.columns.set(columns.subarray(offsets[row], offsets[row + 1]), chosen[at])
+    out.values.set(values.subarray(offsets[row], offsets[row + 1]), chosen[at])
+  })
+  return out
 }
 
 /** Pearson correlations of all pairs of rows over their common columns, float32 row-major; `b` is `a` transposed. */

@@ -1,8 +1,9 @@
 import { type NumberArray, pack, unpack } from '../artifact.js'
 import type { Random } from '../math/random.js'
 import { topIndexes } from '../math/select.js'
-import { holdOutLater } from './hold-out.js'
+import { holdOutLater, usersPerItem } from './hold-out.js'
 import { hybrid } from './hybrid.js'
+import { onceEach } from './preference.js'
 import type { Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
 import { trending } from './trending.js'
 
@@ -34,7 +35,7 @@ interface State {
 /**
  * Second stage behind the hybrid: its best `depth` items are put in a new order by a linear model of what the blend says, the place it gives, whether the item
  * rises now, how common it is, and how like the history (LambdaRank, Burges 2010; learned on a validation split that the blend has not seen).
- * All other items keep their order below.
+ * Their scores span what the blend's span, so that all other items keep their order below, and what the user had stands where the blend has it.
  */
 export const rerank: RecommendAlgorithm = {
   name: 'rerank',
@@ -46,8 +47,8 @@ export const rerank: RecommendAlgorithm = {
       itemCount: on.itemCount,
       depth,
       first: hybrid.fit(on, blendOptions, random.fork('blend')),
-      trend: scaled(scoresOf(trending.fit(on, {}, random), on.itemCount)),
-      common: scaled(usersOf(on).map(count => Math.log1p(count))),
+      trend: scaled(scoresOf(trending.fit(onceEach(on), {}, random), on.itemCount)),
+      common: scaled(usersPerItem(on).map(count => Math.log1p(count))),
       weights,
     })
     const most = Number(params.validationUsers ?? rerank.defaults.validationUsers)
@@ -73,8 +74,9 @@ interface Candidates {
   items: Int32Array
   /** Candidates × features. */
   facts: Float64Array
-  /** The blend's score that counts as 1. */
+  /** The blend's score of the first, which counts as 1, and of the last. */
   most: number
+  least: number
 }
 
 function candidates({ first, depth, trend, common, itemCount }: State, history: History): Candidates {
@@ -82,6 +84,7 @@ function candidates({ first, depth, trend, common, itemCount }: State, history: 
   const items = ranking.items.filter((_, place) => ranking.scores[place] > 0)
   const { scores } = ranking
   const most = items.length > 0 ? scores[0] : 1
+  const least = items.length > 0 ? scores[items.length - 1] : most
   const facts = new Float64Array(items.length * FEATURES.length)
   items.forEach((item, place) => {
     facts.set(
@@ -89,7 +92,7 @@ function candidates({ first, depth, trend, common, itemCount }: State, history: 
       place * FEATURES.length,
     )
   })
-  return { items, facts, most }
+  return { items, facts, most, least }
 }
 
 /** By a look at every item. */
@@ -199,26 +202,29 @@ function discount(rank: number): number {
 function recommenderOf(state: State): Recommender {
   const { itemCount, first, weights, trend, common, depth } = state
   let last: History | undefined
-  let known: Candidates & { places: Map<number, number>; lift: number } = none()
+  let known: Candidates & { places: Map<number, number>; lift: number; scale: number } = none()
 
-  /** The candidates of a history, and what lifts the worst of them above all that is no candidate. */
+  /** The candidates of a history, and what brings their new order to the scores that the blend's has. */
   function read(history: History) {
     if (history === last || !weights) return known
     const found = candidates(state, history)
-    const sums = Array.from(found.items, (_, place) => weigh(weights, found.facts, place))
+    const sums = Float64Array.from(found.items, (_, place) => weigh(weights, found.facts, place)).sort()
+    const span = sums.length > 0 ? sums[sums.length - 1] - sums[0] : 0
+    const scale = span > 0 ? (found.most - found.least) / span : 0
     known = {
       ...found,
       places: new Map(Array.from(found.items, (item, place) => [item, place])),
-      lift: found.most + 1 - sums.reduce((least, sum) => Math.min(least, sum), 0),
+      lift: found.least - scale * (sums[0] ?? 0),
+      scale,
     }
     last = history
     return known
   }
 
   const scoreOf = (history: History, item: number): number | undefined => {
-    const { places, facts, lift } = read(history)
+    const { places, facts, lift, scale } = read(history)
     const place = places.get(item)
-    return place === undefined || !weights ? undefined : lift + weigh(weights, facts, place)
+    return place === undefined || !weights ? undefined : lift + scale * weigh(weights, facts, place)
   }
 
   const ofFirst = first.best && first.scoreOf ? { best: first.best, scoreOf: first.scoreOf } : undefined
@@ -255,15 +261,15 @@ function recommenderOf(state: State): Recommender {
     },
     predict: (history, item) => scoreOf(history, item) ?? first.predict(history, item),
     explain: (history, item, limit = Number.POSITIVE_INFINITY) => {
-      const { places, facts, lift, most } = read(history)
+      const { places, facts, lift, scale, most } = read(history)
       const place = places.get(item)
       if (place === undefined || !weights) return first.explain(history, item, limit)
-      const factor = weights.blend / most
+      const factor = (scale * weights.blend) / most
       const evidence: Evidence[] = [
         { kind: 'rank', items: [], weight: lift, by: 'rerank' },
         ...first.explain(history, item, limit).map(each => ({ ...each, weight: factor * each.weight })),
         ...FEATURES.flatMap((name, k): Evidence[] => {
-          const weight = weights[name] * facts[place * FEATURES.length + k]
+          const weight = scale * weights[name] * facts[place * FEATURES.length + k]
           if (name === 'blend' || weight === 0) return []
           return [
             { kind: name === 'likeness' ? 'content' : name === 'place' ? 'rank' : 'popularity', items: [], weight, by: `rerank: ${name}` },
@@ -283,17 +289,11 @@ function recommenderOf(state: State): Recommender {
 }
 
 function none() {
-  return { items: new Int32Array(0), facts: new Float64Array(0), most: 1, places: new Map<number, number>(), lift: 0 }
+  return { items: new Int32Array(0), facts: new Float64Array(0), most: 1, least: 1, places: new Map<number, number>(), lift: 0, scale: 0 }
 }
 
 function weigh(weights: Readonly<Record<Feature, number>>, facts: Float64Array, place: number): number {
   return FEATURES.reduce((sum, name, k) => sum + weights[name] * facts[place * FEATURES.length + k], 0)
-}
-
-function usersOf({ items, itemCount }: Interactions): Float64Array {
-  const counts = new Float64Array(itemCount)
-  for (const item of items) counts[item]++
-  return counts
 }
 
 function scoresOf(model: Recommender, itemCount: number, history: History = EMPTY): Float64Array {

@@ -1,10 +1,9 @@
 import { parameter } from '../algorithm.js'
-import { pack, unpack } from '../artifact.js'
 import { type SparseMatrix, transpose } from '../math/sparse.js'
-import { itemWeightsRecommender } from './item-weights.js'
+import { itemWeightsRecommender, loadItemWeights } from './item-weights.js'
 import { mostTelling, positives } from './preference.js'
 import { topProducts } from './products.js'
-import type { RecommendAlgorithm, Recommender } from './recommender.js'
+import type { RecommendAlgorithm } from './recommender.js'
 
 const FORMAT = 'rp3beta/1'
 
@@ -26,27 +25,9 @@ export const rp3beta: RecommendAlgorithm = {
     const totals = sums(walk)
     for (let row = 0; row < walk.rows; row++)
       for (let at = walk.offsets[row]; at < walk.offsets[row + 1]; at++) walk.values[at] /= totals[row]
-    return recommenderOf({ votes: data.kind === 'explicit', matrix: transpose(mostTelling(transpose(walk), neighbours)) })
+    return itemWeightsRecommender(FORMAT, { votes: data.kind === 'explicit', matrix: transpose(mostTelling(transpose(walk), neighbours)) })
   },
-  load: artifact => {
-    const { meta, arrays } = unpack(FORMAT, artifact)
-    const rows = Number(meta.itemCount)
-    const matrix = {
-      rows,
-      columnCount: rows,
-      offsets: arrays.offsets as Int32Array,
-      columns: arrays.columns as Int32Array,
-      values: arrays.values as Float64Array,
-    }
-    return recommenderOf({ votes: Boolean(meta.votes), matrix })
-  },
-}
-
-function recommenderOf(state: { votes: boolean; matrix: SparseMatrix }): Recommender {
-  const { offsets, columns, values, rows } = state.matrix
-  return itemWeightsRecommender(state, () =>
-    pack(FORMAT, { meta: { votes: state.votes, itemCount: rows }, arrays: { offsets, columns, values } }),
-  )
+  load: artifact => loadItemWeights(FORMAT, artifact),
 }
 
 function sums({ rows, offsets, values }: SparseMatrix): Float64Array {

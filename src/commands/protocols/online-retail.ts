@@ -9,6 +9,8 @@ import { type TopN, topNMethods } from './recommend.js'
 
 const DEFAULT = '../shared/data/online-retail'
 const CUT = '2011-11-09'
+/** They go by how often a customer bought something, or tell that from whether he did; the others are taught whether he did, as the reference is. */
+const COUNTING = ['repeat', 'hybrid', 'rerank']
 
 /** UCI Online Retail (Chen 2015), cut at 2011-11-09: what customers buy next, among what is new to them and among everything. */
 export const onlineRetail: Protocol = {
@@ -34,10 +36,9 @@ export const onlineRetail: Protocol = {
     } satisfies Record<string, TopN>
     const all = topNMethods({ search: true })
     for (const slot of ['new', 'all'] as const) {
-      // What a customer buys again and again is measured by how often he did; everybody else's taste by whether he did.
       const counted = { ...inputs[slot], train: { ...interactions(train, words, invoices, false), ...invoices?.lines } }
       for (const method of all.filter(({ name }) => !methods || methods.includes(name))) {
-        const input = method.name === 'repeat' ? counted : inputs[slot]
+        const input = COUNTING.includes(method.name) ? counted : inputs[slot]
         yield* [...measured('online-retail', [method], input, undefined, slot)].map((result): MethodResult => ({ ...result, slot }))
       }
     }

@@ -690,6 +690,7 @@ export type RecommendationAlgorithm =
   | 'REPEAT'
   | 'RERANK'
   | 'RP3BETA'
+  | 'SLIM'
   | 'TRENDING'
   | 'USER_CF';
 

@@ -8,6 +8,7 @@ export const ALGORITHMS = [
   'HYBRID',
   'RERANK',
   'EASE',
+  'SLIM',
   'IALS',
   'ITEM_CF',
   'USER_CF',
