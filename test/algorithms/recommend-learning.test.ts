@@ -6,7 +6,7 @@ import { ease } from '../../src/algorithms/recommend/ease.js'
 import { historiesOf, holdOutLater, holdOutUsers } from '../../src/algorithms/recommend/hold-out.js'
 import { hybrid } from '../../src/algorithms/recommend/hybrid.js'
 import { algorithms, fitAndEvaluate } from '../../src/algorithms/recommend/index.js'
-import { onceEach } from '../../src/algorithms/recommend/preference.js'
+import { onceEach, onceReader } from '../../src/algorithms/recommend/preference.js'
 import type { Recommender } from '../../src/algorithms/recommend/recommender.js'
 import { repeat } from '../../src/algorithms/recommend/repeat.js'
 import { rerank } from '../../src/algorithms/recommend/rerank.js'
@@ -193,6 +193,23 @@ test('each pair once: at its first time, by its strongest value, and by its sum 
     [0, 1, 0, 40],
   ])
   expect(onceEach({ ...data, kind: 'explicit' }).items).toEqual(data.items)
+  // What one history left in the room changes nothing in how the next is read.
+  const once = onceReader(5)
+  const random = createRandom(8)
+  for (let round = 0; round < 200; round++) {
+    const items = Int32Array.from({ length: random.below(12) }, () => random.below(7) - 1)
+    const history = {
+      items,
+      values: Float32Array.from(items, () => random.below(5) - 1 || Number.NaN),
+      times: Float64Array.from(items.keys()),
+    }
+    const {
+      items: read,
+      values: worth,
+      times: at,
+    } = onceEach({ ...data, userCount: 1, itemCount: 5, users: new Int32Array(items.length), ...history })
+    expect(once(history)).toMatchObject({ items: read, values: worth, times: at })
+  }
 })
 
 test('the second stage leaves what somebody had where the blend has it, and all else behind its candidates', () => {

@@ -8,7 +8,7 @@ import { holdOutLater, type Test } from './hold-out.js'
 import { ials } from './ials.js'
 import { itemCf } from './item-cf.js'
 import { popularity } from './popularity.js'
-import { onceEach, readingOnce, remembered } from './preference.js'
+import { onceEach, onceReader, readingOnce, remembered } from './preference.js'
 import type { BlendLevel, Evidence, History, Interactions, Ranking, RecommendAlgorithm, Recommender } from './recommender.js'
 import { repeat } from './repeat.js'
 import { rp3beta } from './rp3beta.js'
@@ -57,8 +57,10 @@ export const hybrid: RecommendAlgorithm = {
     const isOnce = data.kind === 'implicit'
     const teach = (some: readonly RecommendAlgorithm[], on: Interactions) => {
       const once = isOnce ? onceEach(on) : on
-      return some.map(part =>
-        reading(part.name, isOnce, part.fit(part === repeat ? on : once, settings(part.name), random.fork(part.name))),
+      return reading(
+        some.map(({ name }) => name),
+        some.map(part => part.fit(part === repeat ? on : once, settings(part.name), random.fork(part.name))),
+        isOnce,
       )
     }
     const most = Number(params.validationUsers ?? hybrid.defaults.validationUsers)
@@ -96,15 +98,17 @@ export const hybrid: RecommendAlgorithm = {
     const models = names.map(name => {
       const part = PARTS.find(each => each.name === name)
       if (!part) throw new BrokenArtifact(`The hybrid has a part "${name}" that this version does not know`)
-      return reading(name, isOnce === true, part.load(arrays[name] as Uint8Array))
+      return part.load(arrays[name] as Uint8Array)
     })
-    return recommenderOf(itemCount, names, models, levels, isOnce === true)
+    return recommenderOf(itemCount, names, reading(names, models, isOnce === true), levels, isOnce === true)
   },
 }
 
 /** How often somebody came back to an item is for `repeat` to say; the others go by whether he took to it. */
-function reading(name: string, isOnce: boolean, model: Recommender): Recommender {
-  return isOnce && name !== repeat.name ? readingOnce(model) : model
+function reading(names: readonly string[], models: readonly Recommender[], isOnce: boolean): readonly Recommender[] {
+  if (!isOnce || models.length === 0) return models
+  const once = onceReader(models[0].itemCount)
+  return models.map((model, part) => (names[part] === repeat.name ? model : readingOnce(model, once)))
 }
 
 /** "ease.reg" → reg, of the part "ease". */

@@ -16,23 +16,23 @@ export function positives(data: Interactions): SparseMatrix {
 
 /**
  * Each implicit pair once, at its first time, by its strongest value (a pair that sums to less, as of what was sent back, by its sum): what somebody took to, not how
- * often he came back to it. Ratings stay as they are.
+ * often he came back to it. Ratings stay as they are. `first`: room for a number an item, whatever is in it.
  */
-export function onceEach(data: Interactions): Interactions {
+export function onceEach(data: Interactions, first = new Int32Array(data.itemCount)): Interactions {
   if (data.kind === 'explicit') return data
-  const { userCount, itemCount, users, items } = data
+  const { userCount, users, items } = data
   const values = data.values.slice()
   const sums = Float64Array.from(values)
-  const first = new Int32Array(itemCount).fill(-1)
   const isKept = new Uint8Array(items.length)
   for (const at of countingSort(users, userCount)) {
     const place = first[items[at]]
-    if (!(place >= 0) || users[place] !== users[at] || !Number.isFinite(values[at])) {
-      if (Number.isFinite(values[at])) first[items[at]] = at
-      isKept[at] = 1
-    } else {
+    const isSame = place < at && items[place] === items[at] && users[place] === users[at] && Number.isFinite(values[place])
+    if (isSame && Number.isFinite(values[at])) {
       values[place] = Math.max(values[place], values[at])
       sums[place] += values[at]
+    } else {
+      if (Number.isFinite(values[at])) first[items[at]] = at
+      isKept[at] = 1
     }
   }
   const places = Array.from(items.keys()).filter(at => isKept[at] === 1)
@@ -77,13 +77,18 @@ export function remembered<Value extends object>(work: (history: History) => Val
   }
 }
 
-/** A model taught by `onceEach`, that reads histories so too. */
-export function readingOnce(model: Recommender): Recommender {
-  const { itemCount, best, scoreOf, scoreNew } = model
-  const once = remembered(({ items, values, times }: History): History => {
+/** Histories as `onceEach` has them; several models may read through one. */
+export function onceReader(itemCount: number): (history: History) => History {
+  const first = new Int32Array(itemCount)
+  return remembered(({ items, values, times }) => {
     const users = new Int32Array(items.length)
-    return onceEach({ userCount: 1, itemCount, users, items, values, times, kind: 'implicit', now: 0 })
+    return onceEach({ userCount: 1, itemCount, users, items, values, times, kind: 'implicit', now: 0 }, first)
   })
+}
+
+/** A model taught by `onceEach`, that reads histories so too. */
+export function readingOnce(model: Recommender, once: (history: History) => History): Recommender {
+  const { best, scoreOf, scoreNew } = model
   return {
     ...model,
     score: (history, out) => model.score(once(history), out),

@@ -17,7 +17,7 @@ const FORMAT = 'slim/1'
 export const slim: RecommendAlgorithm = {
   name: 'slim',
   defaults: { reg: 100, l1: 1, epochs: 5, tolerance: 0.01, items: 6_000 },
-  search: { reg: [100, 300, 600], l1: [0.1, 0.5, 1, 2] },
+  search: { reg: [100, 300, 600], l1: [0.5, 1, 2] },
   fit: (data, params) => {
     const value = (name: string) => parameter(params, slim.defaults, name)
     const { known, gram } = gramOfKnown(positives(data), value('items'))
