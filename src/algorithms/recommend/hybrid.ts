@@ -72,7 +72,11 @@ export const hybrid: RecommendAlgorithm = {
     const names = parts.map(part => part.name)
     const validations = splits.map(({ train, tests }) => {
       const models = teach(parts, train)
-      return { fresh: candidatesOf(names, models, freshOf(tests), false), all: candidatesOf(names, models, tests, true) }
+      const areRepeated = tests.some(({ history, relevant }) => history.items.some(item => relevant.has(item)))
+      return {
+        fresh: candidatesOf(names, models, freshOf(tests), false),
+        all: areRepeated ? candidatesOf(names, models, tests, true) : [],
+      }
     })
     const fresh = validations.flatMap(each => each.fresh)
     const all = validations.flatMap(each => each.all)
