@@ -60,7 +60,7 @@ export class AnswersService {
       return this.give(asked, chosen, { confidence: 1, phrasing: chosen.question, rule: 'The customer chose it of what was offered' })
     let search = this.search(asked, asked.text)
     let text = asked.text
-    if (before && search.confidence < search.threshold && saysMore(asked.text, before)) {
+    if (before && !isSure(search) && saysMore(asked.text, before)) {
       const joined = `${contextOf(recent)} ${asked.text}`
       const together = this.search(asked, joined)
       if (together.confidence > search.confidence) [search, text] = [together, joined]
@@ -70,7 +70,7 @@ export class AnswersService {
     if (!first || search.confidence < NOTHING * search.threshold) return this.handOff(asked, 'UNKNOWN', search, rule)
     const isTied =
       search.found.length > 1 && search.found[1].score >= TIED * first.score && search.found[1].entry.answer !== first.entry.answer
-    if (search.confidence >= search.threshold && !isTied)
+    if (isSure(search) && !isTied)
       return this.give(asked, first.entry, { confidence: search.confidence, phrasing: first.phrasing, search, rule: rule[0] })
     // Rather right than wrong, but for its rival perhaps: asking back helps where answering would err too often.
     if (search.aloneConfidence >= CLARIFY_FROM) return this.clarify(asked, search, rule)
@@ -182,6 +182,7 @@ export class AnswersService {
     const threshold = search
       ? [
           `Answered from a confidence of ${search.threshold.toFixed(3)} on`,
+          ...(search.isNear ? [] : ['Not nearly an approved phrasing, and too little is known to answer what is not']),
           search.isJudged
             ? 'Retrieval and a classifier over the approved phrasings'
             : 'Retrieval alone: too few phrasings for a classifier, or too many',
@@ -209,6 +210,10 @@ export class AnswersService {
     this.parts.metrics.model('FAQ', facts.outcome.toLowerCase())
     return encodeId('Decision', id)
   }
+}
+
+function isSure({ confidence, threshold, isNear }: FaqSearch): boolean {
+  return confidence >= threshold && isNear
 }
 
 /** Whether a reply says that it was not that: "no" to what was offered, "that did not help" to an answer. */

@@ -28,6 +28,8 @@ export interface FaqSearch {
   aloneConfidence: number
   /** Answer from this confidence on. */
   threshold: number
+  /** False: not even then, as no threshold is proven and the question is not nearly an approved phrasing. */
+  isNear: boolean
   /** Whether a classifier over the phrasings had its say beside BM25. */
   isJudged: boolean
 }
@@ -77,7 +79,8 @@ export class FaqIndex {
   /** The nearest entries that hold now, in this language and channel. */
   search(question: string, { now, language, channel }: { now: Date; language: string | null; channel: string | null }): FaqSearch {
     const { served } = this
-    if (!served || served.entries.length === 0) return { found: [], confidence: 0, aloneConfidence: 0, threshold: 1, isJudged: false }
+    if (!served || served.entries.length === 0)
+      return { found: [], confidence: 0, aloneConfidence: 0, threshold: 1, isNear: false, isJudged: false }
     const time = now.getTime()
     const isOut = (entry: ServedEntry) =>
       (entry.validFrom !== null && entry.validFrom.getTime() > time) ||
@@ -85,7 +88,7 @@ export class FaqIndex {
       (entry.channel !== null && entry.channel !== channel) ||
       (language !== null && languageOf(entry.locale) !== language)
     const skip = (_: number, entry: number) => isOut(served.entries[entry])
-    const { entries, scores, phrasings, confidence, aloneConfidence } = served.index.search(question, CANDIDATES, skip)
+    const { entries, scores, phrasings, confidence, aloneConfidence, isNear } = served.index.search(question, CANDIDATES, skip)
     const found = Array.from(entries, (entry, at) => ({
       entry: served.entries[entry],
       phrasing: served.phrasings[phrasings[at]],
@@ -94,7 +97,8 @@ export class FaqIndex {
     const { threshold, isJudged } = served.index
     // Whichever of two entries with one answer is meant, the answer is right.
     const isOneAnswer = found.length > 1 && found[0].entry.answer === found[1].entry.answer
-    return { found, confidence: isOneAnswer ? Math.max(confidence, aloneConfidence) : confidence, aloneConfidence, threshold, isJudged }
+    const sure = isOneAnswer ? Math.max(confidence, aloneConfidence) : confidence
+    return { found, confidence: sure, aloneConfidence, threshold, isNear, isJudged }
   }
 
   entry(id: string): ServedEntry | undefined {

@@ -19,7 +19,7 @@ import { lexicon, opinionOf } from '../../src/algorithms/text/lexicon.js'
 import { normalise } from '../../src/algorithms/text/normalise.js'
 import { detectSpikes, expectations } from '../../src/algorithms/text/opinion.js'
 import { clusterQuestions } from '../../src/algorithms/text/questions.js'
-import { PhrasingIndex } from '../../src/algorithms/text/retrieval.js'
+import { PhrasingIndex, shopRetrieval } from '../../src/algorithms/text/retrieval.js'
 
 const GOOD = [
   'very good quality, I love it',
@@ -330,6 +330,52 @@ describe('retrieval', () => {
     for (let at = 0; at < 3_000; at += 30)
       same += Number(large.search(many[at], 1).entries[0] === at || many[large.search(many[at], 1).entries[0]] === many[at])
     expect(same).toBe(100)
+  })
+  describe('where a classifier judges and the trials prove no threshold', () => {
+    const verbs = 'cancel return track change exchange repair register assemble clean insure'.split(' ')
+    const things = 'kettle laptop jacket tent sofa'.split(' ')
+    const rows = verbs.flatMap((verb, at) =>
+      things.flatMap((thing, place) =>
+        [
+          `How do I ${verb} my ${thing}?`,
+          `I want to ${verb} the ${thing}`,
+          `${thing}: who helps to ${verb} it`,
+          `can you ${verb} a ${thing}`,
+        ].map(text => ({ text, entry: at * things.length + place })),
+      ),
+    )
+    const data = { entryCount: 50, texts: rows.map(({ text }) => text), entries: Int32Array.from(rows, ({ entry }) => entry) }
+    const built = PhrasingIndex.build(data, shopRetrieval)
+    const isGiven = (by: PhrasingIndex, question: string) => {
+      const { confidence, isNear } = by.search(question, 2)
+      return confidence >= by.threshold && isNear
+    }
+    test.each([
+      ['How do I cancel my kettle?', 0],
+      ['how do i cancle my ketle', 0],
+      ['the laptop, I want to return', 6],
+      ['I want to retrun the tnet', 8],
+    ])('an approved phrasing is answered, however it is spelt and ordered: %s', (question, entry) => {
+      expect(isGiven(built, question)).toBe(true)
+      expect(built.search(question, 2).entries[0]).toBe(entry)
+    })
+    test.each([
+      'How do I cancel my broken kettle?',
+      'How do I cancel the delivery of my kettle?',
+      'Why do I cancel my kettle?',
+      'I do not want to return the tent',
+    ])('one word more that says another thing is not, however sure retrieval is: %s', question => {
+      expect(built.search(question, 2).confidence).toBeGreaterThan(0.9)
+      expect(isGiven(built, question)).toBe(false)
+    })
+    test('is the same after saving', () => {
+      const loaded = PhrasingIndex.load(built.save())
+      for (const question of ['how do i cancle my ketle', 'How do I cancel my broken kettle?', '退款', ''])
+        expect(loaded.search(question, 3)).toEqual(built.search(question, 3))
+    })
+    test('every approved phrasing is answered', () => {
+      expect(data.texts.filter(text => !isGiven(built, text))).toEqual([])
+    })
   })
   test('an empty index finds nothing', () => {
     const empty = PhrasingIndex.build({ entryCount: 0, texts: [], entries: new Int32Array(0) })

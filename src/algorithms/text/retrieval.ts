@@ -7,6 +7,7 @@ import { type Answered, chooseThreshold, withOutOfScopeShare } from './abstentio
 import { fitLinearText, type LinearTextModel, loadLinearText } from './linear-model.js'
 import { CHANNELS, HashTable, Ngrams } from './ngrams.js'
 import { normalise } from './normalise.js'
+import { PhrasingWords } from './phrasing-words.js'
 import { FunctionTerms, withConcepts } from './shop-words.js'
 import { isStopword, isWord, stemOf, wordsOf } from './tokens.js'
 
@@ -59,6 +60,8 @@ export interface Found {
   confidence: number
   /** The same if the second entry were not there: what is lost by the two being close. */
   aloneConfidence: number
+  /** False: however probable, it is not to be answered, as no threshold is proven and the question is not nearly an approved phrasing. */
+  isNear: boolean
 }
 
 /** Log-odds that the first entry is right: linear in the evidence. */
@@ -87,7 +90,7 @@ const ENTRY_FOLDS = 3
 /** For collections too small to be asked about themselves: what comes as near as a slip of the pen. */
 const DEFAULT_THRESHOLD = 0.9
 const FEWEST_CALIBRATED = 40
-/** Where the trials are too few or too hard to carry a threshold: nine of ten phrasings with a slip of the pen are still answered, and nothing farther off. */
+/** Where the trials are too few or too hard to carry a threshold: nine of ten phrasings with a slip of the pen reach it. */
 const SLIPS_REFUSED = 0.1
 const MOST_SLIPS = 400
 const MOST_CALIBRATED = 2_000
@@ -136,6 +139,8 @@ export class PhrasingIndex {
     public threshold: number,
     /** Judges which entry a question is one of; undefined where there is too little to learn from, or too much. */
     private judge: LinearTextModel | undefined,
+    /** Where the judge's trials carry no threshold: only what is near an approved phrasing may be answered then. */
+    private words: PhrasingWords | undefined,
   ) {
     this.functions = options.functionWords === 1 ? undefined : new FunctionTerms()
     this.scores = new Float64Array(entries.length)
@@ -233,6 +238,7 @@ export class PhrasingIndex {
       DEFAULT_CALIBRATION,
       DEFAULT_THRESHOLD,
       undefined,
+      undefined,
     )
     index.calibrate(data, maximumError)
     return index
@@ -242,7 +248,8 @@ export class PhrasingIndex {
   search(question: string, count: number, skip?: (phrasing: number, entry: number) => boolean): Found {
     const { entries, scores, phrasings, evidence, aloneEvidence } = this.weighed(question, count, this.judge, skip)
     const confidenceOf = (given: readonly number[]) => (entries.length > 0 ? this.confidenceOf(given) : 0)
-    return { entries, scores, phrasings, confidence: confidenceOf(evidence), aloneConfidence: confidenceOf(aloneEvidence) }
+    const isNear = !this.words || (entries.length > 0 && this.words.isNear(question, phrasings[0]))
+    return { entries, scores, phrasings, isNear, confidence: confidenceOf(evidence), aloneConfidence: confidenceOf(aloneEvidence) }
   }
 
   /** True: a classifier over the phrasings has its say beside BM25. */
@@ -267,8 +274,9 @@ export class PhrasingIndex {
       weights: this.weights,
       inverse: this.inverse,
     }
-    const { entryCount, options, calibration, threshold, judge } = this
+    const { entryCount, options, calibration, threshold, judge, words } = this
     if (judge) arrays.judge = judge.save()
+    if (words) Object.assign(arrays, words.save())
     return pack(FORMAT, { meta: { entryCount, options, calibration, threshold }, arrays })
   }
 
@@ -296,6 +304,7 @@ export class PhrasingIndex {
       calibration,
       threshold,
       arrays.judge ? loadLinearText(JUDGE_FORMAT, arrays.judge as Uint8Array) : undefined,
+      arrays.words ? PhrasingWords.load(arrays) : undefined,
     )
   }
 
@@ -455,7 +464,7 @@ export class PhrasingIndex {
   /**
    * Each phrasing is asked without itself (is its entry found by the others?) and without its whole entry (then nothing is right: the out-of-scope case); questions that were really asked
    * count as they are. The threshold is the lowest that keeps the error by a confidence bound, in which the phrasings of an entry count as what they are, not independent. Where none
-   * does, only what comes as near as a slip of the pen is answered.
+   * does, what comes as near as a slip of the pen may be answered, and with a judge only what says hardly anything else than an approved phrasing.
    */
   private calibrate(data: Phrasings, maximumError: number): void {
     const asked = this.trialsOf(data, this.options.judge && isJudgeable(data))
@@ -468,7 +477,12 @@ export class PhrasingIndex {
       withOutOfScopeShare(answered, at => asked[at].isOutside),
       maximumError,
     )
-    this.threshold = Number.isFinite(threshold) ? threshold : this.slipConfidence(data)
+    if (Number.isFinite(threshold)) {
+      this.threshold = threshold
+      return
+    }
+    this.threshold = this.slipConfidence(data)
+    if (this.judge) this.words = PhrasingWords.of(data.texts)
   }
 
   /** The confidence that nine of ten mistyped phrasings reach. */

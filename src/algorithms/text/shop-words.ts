@@ -86,6 +86,21 @@ export function tellingWords(text: string): string {
   return wordsOf(text).filter(isTelling).join(' ') || text
 }
 
+/** Words that make another question of the same words. */
+const TURNING_WORDS = new Set(
+  (
+    "when where what which who why how long many much often not n't no never cannot without before after " +
+    '什么时候 时候 多少 多久 哪里 哪儿 哪 哪些 没有 没 不 几 从 到 为什么 谁'
+  ).split(' '),
+)
+
+/** The words of a normalised question that tell what it is about, and those that turn it (why, where, not); all words where none does. */
+export function significantWords(text: string): string[] {
+  const words = wordsOf(text).filter(isWord)
+  const significant = words.filter(word => isTelling(word) || TURNING_WORDS.has(word))
+  return significant.length > 0 ? significant : words
+}
+
 /** Of each n-gram that was read last, whether it lies in words that say how is asked and not what. */
 export class FunctionTerms {
   private mask = new Uint8Array(256)

@@ -55,8 +55,8 @@ measurable(
       const asked = (question: string) => index.search(question, { now, language: null, channel: null })
       expect(asked(questions[0].text).isJudged).toBe(true)
       const search = (question: string) => {
-        const { found, confidence } = asked(question)
-        return { entries: Int32Array.from(found, ({ entry }) => Number(entry.id)), confidence }
+        const { found, confidence, isNear } = asked(question)
+        return { entries: Int32Array.from(found, ({ entry }) => Number(entry.id)), confidence, isNear }
       }
       rounds.push({ index: { threshold: asked(questions[0].text).threshold, search }, questions })
     }
