@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { expect, test } from '@jest/globals'
 import { codeOf } from '../../src/algorithms/ctr/hashing.js'
 import { Arena, loadKernels } from '../../src/algorithms/math/kernels.js'
@@ -34,6 +35,28 @@ test('an arena grows, keeps what was written, and gives memory back to its mark'
   expect(large[999_999]).toBe(1)
   arena.release(mark)
   expect(arena.i32(1).byteOffset).toBe(mark)
+})
+
+test('arenas that nobody has any more leave the memory, also that of threads which worked on them', () => {
+  const script = `
+    import { Arena } from './dist/src/algorithms/math/kernels.js'
+    import { createCrew } from './dist/src/algorithms/math/threads.js'
+    let most = 0
+    for (let round = 0; round < 24; round++) {
+      const arena = new Arena()
+      const crew = createCrew('als', arena, 2)
+      const factors = arena.f32(16 * 2 ** 20).fill(1)
+      crew.run('gram', 1_000, factors.byteOffset, 4, arena.f32(16).byteOffset, 1_000)
+      crew.close()
+      await new Promise(done => setTimeout(done, 20))
+      most = Math.max(most, process.memoryUsage().rss)
+    }
+    console.log(most / 2 ** 20)`
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8' })
+  expect(stderr).toBe('')
+  // 24 of them are 1,536 MiB.
+  expect(Number(stdout)).toBeGreaterThan(64)
+  expect(Number(stdout)).toBeLessThan(768)
 })
 
 test.each([1, 2])('trees: codes, the two halves of a partition and sums in slices are those of plain loops, on %i threads', threads => {

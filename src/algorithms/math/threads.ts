@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { type Arena, type KernelName, kernelModule, loadKernels } from './kernels.js'
 
@@ -16,13 +18,16 @@ export interface Crew {
 /** Beyond eight threads these kernels wait for memory. */
 const MOST_THREADS = 8
 const MOST_ARGS = 32
+/** Bytes of an arena that are worth looking for those before it. */
+const LARGE = 32 * 1024 * 1024
 const [GENERATION, JOINED, DONE, KERNEL, FUNCTION, ARGS] = [0, 1, 2, 3, 4, 5]
 /** JOINED while nothing runs, or nothing more can be joined. */
 const CLOSED = -1
 
-/** What a helper runs: it waits for work, joins it while it is open, takes over what was posted, calls the function, and says that it is done. */
+/** What a helper runs: it waits for work, takes over what was posted, joins the work while it is open, calls the function, and says that it is done. */
 const HELPER = `
 const { receiveMessageOnPort, workerData: { control, args, port, thread } } = require('node:worker_threads')
+const collect = require('node:vm').runInNewContext('gc')
 const kernels = new Map()
 const refuse = () => { throw new Error('a kernel failed an assertion') }
 const join = () => {
@@ -30,15 +35,22 @@ const join = () => {
     if (Atomics.compareExchange(control, ${JOINED}, joined, joined + 1) === joined) return true
   return false
 }
+const take = () => {
+  let isGone = false
+  for (let found; (found = receiveMessageOnPort(port)); ) {
+    const { id, gone, module, memory } = found.message
+    if (gone) isGone = kernels.delete(id) || isGone
+    else kernels.set(id, new WebAssembly.Instance(module, { env: { memory, abort: refuse } }).exports)
+  }
+  // A thread that makes no garbage of its own collects none.
+  if (isGone) collect()
+}
 for (let seen = -1; ; ) {
   Atomics.wait(control, ${GENERATION}, seen)
   seen = Atomics.load(control, ${GENERATION})
+  take()
   if (!join()) continue
-  for (let found; (found = receiveMessageOnPort(port)); ) {
-    const { id, gone, module, memory } = found.message
-    if (gone) kernels.delete(id)
-    else kernels.set(id, new WebAssembly.Instance(module, { env: { memory, abort: refuse } }).exports)
-  }
+  take()
   const kernel = kernels.get(Atomics.load(control, ${KERNEL}))
   if (kernel) kernel[Object.keys(kernel)[Atomics.load(control, ${FUNCTION})]](...args.subarray(0, Atomics.load(control, ${ARGS})), thread)
   Atomics.add(control, ${DONE}, 1)
@@ -51,6 +63,7 @@ interface Helpers {
   ports: MessagePort[]
 }
 
+let collect: (() => void) | undefined
 let helpers: Helpers | undefined
 let crews = 0
 
@@ -84,19 +97,37 @@ export function createCrew(
       Atomics.store(control, ARGS, args.length)
       Atomics.store(control, DONE, 0)
       Atomics.store(control, JOINED, 0)
-      Atomics.add(control, GENERATION, 1)
-      Atomics.notify(control, GENERATION)
+      wake(team)
       own[called](...args, 0)
       // Only those who joined are waited for: a helper that starts or wakes late takes part if there is something left, and else does not matter.
       const joined = Atomics.exchange(control, JOINED, CLOSED)
       for (let done = Atomics.load(control, DONE); done < joined; done = Atomics.load(control, DONE)) Atomics.wait(control, DONE, done)
     },
-    close: () => post({ gone: true }),
+    close: () => {
+      post({ gone: true })
+      if (team) wake(team)
+      if (arena.memory.buffer.byteLength >= LARGE) collector()()
+    },
   }
+}
+
+/** V8 does not see how large shared memory is: of arenas that nobody has any more, gigabytes would wait for garbage enough beside them. */
+function collector(): () => void {
+  if (!collect) {
+    setFlagsFromString('--expose-gc')
+    collect = runInNewContext('gc') as () => void
+  }
+  return collect
+}
+
+function wake({ control }: Helpers) {
+  Atomics.add(control, GENERATION, 1)
+  Atomics.notify(control, GENERATION)
 }
 
 function startHelpers(count: number): Helpers | undefined {
   if (count < 1) return undefined
+  collector()
   const control = new Int32Array(new SharedArrayBuffer(64))
   control[JOINED] = CLOSED
   const args = new Float64Array(new SharedArrayBuffer(8 * MOST_ARGS))
