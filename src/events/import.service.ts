@@ -21,7 +21,7 @@ export interface Upload {
 
 const CHUNK_BYTES = 1024 * 1024
 /** What is read at a stretch. */
-const PIECE_BYTES = 128 * 1024
+const PIECE_BYTES = 32 * 1024
 const BATCH_ROWS = 5_000
 /** A batch of long rows is shorter, so that memory is the same for all. */
 const BATCH_CHARACTERS = 16 * 1024 * 1024
