@@ -290,11 +290,18 @@ function ndcgs(tests: readonly Candidates[], weights: readonly number[]): Float6
   const used = [...weights.keys()].filter(part => weights[part] > 0)
   const values = new Float64Array(LIST)
   const hits = new Uint8Array(LIST)
+  const sums = new Float64Array(tests.reduce((most, { isRelevant }) => Math.max(most, isRelevant.length), 0))
   return Float64Array.from(tests, ({ scores, isRelevant, ideal }) => {
+    const count = isRelevant.length
+    sums.fill(0, 0, count)
+    for (const part of used) {
+      const weight = weights[part]
+      const own = scores[part]
+      for (let at = 0; at < count; at++) sums[at] += weight * own[at]
+    }
     let length = 0
-    for (let at = 0; at < isRelevant.length; at++) {
-      let score = 0
-      for (const part of used) score += weights[part] * scores[part][at]
+    for (let at = 0; at < count; at++) {
+      const score = sums[at]
       if (length === LIST && score <= values[LIST - 1]) continue
       let place = length < LIST ? length++ : LIST - 1
       for (; place > 0 && values[place - 1] < score; place--) {
