@@ -41,6 +41,8 @@ const pureLibraries = [
   '@node-rs/jieba',
   'node:worker_threads',
   'node:os',
+  'node:v8',
+  'node:vm',
   'node:module',
 ]
 
