@@ -253,8 +253,9 @@ function filesIn(folder: string): { file: string; info: string } {
 
 function infoFor(folder: string, log: string, infos: string[]): string {
   if (infos.length === 1) return infos[0]
-  const numbers = [log, folder.split(/[\\/]/).at(-1) ?? ''].flatMap(name => name.match(/\d+/g) ?? [])
-  const matching = infos.filter(name => numbers.some(number => name.includes(number)))
+  const numbersOf = (name: string): string[] => name.match(/\d+/g) ?? []
+  const numbers = [log, folder.split(/[\\/]/).at(-1) ?? ''].flatMap(numbersOf)
+  const matching = infos.filter(name => numbersOf(name).some(number => numbers.includes(number)))
   if (matching.length !== 1)
     throw new ProtocolError(
       `${folder} has several train statistics (${infos.join(', ')}) and none that bears the number of ${log}; leave one`,
