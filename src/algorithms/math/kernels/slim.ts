@@ -36,7 +36,7 @@ export function slim(
   }
 }
 
-export function slimColumn(
+function slimColumn(
   j: i32,
   n: i32,
   gram: usize,
