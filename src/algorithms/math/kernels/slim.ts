@@ -36,17 +36,7 @@ export function slim(
   }
 }
 
-function slimColumn(
-  j: i32,
-  n: i32,
-  gram: usize,
-  l1: f32,
-  l2: f32,
-  epochs: i32,
-  tolerance: f32,
-  weights: usize,
-  scratch: usize,
-): void {
+function slimColumn(j: i32, n: i32, gram: usize, l1: f32, l2: f32, epochs: i32, tolerance: f32, weights: usize, scratch: usize): void {
   // r = G_j − Gw
   const r = scratch
   const active = scratch + <usize>n * 4
