@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { extname, join, relative } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { ApolloServer, type ApolloServerPlugin, type BaseContext } from '@apollo/server'
+import { ApolloServer, type ApolloServerPlugin, type BaseContext, HeaderMap } from '@apollo/server'
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginInlineTraceDisabled,
@@ -14,6 +14,7 @@ import {
 import { fastifyApolloHandler } from '@as-integrations/fastify'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import {
+  type ExecutionResult,
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
@@ -39,6 +40,13 @@ import { parseJson } from './platform/json-text.js'
 import type { Log } from './platform/log.js'
 import type { Metrics } from './platform/metrics.js'
 import type { RateLimiter } from './platform/rate-limit.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Ends a request whose body does not come. */
+    timer?: NodeJS.Timeout
+  }
+}
 
 export interface Readiness {
   part: string
@@ -104,40 +112,42 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     void reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer')
     done()
   })
-  // Fastify's close waits for answers, not for the work of a client that has gone; its statements still need the database.
-  const running = new Set<Promise<unknown>>()
+  // Fastify's close waits for answers, not for the work of a client that has gone; its statements still need the database. What goes on is counted, and a
+  // request's timer is its own: a Set or WeakMap of all requests is old, and the tables it outgrows keep what they name, whole requests, until a full collection.
+  let atWork = 0
+  let workIsDone = () => {}
+  const done = () => {
+    atWork--
+    if (atWork === 0) workIsDone()
+  }
   fastify.addHook('onRoute', route => {
     const { handler } = route
     route.handler = function (request, reply) {
-      const work = handler.call(this, request, reply) as unknown
-      if (!(work instanceof Promise)) return work
-      running.add(work)
-      const done = () => void running.delete(work)
-      work.then(done, done)
-      return work
+      const answer = handler.call(this, request, reply) as unknown
+      if (!(answer instanceof Promise)) return answer
+      atWork++
+      answer.then(done, done)
+      return answer
     }
   })
-  const timers = new WeakMap<FastifyRequest, NodeJS.Timeout>()
+  fastify.decorateRequest('timer', undefined)
   fastify.addHook('onRequest', (request, _reply, done) => {
     if (request.method !== 'GET' && !request.url.startsWith('/v1/import/'))
-      timers.set(
-        request,
-        setTimeout(() => request.raw.destroy(), REQUEST_TIMEOUT_MS),
-      )
+      request.timer = setTimeout(() => request.raw.destroy(), REQUEST_TIMEOUT_MS)
     done()
   })
   fastify.addHook('preValidation', (request, _reply, done) => {
-    clearTimeout(timers.get(request))
+    clearTimeout(request.timer)
     done()
   })
   fastify.addHook('onResponse', (request, reply, done) => {
-    clearTimeout(timers.get(request))
+    clearTimeout(request.timer)
     const route = request.routeOptions.url ?? 'nothing there'
     if (route !== '/graphql') metrics.http(route, reply.statusCode, reply.elapsedTime / 1_000)
     done()
   })
   fastify.addHook('onRequestAbort', (request, done) => {
-    clearTimeout(timers.get(request))
+    clearTimeout(request.timer)
     done()
   })
   fastify.removeContentTypeParser('application/json')
@@ -172,12 +182,10 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     formatError(formatted, error, log, requestId, { hints: config.introspection })
   // Tests see every operation compiled, so that what compiled code does otherwise shows.
   const executor = config.mode === 'test' ? createExecutor(schema, 1) : createExecutor(schema)
+  const faults = new WeakMap<object, Promise<ExecutionResult>>()
   const apollo = new ApolloServer<BaseContext>({
     gateway: {
-      load: async () => ({
-        executor: ({ document, context, request, operationName }) =>
-          executor({ document, contextValue: context, variableValues: request.variables, operationName }) as never,
-      }),
+      load: async () => ({ executor: ({ context }) => faults.get(context as object) as never }),
       onSchemaLoadOrUpdate: told => {
         told({ apiSchema: schema, coreSupergraphSdl: '' })
         return () => {}
@@ -204,6 +212,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
+      executionPlugin(executor, faults),
       resultPlugin(metrics, log, failed),
     ],
   })
@@ -266,7 +275,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       await subscriptions.dispose()
       for (const client of sockets.clients) client.terminate()
       await fastify.close()
-      await Promise.allSettled(running)
+      if (atWork > 0) await new Promise<void>(resolve => (workIsDone = resolve))
       await apollo.stop()
     },
   }
@@ -403,6 +412,31 @@ function admissionError(error: unknown, log: Log, requestId: string): unknown {
   return new GraphQLError('The caller could not be checked; try again', {
     extensions: { code: 'INTERNAL_SERVER_ERROR', requestId, http: { status: 500 } },
   })
+}
+
+const NO_HEADERS = new HeaderMap()
+
+/**
+ * Executes operations. Apollo takes another executor than graphql-js by its gateway only, and what it makes for a gateway gives every request a hidden class of
+ * its own, which keeps all of it in memory until a full collection. So results are answered before it would execute, and only those with errors are handed to
+ * it as a gateway's, for Apollo to format.
+ */
+function executionPlugin(
+  executor: ReturnType<typeof createExecutor>,
+  faults: WeakMap<object, Promise<ExecutionResult>>,
+): ApolloServerPlugin {
+  return {
+    requestDidStart: async () => ({
+      responseForOperation: async ({ document, contextValue, request, operationName }) => {
+        const execution = executor({ document, contextValue, variableValues: request.variables, operationName })
+        const result = await execution.catch(() => undefined)
+        if (result && !result.errors)
+          return { http: { headers: NO_HEADERS, status: undefined }, body: { kind: 'single', singleResult: result as never } }
+        faults.set(contextValue, execution)
+        return null
+      },
+    }),
+  }
 }
 
 /**

@@ -56,6 +56,8 @@ const SETTINGS: Record<string, string> = {
   max_wal_size: '2GB',
   checkpoint_timeout: '15min',
   wal_compression: 'on',
+  // Prepared statements keep the plan that suited a table when it was small until it is analysed: a shop's first busy minute would be its slowest.
+  autovacuum_naptime: '10s',
   jit: 'off',
   log_min_messages: 'warning',
 }
