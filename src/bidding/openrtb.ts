@@ -5,9 +5,8 @@ import type { FastifyInstance, FastifyRequest, RequestPayload } from 'fastify'
 import { type Authenticator, requireScope, Scope } from '../graphql/auth.js'
 import { encodeId } from '../graphql/node-id.js'
 import { DomainError, Forbidden, InvalidInput, messageOf } from '../platform/errors.js'
-import { parseJson } from '../platform/json-text.js'
+import { parseJsonBody } from '../platform/json-text.js'
 import type { Log } from '../platform/log.js'
-import type { Metrics } from '../platform/metrics.js'
 import { jsonFault } from '../platform/text-input.js'
 import type { BiddingRepository, OutcomeType } from './bidding.repository.js'
 import type { BiddingService, BidMade, BidRequest } from './bidding.service.js'
@@ -19,7 +18,6 @@ interface Parts {
   bidding: BiddingService
   repository: Pick<BiddingRepository, 'firstSetting'>
   authenticator: Authenticator
-  metrics: Pick<Metrics, 'http'>
   log: Log
   currency: string
   /** Where notices come back to; by default the host that was asked. */
@@ -46,7 +44,7 @@ const SECRET = 'notice secret'
  * takes the notices whose URLs stand in the response; they need no key, because each is signed.
  */
 export function openrtbDoor(parts: Parts) {
-  const { bidding, repository, authenticator, metrics, log } = parts
+  const { bidding, repository, authenticator, log } = parts
   return async (server: FastifyInstance) => {
     let secret: string | undefined
     const secretOf = async () => {
@@ -55,19 +53,13 @@ export function openrtbDoor(parts: Parts) {
     }
     // Whatever a seller calls its body, it is JSON; and OpenRTB lets it be compressed.
     server.removeAllContentTypeParsers()
-    server.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) => parseJson(body))
-    server.addHook('preParsing', async (request, _reply, payload) => unpacked(payload, request.headers['content-encoding']))
-    const startedAt = new WeakMap<object, number>()
-    server.addHook('onRequest', async request => void startedAt.set(request, performance.now()))
-    server.addHook('onResponse', async (request, reply) => {
-      const seconds = (performance.now() - (startedAt.get(request) ?? performance.now())) / 1000
-      metrics.http(request.routeOptions.url ?? 'openrtb', reply.statusCode, seconds)
-    })
+    server.addContentTypeParser('*', { parseAs: 'buffer' }, parseJsonBody)
+    server.addHook('preParsing', (request, _reply, payload, done) => done(null, unpacked(payload, request.headers['content-encoding'])))
     server.post('/openrtb2/bid', { bodyLimit: BODY_LIMIT }, async (request, reply) => {
       requireScope(await authenticator.authenticate(request.headers.authorization), Scope.BIDS_WRITE)
       const body = parsed(request.body)
-      const deadline =
-        body.tmax === undefined ? undefined : (startedAt.get(request) ?? performance.now()) + Math.max(0, body.tmax - MARGIN_MS)
+      const startedAt = performance.now() - reply.elapsedTime
+      const deadline = body.tmax === undefined ? undefined : startedAt + Math.max(0, body.tmax - MARGIN_MS)
       void reply.header('x-openrtb-version', '2.6')
       const base = parts.publicUrl ?? `${request.protocol}://${request.host}`
       const { list, rule } = blocklistOf(body)

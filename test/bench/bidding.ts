@@ -261,7 +261,7 @@ interface Server {
 
 async function startServer({ app, url, home }: { app: App; url: string; home: string }): Promise<Server> {
   const { secret } = await app.apiKeys.create(undefined, { name: 'bench', kind: 'campaign' })
-  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, 'dist/src/main.js', 'server'], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, 'dist/bundle/main.js', 'server'], {
     env: {
       ...process.env,
       NODE_ENV: 'production',

@@ -22,7 +22,7 @@ export interface Platform {
 export async function startPlatform(): Promise<Platform> {
   const home = temporaryHome('bench')
   const postgres = await startEmbeddedPostgres({ home: join(home, 'database'), log: silentLog })
-  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, 'dist/src/main.js'], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, 'dist/bundle/main.js'], {
     env: {
       ...process.env,
       NODE_ENV: 'development',

@@ -161,7 +161,7 @@ function occupied(): number {
 }
 
 export async function startServer(home: string, databaseUrl: string, nodeOptions: string[]) {
-  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, ...nodeOptions, 'dist/src/main.js', 'server'], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, ...nodeOptions, 'dist/bundle/main.js', 'server'], {
     env: {
       ...process.env,
       NODE_ENV: 'development',

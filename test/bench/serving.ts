@@ -81,7 +81,7 @@ interface Demo extends Door {
 /** The compiled platform as its users start it, in a home of its own, when its first models are live. */
 async function startDemo(): Promise<Demo> {
   const home = temporaryHome('bench')
-  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, 'dist/src/main.js'], {
+  const child = spawn(process.execPath, [...NODE_OPTIONS_OF_SERVERS, 'dist/bundle/main.js'], {
     env: {
       ...process.env,
       NODE_ENV: 'development',

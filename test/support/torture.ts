@@ -185,7 +185,7 @@ async function proof(database: ReturnType<typeof openDatabase>, acknowledged: Re
 }
 
 async function startServer(root: string, home: string, databaseUrl: string, port = 0) {
-  const child: ChildProcess = spawn(process.execPath, [join(root, 'dist/src/main.js'), 'server'], {
+  const child: ChildProcess = spawn(process.execPath, [join(root, 'dist/bundle/main.js'), 'server'], {
     cwd: root,
     env: {
       ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('BELLWETHER_'))),
