@@ -96,7 +96,9 @@ const MOST_SLIPS = 400
 const MOST_CALIBRATED = 2_000
 /** Postings that are read before the best phrasings so far are scored in full, and how many those are. */
 const POSTINGS = 4_000
-const POOL = 64
+const POOL = { least: 32, most: 64 }
+/** Of entries with many phrasings more are, so that they are of several entries. */
+const POOL_ENTRIES = 8
 /** So many of them at least. */
 const SCORED = 16
 const NGRAMS = { words: 1, hanCharacters: 2, characters: 4, acrossWords: false, stems: true }
@@ -122,6 +124,7 @@ export class PhrasingIndex {
   private readonly forwardWeights: Float32Array
   /** The most that a term adds to any phrasing. */
   private readonly heaviest: Float32Array
+  private readonly poolSize: number
 
   private constructor(
     readonly entryCount: number,
@@ -143,6 +146,7 @@ export class PhrasingIndex {
     private words: PhrasingWords | undefined,
   ) {
     this.functions = options.functionWords === 1 ? undefined : new FunctionTerms()
+    this.poolSize = Math.min(POOL.most, Math.max(POOL.least, Math.ceil((POOL_ENTRIES * entries.length) / entryCount)))
     this.scores = new Float64Array(entries.length)
     this.touched = new Int32Array(entries.length)
     this.entryScores = new Float64Array(entryCount).fill(Number.NEGATIVE_INFINITY)
@@ -351,7 +355,7 @@ export class PhrasingIndex {
       }
     }
     const isRead = firstUnread === Number.POSITIVE_INFINITY
-    const pool = isRead ? touched.subarray(0, touchedCount) : topAmong(scores, Math.max(POOL, 2 * count), touched, touchedCount)
+    const pool = isRead ? touched.subarray(0, touchedCount) : topAmong(scores, Math.max(this.poolSize, 2 * count), touched, touchedCount)
     if (!isRead) {
       const { forwardOffsets, forwardTerms, forwardWeights } = this
       let unread = 0
