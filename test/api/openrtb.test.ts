@@ -82,6 +82,16 @@ const ledger = async () => {
   return row
 }
 
+test('counts a bid once among the requests over HTTP', async () => {
+  const counted = async () => {
+    const text = await (await fetch(`${api.url}/metrics`)).text()
+    return Number(/^bellwether_http_request_seconds_count\{[^}]*route="\/openrtb2\/bid",status="204"[^}]*\} (\d+)$/m.exec(text)?.[1] ?? 0)
+  }
+  const before = await counted()
+  expect((await bid({ cur: ['XTS'] })).status).toBe(204)
+  expect(await counted()).toBe(before + 1)
+})
+
 describe('a bid', () => {
   test('has the shape of OpenRTB 2.6, a price for a thousand, and signed notices', async () => {
     const { status, body, version } = await bid()
