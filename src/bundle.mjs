@@ -58,7 +58,7 @@ function isOfSuper({ method, start, end }, code) {
   return method && /\bsuper\b/.test(code.slice(start, end))
 }
 
-/** `{ ...a, b, ...c }` → ` __spread(a, {b}, c)` by edits of single places, since what it holds is edited too. Of edits at one place the outer come first or last as they should. */
+/** `{ ...a, b, ...c }` → ` __spread(a, {b}, c)` by edits of single places, since what it holds is edited too; edits at one place stay in the order they are made in. */
 function lower({ start, end, properties }, edits) {
   edits.push({ at: start, length: 1, text: ' __spread(' })
   properties.forEach((each, at) => {

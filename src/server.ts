@@ -116,7 +116,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   // request's timer is its own: a Set or WeakMap of all requests is old, and the tables it outgrows keep what they name, whole requests, until a full collection.
   let atWork = 0
   let workIsDone = () => {}
-  const done = () => {
+  const answered = () => {
     atWork--
     if (atWork === 0) workIsDone()
   }
@@ -126,7 +126,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       const answer = handler.call(this, request, reply) as unknown
       if (!(answer instanceof Promise)) return answer
       atWork++
-      answer.then(done, done)
+      answer.then(answered, answered)
       return answer
     }
   })
