@@ -131,6 +131,60 @@ describe('a shop with two tastes', () => {
     ])
   })
 
+  test('what is remembered of a visitor is what his events say, whichever came or went meanwhile', async () => {
+    const database = openDatabase(house.app.database.url, silentLog, 1)
+    const remembering = new RecommendationsRepository(database)
+    const remembered = async () => {
+      const visitor = await remembering.visitor('looker')
+      const afresh = await new RecommendationsRepository(database).visitor('looker')
+      expect(visitor).toEqual(afresh)
+      return visitor
+    }
+    const put = (user: string, product: string, at: string, type = 'VIEW', count = 1) =>
+      database.sql(
+        `INSERT INTO "Event" ("messageId", "userId", "productId", type, "occurredAt")
+         SELECT gen_random_uuid(), u.id, p.id, $4::"EventType", $3::timestamptz FROM "User" u, "Product" p, generate_series(1, $5::int) WHERE u."externalId" = $1 AND p."externalId" = $2`,
+        [user, product, at, type, count],
+      )
+    await database.sql(`INSERT INTO "User" ("externalId", "updatedAt") VALUES ('looker', now()), ('alias', now())`)
+    expect(await remembered()).toMatchObject({ products: new Int32Array(0) })
+    await put('looker', 'p1', '2026-01-02T00:00:00Z')
+    const first = await remembered()
+    expect((await remembered())?.products).toBe(first?.products)
+    // Late, at a time that is known already, and before all others.
+    await put('looker', 'p2', '2026-01-02T00:00:00Z', 'PURCHASE')
+    await put('looker', 'p3', '2025-01-01T00:00:00Z')
+    expect([...((await remembered())?.weights ?? [])].sort()).toEqual([1, 1, 5])
+    // Others' events become his, and are taken away again.
+    await put('alias', 'p4', '2026-02-01T00:00:00Z')
+    const move = (from: string, to: string) =>
+      database.sql(
+        `UPDATE "Event" SET "userId" = (SELECT id FROM "User" WHERE "externalId" = $2) WHERE "userId" = (SELECT id FROM "User" WHERE "externalId" = $1) AND "occurredAt" = '2026-02-01T00:00:00Z'`,
+        [from, to],
+      )
+    await move('alias', 'looker')
+    expect((await remembered())?.products).toHaveLength(4)
+    await move('looker', 'alias')
+    expect((await remembered())?.products).toHaveLength(3)
+    // Of more events than count, nothing is remembered.
+    await put('looker', 'p5', '2026-03-01T00:00:00Z', 'VIEW', 1_000)
+    expect([...((await remembered())?.weights ?? [])]).toEqual([1_000])
+    await put('looker', 'p6', '2026-03-01T00:00:00Z', 'PURCHASE', 1)
+    await remembered()
+    await put('looker', 'p7', '2026-04-01T00:00:00Z', 'CLICK', 1)
+    expect((await remembered())?.weights.at(-1)).toBe(1)
+    // Who was merged into another is that other at once.
+    await database.sql(
+      `UPDATE "User" SET "mergedIntoId" = (SELECT id FROM "User" WHERE "externalId" = 'alias') WHERE "externalId" = 'looker'`,
+    )
+    expect((await remembered())?.products).toHaveLength(1)
+    await database.sql(`DELETE FROM "Event" WHERE "userId" IN (SELECT id FROM "User" WHERE "externalId" IN ('looker', 'alias'))`)
+    expect((await remembered())?.products).toHaveLength(0)
+    await database.sql(`DELETE FROM "User" WHERE "externalId" IN ('looker', 'alias')`)
+    expect(await remembered()).toBeNull()
+    await database.close()
+  })
+
   test('the reasons of every item sum to its score, and the decision holds the same', async () => {
     for (const user of ['u0', 'u3', 'u5']) {
       const list = await ask({ user, first: 12, excludeSeen: false })
