@@ -91,7 +91,7 @@ export class RecommendationsRepository {
   readonly visitorById: (id: number) => Promise<Visitor | null>
 
   /** Whose arrays are read already, by what he was asked for. */
-  private readonly read = new LRUCache<string | number, { stamp: string; visitor: Visitor }>({
+  private readonly read = new LRUCache<string | number, { stamp: string | null; visitor: Visitor }>({
     maxSize: REMEMBERED_BYTES,
     sizeCalculation: ({ visitor }) => VISITOR_BYTES + BYTES_OF_PRODUCT * visitor.products.length,
   })
@@ -111,17 +111,12 @@ export class RecommendationsRepository {
 
   /** A visitor who did nothing new has the same arrays as before, by which others know him. */
   private visitorOf(row: VisitorRow, known: Visitor | undefined): Visitor {
-    const { asked, id, granted, at, source, stamp, isSame, products, hundredths, seconds } = row
+    const { asked, id, granted, at, source, stamp, isSame } = row
     const personalisation = granted === null ? null : { granted, at, source }
     if (isSame && known) return { ...known, id, personalisation }
-    const visitor = {
-      id,
-      personalisation,
-      products: Int32Array.from(numbersOf(products)),
-      weights: Float32Array.from(numbersOf(hundredths), each => each / 100),
-      times: Float64Array.from(numbersOf(seconds), each => each * 1000),
-    }
-    if (stamp !== null) this.read.set(asked, { stamp, visitor })
+    const read = historyOf(row)
+    const visitor = { ...(known && isAlike(read, known) ? known : read), id, personalisation }
+    this.read.set(asked, { stamp, visitor })
     return visitor
   }
 
@@ -190,6 +185,21 @@ export class RecommendationsRepository {
       row => row.id,
     )
   }
+}
+
+type HistoryColumns = Pick<Visitor, 'products' | 'weights' | 'times'>
+
+function historyOf({ products, hundredths, seconds }: VisitorRow): HistoryColumns {
+  return {
+    products: Int32Array.from(numbersOf(products)),
+    weights: Float32Array.from(numbersOf(hundredths), each => each / 100),
+    times: Float64Array.from(numbersOf(seconds), each => each * 1000),
+  }
+}
+
+function isAlike(a: HistoryColumns, b: HistoryColumns): boolean {
+  if (a.products.length !== b.products.length) return false
+  return a.products.every((product, at) => product === b.products[at] && a.weights[at] === b.weights[at] && a.times[at] === b.times[at])
 }
 
 /** { colour: "red" } → ["colour=red"]; what is no text, number or boolean is left out. */
