@@ -1,4 +1,5 @@
 import { detectLanguage } from '../algorithms/text/language.js'
+import { sharedWords } from '../algorithms/text/retrieval.js'
 import { encodeId } from '../graphql/node-id.js'
 import type { Metrics } from '../platform/metrics.js'
 import { cleanOptionalText, cleanText } from '../platform/text-input.js'
@@ -57,12 +58,16 @@ export class AnswersService {
     if (before && turnsDown(asked.text, before)) return this.giveUp(asked, before)
     const chosen = before && this.chosen(asked, before)
     if (chosen)
-      return this.give(asked, chosen, { confidence: 1, phrasing: chosen.question, rule: 'The customer chose it of what was offered' })
-    let search = this.search(asked, asked.text)
+      return this.give(asked, chosen, {
+        confidence: 1,
+        matchedTerms: sharedWords(asked.text, chosen.question),
+        rule: 'The customer chose it of what was offered',
+      })
+    let search = await this.search(asked, asked.text)
     let text = asked.text
     if (before && !isSure(search) && saysMore(asked.text, before)) {
       const joined = `${contextOf(recent)} ${asked.text}`
-      const together = this.search(asked, joined)
+      const together = await this.search(asked, joined)
       if (together.confidence > search.confidence) [search, text] = [together, joined]
     }
     const rule = text === asked.text ? [] : ['Read together with a message before it']
@@ -71,7 +76,7 @@ export class AnswersService {
     const isTied =
       search.found.length > 1 && search.found[1].score >= TIED * first.score && search.found[1].entry.answer !== first.entry.answer
     if (isSure(search) && !isTied)
-      return this.give(asked, first.entry, { confidence: search.confidence, phrasing: first.phrasing, search, rule: rule[0] })
+      return this.give(asked, first.entry, { confidence: search.confidence, matchedTerms: search.matchedTerms, search, rule: rule[0] })
     // Rather right than wrong, but for its rival perhaps: asking back helps where answering would err too often.
     if (search.aloneConfidence >= CLARIFY_FROM) return this.clarify(asked, search, rule)
     return this.handOff(asked, 'UNSURE', search, rule)
@@ -93,7 +98,7 @@ export class AnswersService {
     }
   }
 
-  private search({ now, language, channel }: Asked, text: string): FaqSearch {
+  private search({ now, language, channel }: Asked, text: string): Promise<FaqSearch> {
     return this.parts.index.search(text, { now, language, channel })
   }
 
@@ -110,7 +115,7 @@ export class AnswersService {
   private async give(
     asked: Asked,
     entry: ServedEntry,
-    { confidence, phrasing, search, rule }: { confidence: number; phrasing: string; search?: FaqSearch; rule?: string },
+    { confidence, matchedTerms, search, rule }: { confidence: number; matchedTerms: string[]; search?: FaqSearch; rule?: string },
   ): Promise<FaqAnswer> {
     const decisionId = await this.record(asked, search, { outcome: 'ANSWER', entryId: entry.id, confidence }, rule ? [rule] : [])
     return Object.assign(new FaqAnswer(), {
@@ -118,7 +123,7 @@ export class AnswersService {
       entry: FaqEntryType.of(entry),
       text: entry.answer,
       confidence,
-      matchedTerms: this.parts.index.matchedTerms(asked.text, phrasing),
+      matchedTerms,
     })
   }
 

@@ -1,3 +1,5 @@
+import type { buildPhrasings } from '../algorithms/text/index.js'
+import { type NearestEntries, type PhrasingFacts, type PhrasingQuestion, phrasingSearch } from '../algorithms/text/kept-phrasings.js'
 import { isJudgeable, PhrasingIndex, type Phrasings, shopRetrieval } from '../algorithms/text/retrieval.js'
 import { messageOf } from '../platform/errors.js'
 import type { Log } from '../platform/log.js'
@@ -7,11 +9,8 @@ import type { FaqRepository, ServedEntry } from './faq.repository.js'
 
 const LOOK_EVERY_MS = 3_000
 const ASKED = 2_000
-/** Phrasings that are indexed in some ten milliseconds. */
-const BUILT_HERE = 500
-/** How many entries a question is compared with in the end. */
-const CANDIDATES = 4
-
+/** Phrasings that are indexed in some ten milliseconds, and searched in a twentieth of one. */
+const KEPT_HERE = 500
 export interface FoundEntry {
   entry: ServedEntry
   /** The phrasing of the entry that came nearest. */
@@ -32,13 +31,23 @@ export interface FaqSearch {
   isNear: boolean
   /** Whether a classifier over the phrasings had its say beside BM25. */
   isJudged: boolean
+  /** Words of the question that stand in the phrasing of the first one. */
+  matchedTerms: string[]
+}
+
+/** What answers: here, or in a thread of its own. */
+interface Searcher {
+  threshold: number
+  isJudged: boolean
+  ask(question: PhrasingQuestion): NearestEntries | Promise<NearestEntries>
+  close?(): Promise<void>
 }
 
 interface Served {
   mark: string
   entries: ServedEntry[]
   phrasings: string[]
-  index: PhrasingIndex
+  searcher: Searcher
 }
 
 /** What this process answers from. A signal makes a change immediate, a look at the database every few seconds makes it certain; what serves goes on serving. */
@@ -77,36 +86,33 @@ export class FaqIndex {
   }
 
   /** The nearest entries that hold now, in this language and channel. */
-  search(question: string, { now, language, channel }: { now: Date; language: string | null; channel: string | null }): FaqSearch {
+  async search(
+    question: string,
+    { now, language, channel }: { now: Date; language: string | null; channel: string | null },
+  ): Promise<FaqSearch> {
     const { served } = this
     if (!served || served.entries.length === 0)
-      return { found: [], confidence: 0, aloneConfidence: 0, threshold: 1, isNear: false, isJudged: false }
-    const time = now.getTime()
-    const isOut = (entry: ServedEntry) =>
-      (entry.validFrom !== null && entry.validFrom.getTime() > time) ||
-      (entry.validTo !== null && entry.validTo.getTime() <= time) ||
-      (entry.channel !== null && entry.channel !== channel) ||
-      (language !== null && languageOf(entry.locale) !== language)
-    const skip = (_: number, entry: number) => isOut(served.entries[entry])
-    const { entries, scores, phrasings, confidence, aloneConfidence, isNear } = served.index.search(question, CANDIDATES, skip)
-    const found = Array.from(entries, (entry, at) => ({
+      return { found: [], confidence: 0, aloneConfidence: 0, threshold: 1, isNear: false, isJudged: false, matchedTerms: [] }
+    const { threshold, isJudged } = served.searcher
+    const { entries, scores, phrasings, confidence, aloneConfidence, isNear, matchedTerms } = await served.searcher.ask({
+      text: question,
+      at: now.getTime(),
+      language,
+      channel,
+    })
+    const found = entries.map((entry, at) => ({
       entry: served.entries[entry],
       phrasing: served.phrasings[phrasings[at]],
       score: scores[at],
     }))
-    const { threshold, isJudged } = served.index
     // Whichever of two entries with one answer is meant, the answer is right.
     const isOneAnswer = found.length > 1 && found[0].entry.answer === found[1].entry.answer
     const sure = isOneAnswer ? Math.max(confidence, aloneConfidence) : confidence
-    return { found, confidence: sure, aloneConfidence, threshold, isNear, isJudged }
+    return { found, confidence: sure, aloneConfidence, threshold, isNear, isJudged, matchedTerms }
   }
 
   entry(id: string): ServedEntry | undefined {
     return this.served?.entries.find(each => each.id === id)
-  }
-
-  matchedTerms(question: string, phrasing: string): string[] {
-    return this.served?.index.matchedTerms(question, phrasing) ?? []
   }
 
   private async compare(): Promise<void> {
@@ -133,20 +139,37 @@ export class FaqIndex {
       entries: Int32Array.from(owners),
       asked: { texts: judged.map(({ text }) => text), entries: Int32Array.from(judged, ({ entry }) => entry) },
     }
-    this.served = { mark, entries, phrasings, index: await this.built(data) }
-    log.info('the FAQ is served', { entries: entries.length, phrasings: phrasings.length, threshold: this.served.index.threshold })
+    const facts = {
+      texts: phrasings,
+      from: Float64Array.from(entries, ({ validFrom }) => validFrom?.getTime() ?? Number.NEGATIVE_INFINITY),
+      until: Float64Array.from(entries, ({ validTo }) => validTo?.getTime() ?? Number.POSITIVE_INFINITY),
+      languages: entries.map(({ locale }) => languageOf(locale)),
+      channels: entries.map(({ channel }) => channel),
+    }
+    const before = this.served
+    this.served = { mark, entries, phrasings, searcher: await this.searcherOf(data, facts) }
+    const { threshold } = this.served.searcher
+    log.info('the FAQ is served', { entries: entries.length, phrasings: phrasings.length, threshold })
+    await before?.searcher.close?.()
   }
 
-  /** Ten thousand entries take seconds, and so does a classifier: a thread builds those, while this process answers from what it has. */
-  private async built(data: Phrasings): Promise<PhrasingIndex> {
+  /**
+   * Ten thousand entries take seconds to index, and so does a classifier: a thread does those, while this process answers from what it has. To search
+   * in them takes long enough to hold up other requests: a thread keeps them.
+   */
+  private async searcherOf(data: Phrasings, facts: PhrasingFacts): Promise<Searcher> {
     const { pool, maximumError } = this.parts
-    if (data.texts.length <= BUILT_HERE && !isJudgeable(data)) return PhrasingIndex.build(data, shopRetrieval, maximumError)
-    const { result } = await pool.run<{ artifact: Uint8Array }>({
-      family: 'text',
-      function: 'buildPhrasings',
-      args: [{ data, maximumError }],
-    })
-    return PhrasingIndex.load(result.artifact)
+    const family = 'text'
+    if (data.texts.length <= KEPT_HERE && !isJudgeable(data)) {
+      const index = PhrasingIndex.build(data, shopRetrieval, maximumError)
+      const { threshold, isJudged } = index
+      return { threshold, isJudged, ask: phrasingSearch(index, facts) }
+    }
+    const {
+      result: { artifact, threshold, isJudged },
+    } = await pool.run<ReturnType<typeof buildPhrasings>>({ family, function: 'buildPhrasings', args: [{ data, maximumError }] })
+    const kept = await pool.keep<PhrasingQuestion, NearestEntries>({ family, function: 'keepPhrasings', args: [{ artifact, facts }] })
+    return { threshold, isJudged, ...kept }
   }
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Piscina } from 'piscina'
+import { createBatcher } from './batcher.js'
 import { messageOf, Unavailable } from './errors.js'
 
 /** CPU-bound work for a worker thread: a function that `src/algorithms/<family>/index.ts` exports, and its arguments (structured-cloneable). */
@@ -13,6 +14,17 @@ export interface PoolTask {
 export interface Pool {
   /** Runs the task in a thread and says how long it took there; aborts with the signal. A thread that dies rejects with `Unavailable`. */
   run<T>(task: PoolTask, signal?: AbortSignal): Promise<{ result: T; seconds: number }>
+  /**
+   * Keeps a thread of its own for what is asked again and again: the task's function is called once there, and returns the function that answers one
+   * question. Questions that come while others are answered go there together. A thread that dies is started again, and asked once more.
+   */
+  keep<Question, Answer>(task: PoolTask): Promise<Kept<Question, Answer>>
+  close(): Promise<void>
+}
+
+export interface Kept<Question, Answer> {
+  ask(question: Question): Promise<Answer>
+  /** Waits for what was asked. */
   close(): Promise<void>
 }
 
@@ -23,21 +35,73 @@ export function createPool(threads: number, root: string = process.cwd()): Pool 
   const filename = join(root, 'dist/src/platform/pool-worker.js')
   if (!existsSync(filename)) throw new Unavailable(`The compiled code is missing in ${dirname(filename)}; npm run build makes it`)
   let pool: Piscina | undefined
+  const own = new Set<Piscina>()
+  const start = (options: object) => {
+    const threads = new Piscina({ filename, recordTiming: false, ...options })
+    // Of a thread that dies while nothing is asked of it: another takes its place.
+    return threads.on('error', () => {})
+  }
   return {
     run: async <T>(task: PoolTask, signal?: AbortSignal): Promise<{ result: T; seconds: number }> => {
-      pool ??= new Piscina({ filename, minThreads: 0, maxThreads: threads, idleTimeout: IDLE_MS, recordTiming: false })
+      pool ??= start({ minThreads: 0, maxThreads: threads, idleTimeout: IDLE_MS })
       try {
         return (await pool.run({ ...task, root }, { signal })) as { result: T; seconds: number }
       } catch (error) {
         if (signal?.aborted) throw signal.reason
-        const died = /ERR_WORKER_OUT_OF_MEMORY|Worker.*(exit|terminated)|memory/i.test(
-          `${(error as { code?: string }).code} ${messageOf(error)}`,
-        )
-        throw died ? new Unavailable(`A worker thread died while it ran ${task.family}.${task.function}: ${messageOf(error)}`) : error
+        throw hasDied(error) ? died(task, error) : error
       }
     },
+    keep: async <Question, Answer>(task: PoolTask): Promise<Kept<Question, Answer>> => {
+      const thread = start({ name: 'ask', minThreads: 1, maxThreads: 1, workerData: { ...task, root } })
+      own.add(thread)
+      let unanswered = 0
+      let drained = () => {}
+      const close = async () => {
+        if (unanswered > 0)
+          await new Promise<void>(done => {
+            drained = done
+          })
+        own.delete(thread)
+        await thread.close()
+      }
+      const answers = async (questions: Question[]): Promise<Answer[]> => {
+        try {
+          return await thread.run(questions).catch(error => {
+            if (!hasDied(error)) throw error
+            return thread.run(questions)
+          })
+        } catch (error) {
+          throw hasDied(error) ? died(task, error) : error
+        }
+      }
+      try {
+        // What it is to keep is there before anybody asks.
+        await answers([])
+      } catch (error) {
+        await close()
+        throw error
+      }
+      const gathered = createBatcher(answers)
+      const ask = async (question: Question): Promise<Answer> => {
+        unanswered++
+        try {
+          return await gathered(question)
+        } finally {
+          if (--unanswered === 0) drained()
+        }
+      }
+      return { ask, close }
+    },
     close: async () => {
-      await pool?.destroy()
+      await Promise.all([...own, ...(pool ? [pool] : [])].map(each => each.destroy()))
     },
   }
+}
+
+function hasDied(error: unknown): boolean {
+  return /ERR_WORKER_OUT_OF_MEMORY|Worker.*(exit|terminated)|memory/i.test(`${(error as { code?: string }).code} ${messageOf(error)}`)
+}
+
+function died(task: PoolTask, error: unknown): Unavailable {
+  return new Unavailable(`A worker thread died while it ran ${task.family}.${task.function}: ${messageOf(error)}`)
 }

@@ -10,6 +10,7 @@ import { ownModel, unpackFiles } from './own-model.js'
 import { PhrasingIndex, type Phrasings, shopRetrieval } from './retrieval.js'
 
 export { mineTerms } from './analysis.js'
+export { keepPhrasings } from './kept-phrasings.js'
 export { drivingTerms } from './keywords.js'
 export { clusterQuestions } from './questions.js'
 
@@ -143,8 +144,10 @@ function judgesOf({ sentiment, intent }: Pick<ReadRequest, 'sentiment' | 'intent
 }
 
 /** An index of phrasings; for worker threads. */
-export function buildPhrasings({ data, maximumError }: { data: Phrasings; maximumError: number }): { artifact: Uint8Array } {
-  return { artifact: PhrasingIndex.build(data, shopRetrieval, maximumError).save() }
+export function buildPhrasings({ data, maximumError }: { data: Phrasings; maximumError: number }) {
+  const index = PhrasingIndex.build(data, shopRetrieval, maximumError)
+  const { threshold, isJudged } = index
+  return { artifact: index.save(), threshold, isJudged }
 }
 
 /** The spikes of many series, in their order; for worker threads. */

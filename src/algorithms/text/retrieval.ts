@@ -263,10 +263,9 @@ export class PhrasingIndex {
 
   /** Words of the question that stand in the phrasing, as they are written there; the most telling first. */
   matchedTerms(question: string, phrasing: string, limit = 5): string[] {
-    const asked = new Set(wordsOf(normalise(question)).filter(isWord).map(stemOf))
-    const shared = [...new Set(wordsOf(normalise(phrasing)))].filter(word => isWord(word) && asked.has(stemOf(word)))
-    const telling = shared.filter(word => !isStopword(word))
-    return (telling.length > 0 ? telling : shared).sort((a, b) => this.rarity(b) - this.rarity(a) || (a < b ? -1 : 1)).slice(0, limit)
+    return sharedWords(question, phrasing)
+      .sort((a, b) => this.rarity(b) - this.rarity(a) || (a < b ? -1 : 1))
+      .slice(0, limit)
   }
 
   save(): Uint8Array {
@@ -551,6 +550,14 @@ export class PhrasingIndex {
     )
     if (fitted.kind === 'platt' && fitted.slope > 0) this.calibration = { weights: [fitted.slope], intercept: fitted.intercept }
   }
+}
+
+/** Words of the question that stand in the phrasing, as they are written there; stop words only where nothing else is shared. */
+export function sharedWords(question: string, phrasing: string): string[] {
+  const asked = new Set(wordsOf(normalise(question)).filter(isWord).map(stemOf))
+  const shared = [...new Set(wordsOf(normalise(phrasing)))].filter(word => isWord(word) && asked.has(stemOf(word)))
+  const telling = shared.filter(word => !isStopword(word))
+  return telling.length > 0 ? telling : shared
 }
 
 /** Numbers that speak for the first entry of a judged index. */
