@@ -543,7 +543,8 @@ function noticeOf({ notice, now }: { notice: Notice; now: Date }, place: number)
   }
 }
 
-function visitorOf({ granted, at, source, suppressed, audiences, campaigns, times, ...facts }: VisitorRow): BidVisitor {
+function visitorOf(row: VisitorRow): BidVisitor {
+  const { id, externalId, gender, birthYear, city, country, affinity, granted, at, source, suppressed, audiences, campaigns, times } = row
   const shown = new Map<string, number[]>()
   for (const [index, campaign] of (campaigns ?? []).entries()) {
     const list = shown.get(campaign) ?? []
@@ -551,7 +552,13 @@ function visitorOf({ granted, at, source, suppressed, audiences, campaigns, time
     shown.set(campaign, list)
   }
   return {
-    ...facts,
+    id,
+    externalId,
+    gender,
+    birthYear,
+    city,
+    country,
+    affinity,
     ads: granted === null ? null : { granted, at, source },
     isSuppressed: suppressed,
     audiences: new Set(audiences ?? []),

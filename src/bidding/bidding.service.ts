@@ -496,6 +496,21 @@ function loggedOf(context: ContextFacts, sentiment: string | null): Record<strin
   return logged
 }
 
-function inputOf({ campaignKeys, deadline, rules, blocklist, ...request }: BidRequest) {
-  return { ...request, campaignKeys: campaignKeys && [...campaignKeys], ceilingMicros: String(request.ceilingMicros) }
+/** What was asked, without what only this answer was to keep to. */
+function inputOf(request: BidRequest) {
+  const { user, privacy, context, auction, floorMicros, ceilingMicros, campaignKeys, pCtr, pCvr, reserveSeconds, isDry, refusal } = request
+  return {
+    user,
+    privacy,
+    context,
+    auction,
+    floorMicros,
+    ceilingMicros: String(ceilingMicros),
+    campaignKeys: campaignKeys && [...campaignKeys],
+    pCtr,
+    pCvr,
+    reserveSeconds,
+    isDry,
+    refusal,
+  }
 }

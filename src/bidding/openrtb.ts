@@ -150,14 +150,22 @@ function withoutNulls(value: unknown): unknown {
 function requestOf(
   body: BidRequestBody,
   imp: Impression,
-  { currency, rules, ...known }: Pick<BidRequest, 'deadline' | 'privacy' | 'blocklist'> & { currency: string; rules: readonly string[] },
+  {
+    currency,
+    rules,
+    deadline,
+    privacy,
+    blocklist,
+  }: Pick<BidRequest, 'deadline' | 'privacy' | 'blocklist'> & { currency: string; rules: readonly string[] },
 ): BidRequest {
   const { site, app, dooh, device, user } = body
   const place = site ?? app ?? dooh
   const floor = Math.ceil((imp.bidfloor ?? 0) * 1_000)
   const deals = imp.pmp?.deals?.length ?? 0
   return {
-    ...known,
+    deadline,
+    privacy,
+    blocklist,
     user: user?.buyeruid || user?.id || null,
     context: {
       placement: imp.tagid ?? null,

@@ -73,8 +73,8 @@ export async function idempotent<Result extends object>(
   input: { idempotencyKey?: string | null },
   work: () => Promise<Result>,
 ): Promise<PayloadOf<Result>> {
-  const { idempotencyKey: key, ...rest } = input
-  if (key === undefined || key === null) return payload(work)
+  if (input.idempotencyKey === undefined || input.idempotencyKey === null) return payload(work)
+  const { idempotencyKey: key, ...rest } = input as { idempotencyKey: string }
   if (!viewer) throw new Unauthenticated('An idempotency key needs a caller')
   if (!/^[\x21-\x7e]+$/.test(key) || key.length > LONGEST_KEY)
     return refused<Result>(

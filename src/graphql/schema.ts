@@ -4,6 +4,7 @@ import { type AuthCheckerFn, buildSchemaSync, type ClassType } from 'type-graphq
 import { answerAtOnce } from './abstract.js'
 import { requireScope, type Scope } from './auth.js'
 import type { Context } from './context.js'
+import { callDirectly } from './direct.js'
 import { DateTime } from './scalars.js'
 
 const built = new Map<string, GraphQLSchema>()
@@ -25,6 +26,7 @@ export function createSchema(resolverClasses: readonly ClassType[]): GraphQLSche
     pubSub: { publish: () => {}, subscribe: unused },
   })
   answerAtOnce(schema)
+  callDirectly(schema, resolverClasses, requireScopes)
   built.set(key, schema)
   return schema
 }
@@ -35,12 +37,16 @@ function unused(): never {
 
 /** `@Authorized(Scope.X)`: throws with the missing scope named. `@Authorized()` asks for any valid credential. */
 const hasScope: AuthCheckerFn<Context, Scope> = ({ context }, scopes) => {
-  for (const scope of scopes) requireScope(context.viewer, scope)
-  if (!context.viewer)
+  requireScopes(context, scopes)
+  return true
+}
+
+function requireScopes({ viewer }: Context, scopes: readonly Scope[]): void {
+  for (const scope of scopes) requireScope(viewer, scope)
+  if (!viewer)
     throw new GraphQLError('This needs an API key or token: send it as Authorization: Bearer <key>', {
       extensions: { code: 'UNAUTHENTICATED' },
     })
-  return true
 }
 
 /** The schema as text, in one order whatever the order of declarations. */

@@ -100,8 +100,8 @@ export interface StoredDecision {
   inputHash: string
 }
 
-export function decisionRow(decision: NewDecision & { id: string }, at: Date): StoredDecision {
-  const { id, kind, userId, modelId, servedBy, contributions, rules, dropped, consentBasis, input, experiment } = decision
+export function decisionRow(decision: NewDecision, at: Date): StoredDecision {
+  const { id = v7(), kind, userId, modelId, servedBy, contributions, rules, dropped, consentBasis, input, experiment } = decision
   const features = typeof contributions === 'string' ? contributions : linesOf(contributions)
   const detail: Detail = { features, rules, dropped }
   if (experiment) detail.experiment = experiment
@@ -132,12 +132,13 @@ export class Decisions {
   ) {}
 
   /** Resolves with the decision's id when it is stored. Weights are kept to six decimals. */
-  async record({ id = v7(), ...decision }: NewDecision): Promise<string> {
+  async record(decision: NewDecision): Promise<string> {
+    const row = decisionRow(decision, this.now())
     await new Promise<void>((done, failed) => {
-      this.waiting.push({ row: decisionRow({ ...decision, id }, this.now()), done, failed })
+      this.waiting.push({ row, done, failed })
       if (this.writers === 0) void this.write()
     })
-    return id
+    return row.id
   }
 
   async find(id: string): Promise<DecisionRow | null> {
