@@ -34,6 +34,7 @@ import { formatError } from './graphql/errors.js'
 import { createExecutor } from './graphql/execution.js'
 import { DEFAULT_LIMITS, limitsRule } from './graphql/limits.js'
 import { createSchema } from './graphql/schema.js'
+import { stringified } from './graphql/unchanging.js'
 import { messageOf, NotFound, RateLimited, Unauthenticated, Unavailable } from './platform/errors.js'
 import { answerError, answerNoRequest } from './platform/http-errors.js'
 import { parseJsonBody } from './platform/json-text.js'
@@ -194,6 +195,8 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     },
     introspection: config.introspection,
     includeStacktraceInErrorResponses: false,
+    // What it gives goes to the socket as it is.
+    stringifyResult: stringified as (result: object) => string,
     csrfPrevention: true,
     allowBatchedHttpRequests: false,
     persistedQueries: false,
@@ -428,7 +431,7 @@ function executionPlugin(
   return {
     requestDidStart: async () => ({
       responseForOperation: async ({ document, contextValue, request, operationName }) => {
-        const execution = executor({ document, contextValue, variableValues: request.variables, operationName })
+        const execution = executor({ document, contextValue, variableValues: request.variables, operationName, isStringified: true })
         const result = await execution.catch(() => undefined)
         if (result && !result.errors)
           return { http: { headers: NO_HEADERS, status: undefined }, body: { kind: 'single', singleResult: result as never } }

@@ -13,18 +13,29 @@ import {
   type Source,
 } from 'graphql'
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit'
+import { type Brief, briefOf, complete } from './unchanging.js'
 
 /** Compiling costs some milliseconds: an operation that is asked once is not worth them. */
 const COMPILED_AFTER = 3
 const COERCION = { maxErrors: 10 }
 
+interface Compiled {
+  query: CompiledQuery<unknown, unknown>['query']
+  /** Of a brief operation: what is written apart. */
+  spots?: Brief['spots']
+}
+
 interface Known {
   times: number
   /** null where it does not compile. */
-  compiled?: CompiledQuery<unknown, unknown> | null
+  whole?: Compiled | null
+  brief?: Compiled | null
 }
 
-type Request = Pick<ExecutionArgs, 'document' | 'contextValue' | 'variableValues' | 'operationName'>
+type Request = Pick<ExecutionArgs, 'document' | 'contextValue' | 'variableValues' | 'operationName'> & {
+  /** The answer goes through `stringified`. */
+  isStringified?: boolean
+}
 
 /**
  * Executes operations: those that come again by code that is compiled for them (graphql-jit), which costs a fraction of a walk through the schema for
@@ -34,15 +45,23 @@ type Request = Pick<ExecutionArgs, 'document' | 'contextValue' | 'variableValues
 export function createExecutor(schema: GraphQLSchema, compiledAfter = COMPILED_AFTER): (request: Request) => Promise<ExecutionResult> {
   const operations = new WeakMap<OperationDefinitionNode, Known>()
   const compilable = withCoerced(schema)
-  const compiledOf = (operation: OperationDefinitionNode, { document, operationName }: Request) => {
+  const compile = (document: DocumentNode, operation: OperationDefinitionNode, types = compilable): Compiled | null => {
+    const result = compileQuery(types, takingCoerced(document, operation), operation.name?.value)
+    return isCompiledQuery(result) ? { query: result.query as Compiled['query'] } : null
+  }
+  const briefly = (document: DocumentNode, operation: OperationDefinitionNode): Compiled | null => {
+    const brief = briefOf(compilable, document, operation)
+    const compiled = brief && compile(brief.document, brief.operation, brief.schema)
+    return compiled ? { ...compiled, spots: brief.spots } : null
+  }
+  const compiledOf = (operation: OperationDefinitionNode, { document, isStringified }: Request): Compiled | null => {
     const known = operations.get(operation) ?? { times: 0 }
     operations.set(operation, known)
     if (++known.times < compiledAfter) return null
-    if (known.compiled === undefined) {
-      const result = compileQuery(compilable, takingCoerced(document, operation), operationName ?? undefined)
-      known.compiled = isCompiledQuery(result) ? (result as CompiledQuery<unknown, unknown>) : null
-    }
-    return known.compiled
+    if (isStringified && known.brief === undefined) known.brief = briefly(document, operation)
+    if (isStringified && known.brief) return known.brief
+    if (known.whole === undefined) known.whole = compile(document, operation)
+    return known.whole
   }
   return async request => {
     const { document, contextValue, operationName, variableValues } = request
@@ -51,6 +70,7 @@ export function createExecutor(schema: GraphQLSchema, compiledAfter = COMPILED_A
     const variables = compiled && getVariableValues(schema, operation.variableDefinitions ?? [], variableValues ?? {}, COERCION)
     if (!variables?.coerced) return execute({ schema, ...request, options: { maxCoercionErrors: COERCION.maxErrors } })
     const result = (await compiled?.query(undefined, contextValue, variables.coerced)) as ExecutionResult
+    if (compiled?.spots) await complete(result, compiled.spots)
     return result.errors ? { ...result, errors: result.errors.map(error => errorOf(error, document.loc?.source)) } : result
   }
 }

@@ -1,5 +1,6 @@
 import { ArgsType, Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql'
 import { ProductType, ProductWhere } from '../catalogue/catalogue.schema.js'
+import { Unchanging } from '../graphql/unchanging.js'
 
 export enum RecommendationAlgorithm {
   AUTO = 'AUTO',
@@ -55,6 +56,7 @@ export class RecommendationList {
   @Field(() => ID)
   id!: string
 
+  @Unchanging()
   @Field(() => [Recommendation])
   items!: Recommendation[]
 
