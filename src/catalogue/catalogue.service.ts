@@ -62,7 +62,7 @@ export class CatalogueService {
   private invalidations = 0
   private readonly unsubscribe: () => void
   /** One statement for all products that are missed at a time, by however many fields. */
-  private readonly readOne = createBatcher((ids: number[]) => this.read(ids), LARGEST_READ)
+  private readonly readOne = createBatcher((ids: number[]) => this.read(ids), { largestBatch: LARGEST_READ })
 
   constructor(
     private readonly products: CatalogueRepository,

@@ -1,11 +1,18 @@
 /**
- * Answers many single look-ups by one: calls of the same turn of the event loop, of whatever request, share one `load`. While a load is under way
- * the next batch gathers, so that batches grow with the traffic. Nothing is remembered, so every answer is as fresh as its load.
+ * Answers many single look-ups by one: calls of the same turn of the event loop, of whatever request, share one `load`. While `lanes` loads are under way
+ * the next batch gathers, so that batches grow with the traffic. A second lane pays where loads do not get into each other's way and this process has
+ * time left while it waits. Nothing is remembered, so every answer is as fresh as its load.
  */
-export function createBatcher<Key, Value>(load: (keys: Key[]) => Promise<Value[]>, largestBatch = 256): (key: Key) => Promise<Value> {
+export function createBatcher<Key, Value>(
+  load: (keys: Key[]) => Promise<Value[]>,
+  { largestBatch = 256, lanes = 1 } = {},
+): (key: Key) => Promise<Value> {
   const waiting: { key: Key; done: (value: Value) => void; failed: (error: unknown) => void }[] = []
-  let isRunning = false
+  let running = 0
+  let isDue = false
   const run = async () => {
+    isDue = false
+    running++
     while (waiting.length > 0) {
       const batch = waiting.splice(0, largestBatch)
       try {
@@ -15,13 +22,13 @@ export function createBatcher<Key, Value>(load: (keys: Key[]) => Promise<Value[]
         for (const { failed } of batch) failed(error)
       }
     }
-    isRunning = false
+    running--
   }
   return key =>
     new Promise((done, failed) => {
       waiting.push({ key, done, failed })
-      if (isRunning) return
-      isRunning = true
+      if (isDue || running >= lanes) return
+      isDue = true
       setImmediate(run)
     })
 }

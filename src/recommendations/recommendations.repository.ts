@@ -98,13 +98,16 @@ export class RecommendationsRepository {
 
   constructor(private readonly database: Database) {
     const look = <Key extends string | number>(column: string, type: string, name: string) =>
-      createBatcher(async (keys: Key[]) => {
-        const known = new Map(keys.map(key => [key, this.read.get(key)]))
-        const stamps = [...known.values()].map(each => each?.stamp ?? null)
-        const rows = await database.sql<VisitorRow>(VISITORS(column, type), [[...known.keys()], stamps], name)
-        const byKey = new Map(rows.map(row => [row.asked, this.visitorOf(row, known.get(row.asked as Key)?.visitor)]))
-        return keys.map(key => byKey.get(key) ?? null)
-      })
+      createBatcher(
+        async (keys: Key[]) => {
+          const known = new Map(keys.map(key => [key, this.read.get(key)]))
+          const stamps = [...known.values()].map(each => each?.stamp ?? null)
+          const rows = await database.sql<VisitorRow>(VISITORS(column, type), [[...known.keys()], stamps], name)
+          const byKey = new Map(rows.map(row => [row.asked, this.visitorOf(row, known.get(row.asked as Key)?.visitor)]))
+          return keys.map(key => byKey.get(key) ?? null)
+        },
+        { lanes: 2 },
+      )
     this.visitor = look('"externalId"', 'text', 'visitors')
     this.visitorById = look('id', 'int', 'visitors-by-id')
   }
