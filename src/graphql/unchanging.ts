@@ -51,8 +51,12 @@ const MARK = `written apart: ${randomUUID()}`
 const WRITTEN = Symbol('written apart')
 type Data = Record<string, Record<string, unknown> | null> & { [WRITTEN]?: Buffer[] }
 
-/** As it was written last, for the place of the operation that asked. */
-const written = new WeakMap<object, { spot: Spot; json: Buffer }>()
+/**
+ * With the value itself (a WeakMap of all would keep much of what it names until a full collection): the place of the operation that asked last, and what was
+ * written for it once it asked again. Most values are asked for once.
+ */
+const KEPT = Symbol('kept')
+type Value = object & { [KEPT]?: { spot: Spot; json?: Buffer } }
 
 /**
  * The brief form of an operation; undefined where nothing can be written apart. Only fields of what a root field always answers with are looked at, and only where
@@ -106,10 +110,11 @@ export async function complete(result: ExecutionResult, spots: readonly Spot[]):
   for (const spot of spots) {
     const parent = data[spot.root]
     if (!parent) continue
-    const value = parent[spot.field] as object
-    const known = written.get(value)
-    const json = known?.spot === spot ? known.json : await spot.write(value)
-    if (json !== known?.json) written.set(value, { spot, json })
+    const value = parent[spot.field] as Value
+    const kept = value[KEPT]?.spot === spot ? value[KEPT] : undefined
+    const json = kept?.json ?? (await spot.write(value))
+    if (kept) kept.json = json
+    else value[KEPT] = { spot }
     parent[spot.field] = result.errors ? JSON.parse(json.toString()) : MARK
     parts.push(json)
   }
