@@ -86,7 +86,9 @@ const JUDGE_WEIGHT = 1
 const REORDERED = 8
 /** How many fits a phrasing's trials, and an entry's, are shared out to: a judge that lacks many entries takes what is foreign for easier than it is. */
 const TEXT_FOLDS = 3
-const ENTRY_FOLDS = 3
+const ENTRY_FOLDS = 12
+/** With a judge, what is asked is harder than the trials are: the bound leaves less to chance than where there is none. */
+const JUDGED_DOUBT = 0.05
 /** For collections too small to be asked about themselves: what comes as near as a slip of the pen. */
 const DEFAULT_THRESHOLD = 0.9
 const FEWEST_CALIBRATED = 40
@@ -479,6 +481,7 @@ export class PhrasingIndex {
     const threshold = chooseThreshold(
       withOutOfScopeShare(answered, at => asked[at].isOutside),
       maximumError,
+      this.judge && JUDGED_DOUBT,
     )
     if (Number.isFinite(threshold)) {
       this.threshold = threshold
