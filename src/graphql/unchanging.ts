@@ -46,8 +46,9 @@ export interface Brief {
   spots: Spot[]
 }
 
-/** What stands in the answer for what was written apart; nobody can know it. */
-const MARK = `written apart: ${randomUUID()}`
+/** What stands in the answer for what was written apart, before its number; nobody can know it. */
+const MARK = `written apart: ${randomUUID()} `
+const MARKS = new RegExp(`"${MARK}(\\d+)"`)
 const WRITTEN = Symbol('written apart')
 type Data = Record<string, Record<string, unknown> | null> & { [WRITTEN]?: Buffer[] }
 
@@ -115,7 +116,7 @@ export async function complete(result: ExecutionResult, spots: readonly Spot[]):
     const json = kept?.json ?? (await spot.write(value))
     if (kept) kept.json = json
     else value[KEPT] = { spot }
-    parent[spot.field] = result.errors ? JSON.parse(json.toString()) : MARK
+    parent[spot.field] = result.errors ? JSON.parse(json.toString()) : MARK + parts.length
     parts.push(json)
   }
   if (!result.errors) data[WRITTEN] = parts
@@ -126,8 +127,7 @@ export function stringified(result: { data?: object | null }): string | Buffer {
   const text = `${JSON.stringify(result)}\n`
   const parts = (result.data as Data | null | undefined)?.[WRITTEN]
   if (!parts) return text
-  const around = text.split(`"${MARK}"`)
-  return Buffer.concat(around.flatMap((piece, at) => (at < parts.length ? [Buffer.from(piece), parts[at]] : [Buffer.from(piece)])))
+  return Buffer.concat(text.split(MARKS).map((piece, at) => (at % 2 === 0 ? Buffer.from(piece) : parts[Number(piece)])))
 }
 
 function isUnchanging({ extensions }: GraphQLField<unknown, unknown>): boolean {

@@ -73,6 +73,10 @@ const WRITTEN_APART: [string, string, object?][] = [
   ],
   ['an empty list', '{ list(of: 0) { things { name } } }'],
   ['a mutation', 'mutation { first: make(of: 2) { things { name } } second: make(of: 3) { things { name } } }'],
+  [
+    'a name that objects have already',
+    '{ a: list(of: 2) { things { name } } constructor: list(of: 3) { toString: things { price } } b: list(of: 4) { things { name } } }',
+  ],
   ['an error beside it', '{ list(of: 2) { things { name more } fails } }'],
 ]
 const WHOLE: [string, string, object?][] = [
