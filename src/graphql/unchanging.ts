@@ -172,7 +172,7 @@ function writerOf(parent: GraphQLObjectType, node: FieldNode, fragments: readonl
     const selectionSet = { kind: Kind.SELECTION_SET, selections: [node] } as const
     const operation = { kind: Kind.OPERATION_DEFINITION, operation: OperationTypeNode.QUERY, selectionSet } as const
     const schema = new GraphQLSchema({ query: parent, assumeValid: true })
-    const result = compileQuery(schema, { kind: Kind.DOCUMENT, definitions: [operation, ...fragments.filter(isIn(node, fragments))] })
+    const result = compileQuery(schema, { kind: Kind.DOCUMENT, definitions: [operation, ...fragments] })
     if (!isCompiledQuery(result)) throw new Error(`${parent.name}.${node.name.value} cannot be written apart`)
     return result as CompiledQuery<Record<string, unknown>>
   }
@@ -187,22 +187,6 @@ function writerOf(parent: GraphQLObjectType, node: FieldNode, fragments: readonl
       | Promise<ExecutionResult<Record<string, unknown>>>
     return result instanceof Promise ? result.then(jsonOf) : jsonOf(result)
   }
-}
-
-/** Whether a fragment is used by the field, or by fragments that it uses. */
-function isIn(node: FieldNode, fragments: readonly FragmentDefinitionNode[]): (fragment: FragmentDefinitionNode) => boolean {
-  const used = new Set<string>()
-  const look = (selectionSet: SelectionSetNode | undefined) => {
-    for (const each of selectionSet?.selections ?? []) {
-      if (each.kind !== Kind.FRAGMENT_SPREAD) look(each.selectionSet)
-      else if (!used.has(each.name.value)) {
-        used.add(each.name.value)
-        look(fragments.find(({ name }) => name.value === each.name.value)?.selectionSet)
-      }
-    }
-  }
-  look(node.selectionSet)
-  return ({ name }) => used.has(name.value)
 }
 
 const Written = new GraphQLScalarType({ name: 'Written' })

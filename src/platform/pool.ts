@@ -48,7 +48,7 @@ export function createPool(threads: number, root: string = process.cwd()): Pool 
         return (await pool.run({ ...task, root }, { signal })) as { result: T; seconds: number }
       } catch (error) {
         if (signal?.aborted) throw signal.reason
-        throw hasDied(error) ? died(task, error) : error
+        throw faultOf(task, error)
       }
     },
     keep: async <Question, Answer>(task: PoolTask): Promise<Kept<Question, Answer>> => {
@@ -64,14 +64,12 @@ export function createPool(threads: number, root: string = process.cwd()): Pool 
         own.delete(thread)
         await thread.close()
       }
-      const answers = async (questions: Question[]): Promise<Answer[]> => {
+      const answers = async (questions: Question[], isAgain = false): Promise<Answer[]> => {
         try {
-          return await thread.run(questions).catch(error => {
-            if (!hasDied(error)) throw error
-            return thread.run(questions)
-          })
+          return await thread.run(questions)
         } catch (error) {
-          throw hasDied(error) ? died(task, error) : error
+          if (hasDied(error) && !isAgain) return answers(questions, true)
+          throw faultOf(task, error)
         }
       }
       try {
@@ -81,7 +79,7 @@ export function createPool(threads: number, root: string = process.cwd()): Pool 
         await close()
         throw error
       }
-      const gathered = createBatcher(answers)
+      const gathered = createBatcher((questions: Question[]) => answers(questions))
       const ask = async (question: Question): Promise<Answer> => {
         unanswered++
         try {
@@ -102,6 +100,6 @@ function hasDied(error: unknown): boolean {
   return /ERR_WORKER_OUT_OF_MEMORY|Worker.*(exit|terminated)|memory/i.test(`${(error as { code?: string }).code} ${messageOf(error)}`)
 }
 
-function died(task: PoolTask, error: unknown): Unavailable {
-  return new Unavailable(`A worker thread died while it ran ${task.family}.${task.function}: ${messageOf(error)}`)
+function faultOf(task: PoolTask, error: unknown): unknown {
+  return hasDied(error) ? new Unavailable(`A worker thread died while it ran ${task.family}.${task.function}: ${messageOf(error)}`) : error
 }

@@ -71,6 +71,10 @@ const WRITTEN_APART: [string, string, object?][] = [
     'query ($of: Int!) { list(of: $of) { things { name parts { name } } } thing { name similar(first: 1) { name } } }',
     { of: 4 },
   ],
+  [
+    'fragments of other types beside it',
+    '{ list(of: 2) { things { name } } maybe { ...M } } fragment M on List { id things { name } note }',
+  ],
   ['an empty list', '{ list(of: 0) { things { name } } }'],
   ['a mutation', 'mutation { first: make(of: 2) { things { name } } second: make(of: 3) { things { name } } }'],
   [
