@@ -3,18 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { extname, join, relative } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { ApolloServer, type ApolloServerPlugin, type BaseContext, HeaderMap } from '@apollo/server'
-import {
-  ApolloServerPluginCacheControlDisabled,
-  ApolloServerPluginInlineTraceDisabled,
-  ApolloServerPluginLandingPageDisabled,
-  ApolloServerPluginSchemaReportingDisabled,
-  ApolloServerPluginUsageReportingDisabled,
-} from '@apollo/server/plugin/disabled'
-import { fastifyApolloHandler } from '@as-integrations/fastify'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import {
-  type ExecutionResult,
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
@@ -32,9 +22,9 @@ import type { Authenticator, Viewer } from './graphql/auth.js'
 import type { Context } from './graphql/context.js'
 import { formatError } from './graphql/errors.js'
 import { createExecutor } from './graphql/execution.js'
+import { createHttp } from './graphql/http.js'
 import { DEFAULT_LIMITS, limitsRule } from './graphql/limits.js'
 import { createSchema } from './graphql/schema.js'
-import { stringified } from './graphql/unchanging.js'
 import { messageOf, NotFound, RateLimited, Unauthenticated, Unavailable } from './platform/errors.js'
 import { answerError, answerNoRequest } from './platform/http-errors.js'
 import { parseJsonBody } from './platform/json-text.js'
@@ -177,68 +167,35 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     return contextOf(viewer, requestId)
   }
 
-  /** The requests that errors came of: a scope for each (AsyncLocalStorage) would cost every promise of every request two calls, before Node.js 24. */
-  const failed = new WeakMap<object, string>()
   const told: Told = (formatted, error, requestId = randomUUID()) =>
     formatError(formatted, error, log, requestId, { hints: config.introspection })
   // Tests see every operation compiled, so that what compiled code does otherwise shows.
   const executor = config.mode === 'test' ? createExecutor(schema, 1) : createExecutor(schema)
-  const faults = new WeakMap<object, Promise<ExecutionResult>>()
-  const apollo = new ApolloServer<BaseContext>({
-    gateway: {
-      load: async () => ({ executor: ({ context }) => faults.get(context as object) as never }),
-      onSchemaLoadOrUpdate: told => {
-        told({ apiSchema: schema, coreSupergraphSdl: '' })
-        return () => {}
-      },
-      stop: async () => {},
-    },
+  const http = await createHttp({
+    schema,
+    rules,
+    executor,
     introspection: config.introspection,
-    includeStacktraceInErrorResponses: false,
-    // What it gives goes to the socket as it is.
-    stringifyResult: stringified as (result: object) => string,
-    csrfPrevention: true,
-    allowBatchedHttpRequests: false,
-    persistedQueries: false,
-    maxRecursiveSelections: 10_000,
-    parseOptions: { maxTokens: 2_000 },
-    validationOptions: { maxErrors: 5 },
-    validationRules: rules,
-    stopOnTerminationSignals: false,
-    nodeEnv: config.mode,
-    logger: { debug: () => {}, info: () => {}, warn: text => log.warn(String(text)), error: text => log.error(String(text)) },
-    formatError: (formatted, error) => told(formatted, error, failed.get(error as object) ?? randomUUID()),
-    // Hints for caches are not given; reckoning them would cost every field a call. The others are for a service of Apollo's, and would look at every request.
-    plugins: [
-      ApolloServerPluginCacheControlDisabled(),
-      ApolloServerPluginInlineTraceDisabled(),
-      ApolloServerPluginLandingPageDisabled(),
-      ApolloServerPluginSchemaReportingDisabled(),
-      ApolloServerPluginUsageReportingDisabled(),
-      executionPlugin(executor, faults),
-      resultPlugin(metrics, log, failed),
-    ],
+    mode: config.mode,
+    log,
+    metrics,
+    contextOf: async request => {
+      try {
+        return await admit(request.headers.authorization, request.ip, request.id)
+      } catch (error) {
+        throw admissionError(error, log, request.id)
+      }
+    },
+    told,
   })
-  await apollo.start()
-
-  const context = async (request: FastifyRequest) => {
-    try {
-      return await admit(request.headers.authorization, request.ip, request.id)
-    } catch (error) {
-      throw admissionError(error, log, request.id)
-    }
-  }
-  const answer = fastifyApolloHandler(apollo as never, { context: context as never })
-  await fastify.register(async graphql => {
-    graphql.route({
-      method: ['GET', 'POST', 'OPTIONS'],
-      url: '/graphql',
-      handler: (request, reply) => {
-        if (wantsPage(request)) return explorer(reply)
-        void reply.header('cache-control', 'no-store')
-        return answer.call(graphql, request as never, reply as never)
-      },
-    })
+  fastify.route({
+    method: ['GET', 'POST', 'OPTIONS'],
+    url: '/graphql',
+    handler: (request, reply) => {
+      if (wantsPage(request)) return explorer(reply)
+      void reply.header('cache-control', 'no-store')
+      return http.answer(request, reply)
+    },
   })
 
   const files = readPages(parts.consoleFolder)
@@ -279,7 +236,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       for (const client of sockets.clients) client.terminate()
       await fastify.close()
       if (atWork > 0) await new Promise<void>(resolve => (workIsDone = resolve))
-      await apollo.stop()
+      await http.close()
     },
   }
 }
@@ -415,70 +372,6 @@ function admissionError(error: unknown, log: Log, requestId: string): unknown {
   return new GraphQLError('The caller could not be checked; try again', {
     extensions: { code: 'INTERNAL_SERVER_ERROR', requestId, http: { status: 500 } },
   })
-}
-
-const NO_HEADERS = new HeaderMap()
-
-/**
- * Executes operations. Apollo takes another executor than graphql-js by its gateway only, and what it makes for a gateway gives every request a hidden class of
- * its own, which keeps all of it in memory until a full collection. So results are answered before it would execute, and only those with errors are handed to
- * it as a gateway's, for Apollo to format.
- */
-function executionPlugin(
-  executor: ReturnType<typeof createExecutor>,
-  faults: WeakMap<object, Promise<ExecutionResult>>,
-): ApolloServerPlugin {
-  return {
-    requestDidStart: async () => ({
-      responseForOperation: async ({ document, contextValue, request, operationName }) => {
-        const execution = executor({ document, contextValue, variableValues: request.variables, operationName, isStringified: true })
-        const result = await execution.catch(() => undefined)
-        if (result && !result.errors)
-          return { http: { headers: NO_HEADERS, status: undefined }, body: { kind: 'single', singleResult: result as never } }
-        faults.set(contextValue, execution)
-        return null
-      },
-    }),
-  }
-}
-
-/**
- * Answers requests that fail before execution as the GraphQL-over-HTTP specification wants it (200 for `application/json`, 400 for
- * `application/graphql-response+json`), counts every request, and gives the request's id to masked errors.
- */
-function resultPlugin(metrics: Metrics, log: Log, failed: WeakMap<object, string>): ApolloServerPlugin {
-  return {
-    requestDidStart: async ({ request }) => {
-      const startedAt = performance.now()
-      const isModern = request.http?.headers.get('accept')?.includes('application/graphql-response+json') ?? false
-      return {
-        didEncounterErrors: async ({ errors, contextValue }) => {
-          for (const error of errors) failed.set(error, (contextValue as Context).requestId)
-        },
-        willSendResponse: async ({ response, operationName, errors, contextValue }) => {
-          const code = errors?.length ? errorCode(response.body) : 'OK'
-          const failedBeforeExecution =
-            response.body.kind === 'single' && response.body.singleResult.data === undefined && (response.http.status ?? 200) === 400
-          // Without a query there is no GraphQL request that could have an answer, whatever the media type.
-          if (failedBeforeExecution && !isModern && code !== 'BAD_REQUEST') response.http.status = 200
-          const seconds = (performance.now() - startedAt) / 1000
-          metrics.request(operationName ?? 'anonymous', code, seconds)
-          const { requestId, viewer } = contextValue as Context
-          log.debug('request answered', {
-            requestId,
-            operation: operationName ?? null,
-            viewer: viewer?.id ?? null,
-            code,
-            milliseconds: Math.round(seconds * 1000),
-          })
-        },
-      }
-    },
-  }
-}
-
-function errorCode(body: { kind: string; singleResult?: { errors?: readonly { extensions?: Record<string, unknown> }[] } }): string {
-  return String(body.singleResult?.errors?.[0]?.extensions?.code ?? 'ERROR')
 }
 
 function wantsPage({ method, headers, url }: FastifyRequest): boolean {
