@@ -1,5 +1,5 @@
 import { normalise } from '../algorithms/text/normalise.js'
-import { isSlipOf } from '../algorithms/text/slips.js'
+import { meantAmong } from '../algorithms/text/slips.js'
 
 const LONGEST_READ = 500
 /** No reply to an offer is longer. */
@@ -10,8 +10,8 @@ const SOMEBODY =
 const MACHINE = '(?:bots?|chat ?bots?|robots?|machines?)'
 const REAL = '(?:real|actual|live|living|proper|human|physical)'
 
-/** What says that a person is wanted, wherever it stands in a message. */
-const PERSON = [
+/** What says that a person is wanted, wherever it stands in a message. One pattern a language: each would cost a look through the message. */
+const WANTED_EN = anyOf(
   new RegExp(`\\b(?:talk|talking|speak|speaking|chat|chatting|correspond)\\b.{0,12}\\b(?:to|with|w)\\b.{0,24}\\b${SOMEBODY}\\b`),
   /\b(?:talk|speak|speaking) (?:to|with) (?:a |an )?(?:man|woman|guy|lady)\b/,
   new RegExp(
@@ -39,6 +39,8 @@ const PERSON = [
   ),
   /\b(?:(?:please|you|someone|somebody) call me(?: back)?|call me back|give me a call|phone me|ring me)\b|^\W*call me(?: please| now| asap)?\W*$|^\W*(?:please )?(?:can|could|will|would) (?:someone|somebody|anyone|anybody) (?:please )?help(?: me)?(?: please)?\W*$/,
   /\bren ?gong\b|\bzhen ?ren\b/,
+)
+const WANTED_ZH = anyOf(
   /人工(?!智能|智慧|草|皮|革|合成|费|成本|养|种植|降|呼吸|耳|湖|宝石|钻|水晶|甜味|香|色素)|真人(?!秀|版|比例|cs|实拍|拍摄|模特|发|头发|试穿|出镜)|活人|转(?:接)?(?:客服|专人|主管|经理|售后)/,
   /(?:找|要|叫|换|接|联系|请)(?:一?[个位下]|你们?的?|您的?|到|来){0,3}(?:客服|真人|专人|经理|主管|负责人|领导|老板|店长)/,
   /(?:不要|不想|别用?|讨厌|拒绝|关掉|不跟|不和).{0,6}(?:机器人|机器|ai|智能客服|自动回复)/,
@@ -46,7 +48,7 @@ const PERSON = [
   /有(?:没有)?(?:真)?人(?:在)?(?:吗|么|呢|能帮|可以帮|回复|管)|(?:客服|人)(?:在吗|在不在|呢|在哪)[\s\p{P}]*$|(?:给我|请).{0,2}(?:回电|回个?电话|打电话)|(?:打|回)个?电话给我/u,
   /转人[工宫公功供]|客服(?:的)?(?:电话|热线)|(?:想|要|能|可以|让我|帮我)(?:直接)?(?:跟|和|与|同)(?:你们的?|一?[个位])*(?:客服|经理|店长)(?:来)?(?:说|聊|谈|讲|沟通|反映|通话)/,
   /^[\s\p{P}]*(?:请|快|赶紧|给我|帮我|我|我要|我想|能不能|可以){0,3}(?:换|叫|找|派)(?:个|一个|位)?(?:人|活人|真人)(?:来|吧|啊|呀|过来|处理|解决)?[\s\p{P}]*$|机器人.{0,2}(?:滚|走开|闭嘴|退下)/u,
-]
+)
 /** Things that are said of people who are not asked for, and of things that are not people. */
 const NOT_MEANT =
   /\b(?:per person|in person|person(?:al|ality)|(?:third|another|other|different) (?:person|people)|(?:someone|somebody|anyone|anybody) else)\b/g
@@ -54,7 +56,7 @@ const NOT_MEANT =
 const ALONE =
   /^(?:(?:please|pls|plz|hi|hello|hey|ok(?:ay)?|no|a|an|the|any|some|real|live|actual|human|i said|want|need|to|now)\b[\s\p{P}]*)*(?:human|person|agent|operator|representative|rep|human being|someone|somebody|live chat|customer (?:service|support|care)|support|manager|supervisor|staff|客服)(?:[\s\p{P}]+(?:please|pls|plz|now|asap|here|there|thanks|thank you|agent|representative|person))*[\s\p{P}\p{S}]*$/u
 /** Their slips of the pen are understood. */
-const MISSPELT = [
+const meantWord = meantAmong([
   'human',
   'person',
   'agent',
@@ -67,7 +69,7 @@ const MISSPELT = [
   'supervisor',
   'customer',
   'service',
-]
+])
 /** Words that are one letter from them and mean something else. */
 const OTHER_WORDS = new Set([
   'humane',
@@ -96,15 +98,16 @@ const OTHER_WORDS = new Set([
 /** Whether somebody asks for a person, in English or Chinese, also mistyped. That always works. */
 export function asksForPerson(question: string): boolean {
   const text = corrected(normalise(question).slice(0, LONGEST_READ)).replace(NOT_MEANT, ' ')
-  return ALONE.test(text) || PERSON.some(pattern => pattern.test(text))
+  return ALONE.test(text) || WANTED_EN.test(text) || WANTED_ZH.test(text)
 }
 
 /** The text with the misspelt words of the list written right. */
 function corrected(text: string): string {
-  return text.replace(/(.)\1{2,}/gu, '$1').replace(/[a-z]{4,}/g, word => {
-    if (OTHER_WORDS.has(word)) return word
-    return MISSPELT.find(right => isSlipOf(word, right)) ?? word
-  })
+  return text.replace(/(.)\1{2,}/gu, '$1').replace(/[a-z]{4,}/g, word => (OTHER_WORDS.has(word) ? word : (meantWord(word) ?? word)))
+}
+
+function anyOf(...patterns: readonly RegExp[]): RegExp {
+  return new RegExp(patterns.map(({ source }) => `(?:${source})`).join('|'), 'u')
 }
 
 const EDGE = '[\\s\\p{P}\\p{S}]*'

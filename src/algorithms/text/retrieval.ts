@@ -124,6 +124,8 @@ export class PhrasingIndex {
   private readonly forwardOffsets: Int32Array
   private readonly forwardTerms: Int32Array
   private readonly forwardWeights: Float32Array
+  /** A bit a term, set for those that are asked for and not read: as small as it is, it stays in the nearest cache. */
+  private readonly unread: Uint32Array
   /** The most that a term adds to any phrasing. */
   private readonly heaviest: Float32Array
   private readonly poolSize: number
@@ -160,6 +162,7 @@ export class PhrasingIndex {
     for (let at = 0; at < entries.length; at++) this.forwardOffsets[at + 1] += this.forwardOffsets[at]
     this.forwardTerms = new Int32Array(2 * phrasings.length)
     this.forwardWeights = new Float32Array(this.forwardTerms.buffer)
+    this.unread = new Uint32Array((keys.length + 31) >> 5)
     this.heaviest = new Float32Array(keys.length)
     const next = this.forwardOffsets.slice()
     for (let term = 0; term < keys.length; term++) {
@@ -266,8 +269,10 @@ export class PhrasingIndex {
   /** Words of the question that stand in the phrasing, as they are written there; the most telling first. */
   matchedTerms(question: string, phrasing: string, limit = 5): string[] {
     return sharedWords(question, phrasing)
-      .sort((a, b) => this.rarity(b) - this.rarity(a) || (a < b ? -1 : 1))
+      .map(word => ({ word, rarity: this.rarity(word) }))
+      .sort((a, b) => b.rarity - a.rarity || (a.word < b.word ? -1 : 1))
       .slice(0, limit)
+      .map(({ word }) => word)
   }
 
   save(): Uint8Array {
@@ -358,21 +363,30 @@ export class PhrasingIndex {
     const isRead = firstUnread === Number.POSITIVE_INFINITY
     const pool = isRead ? touched.subarray(0, touchedCount) : topAmong(scores, Math.max(this.poolSize, 2 * count), touched, touchedCount)
     if (!isRead) {
-      const { forwardOffsets, forwardTerms, forwardWeights } = this
-      let unread = 0
-      for (let at = 0; at < asked; at++) if (terms[at] >= firstUnread) unread += this.heaviest[terms[at]]
+      const { forwardOffsets, forwardTerms, forwardWeights, unread } = this
+      let heaviest = 0
+      for (let at = 0; at < asked; at++) {
+        const term = terms[at]
+        if (term < firstUnread) continue
+        heaviest += this.heaviest[term]
+        unread[term >> 5] |= 1 << (term & 31)
+      }
       // Best first: where not even all unread terms could lift a phrasing to those that are asked for, it and the rest are left as they are.
       const least = new Float64Array(Math.max(SCORED, 2 * count))
       for (const phrasing of pool) {
         let sum = scores[phrasing]
-        if (sum + unread < least[0]) break
+        if (sum + heaviest < least[0]) break
         // A phrasing's terms are in order too: what is unread stands at the end.
         const from = 2 * forwardOffsets[phrasing]
-        for (let place = 2 * forwardOffsets[phrasing + 1] - 2; place >= from && forwardTerms[place] >= firstUnread; place -= 2)
-          if (seenAt[forwardTerms[place]] === stamp) sum += forwardWeights[place + 1]
+        for (let place = 2 * forwardOffsets[phrasing + 1] - 2; place >= from; place -= 2) {
+          const term = forwardTerms[place]
+          if (term < firstUnread) break
+          if (unread[term >> 5] & (1 << (term & 31))) sum += forwardWeights[place + 1]
+        }
         scores[phrasing] = sum
         keepLargest(least, sum)
       }
+      for (let at = 0; at < asked; at++) unread[terms[at] >> 5] = 0
     }
     const candidates = new Int32Array(pool.length)
     let candidateCount = 0

@@ -1,7 +1,7 @@
 import type { Ngrams } from './ngrams.js'
 import { WORDS } from './ngrams.js'
 import { isHan } from './normalise.js'
-import { isSlipOf } from './slips.js'
+import { meantAmong } from './slips.js'
 import { isStopword, isWord, wordsOf } from './tokens.js'
 
 /** What customers of a shop mean by different words, in English and in Chinese. */
@@ -39,10 +39,11 @@ const CONCEPTS: readonly (readonly [english: RegExp, chinese: RegExp])[] = [
 const [FIRST_ENGLISH, FIRST_CHINESE] = [0xe100, 0xe200]
 
 /** Words of the concepts whose slips of the pen are understood. */
-const MISSPELT =
+const meantWord = meantAmong(
   'parcel package shipment courier delivery arrive arrived track tracking delayed refund return broken damaged defective shipping payment cancel warranty guarantee voucher coupon address password login delete remove invoice receipt'.split(
     ' ',
-  )
+  ),
+)
 /** Words that are one letter from them and mean something else. */
 const OTHER_WORDS = new Set(['shopping', 'cancer', 'truck', 'trick', 'trucks', 'crack', 'broker', 'shipping', 'trackers', 'tracks'])
 const FEWEST_LETTERS = 5
@@ -63,7 +64,7 @@ function meantWords(text: string): string {
   let meant = ''
   for (const [word] of text.matchAll(/[a-z]+/g)) {
     if (word.length < FEWEST_LETTERS || OTHER_WORDS.has(word)) continue
-    const right = MISSPELT.find(each => isSlipOf(word, each))
+    const right = meantWord(word)
     if (right && right !== word) meant += ` ${right}`
   }
   return meant

@@ -7,3 +7,10 @@ export function isSlipOf(word: string, right: string): boolean {
   const isSwapped = rest[0] === wanted[1] && rest[1] === wanted[0] && rest.slice(2) === wanted.slice(2)
   return rest.slice(1) === wanted.slice(1) || rest.slice(1) === wanted || rest === wanted.slice(1) || isSwapped
 }
+
+/** Tells which of `words` a word is, or is a slip of: the first in their order. */
+export function meantAmong(words: readonly string[]): (word: string) => string | undefined {
+  const byLetter = new Map<string, string[]>()
+  for (const right of words) byLetter.set(right[0], [...(byLetter.get(right[0]) ?? []), right])
+  return word => byLetter.get(word[0])?.find(right => isSlipOf(word, right))
+}
