@@ -271,12 +271,18 @@ export class FaqRepository {
     return row
   }
 
-  /** Questions that got no answer, or one that did not help, and of which no draft was made, oldest first. */
-  unanswered(since: Date, limit: number): Promise<{ id: string; text: string; locale: string }[]> {
+  /**
+   * Questions that got no answer, or one that did not help, or were asked back and not taken up in the `silenceMs` that a conversation may rest, and of
+   * which no draft was made; newest first.
+   */
+  unanswered(from: Date, now: Date, silenceMs: number, limit: number): Promise<{ id: string; text: string; locale: string }[]> {
     return this.database.sql(
-      `SELECT id, text, locale FROM "FaqQuestion" WHERE "askedAt" >= $1 AND NOT drafted AND ((outcome = 'HAND_OFF' AND reason IN ('UNSURE', 'UNKNOWN')) OR helpful = false)
-       ORDER BY "askedAt" DESC LIMIT $2`,
-      [since, limit],
+      `SELECT id, text, locale FROM "FaqQuestion" q WHERE "askedAt" >= $1 AND NOT drafted AND ((outcome = 'HAND_OFF' AND reason IN ('UNSURE', 'UNKNOWN')) OR helpful = false
+         OR (outcome = 'CLARIFICATION' AND candidates <> '{}' AND helpful IS NULL AND "conversationId" IS NOT NULL AND "askedAt" < $2::timestamptz - $3 * interval '1 ms'
+           AND NOT EXISTS (SELECT 1 FROM "FaqQuestion" n WHERE n."conversationId" = q."conversationId" AND (n."askedAt", n.id) > (q."askedAt", q.id)
+             AND n."askedAt" <= q."askedAt" + $3 * interval '1 ms')))
+       ORDER BY "askedAt" DESC LIMIT $4`,
+      [from, now, silenceMs, limit],
     )
   }
 

@@ -11,6 +11,7 @@ import type { Pool } from '../platform/pool.js'
 import type { Signals } from '../platform/signals.js'
 import { cleanOptionalText, cleanText, escapeLike } from '../platform/text-input.js'
 import { v7 } from '../platform/uuid.js'
+import { CONVERSATION_MS } from './answers.service.js'
 import type { FaqContent, FaqEntryRow, FaqRepository, FaqVersionRow, TicketRow } from './faq.repository.js'
 import {
   type FaqEntryActionInput,
@@ -165,10 +166,11 @@ export class FaqService {
     return { ticket: FaqTicketType.of(row) }
   }
 
-  /** Questions of the last thirty days that nobody could answer become drafts, one a cluster of alike ones; a person writes the answer and approves. */
+  /** Questions of the last thirty days that got no answer become drafts, one a cluster of alike ones; a person writes the answer and approves. */
   async draftFromQuestions(signal?: AbortSignal): Promise<string> {
     const { repository, pool } = this.parts
-    const unanswered = await repository.unanswered(new Date(this.now().getTime() - DRAFT_DAYS * DAY_MS), MOST_QUESTIONS)
+    const now = this.now()
+    const unanswered = await repository.unanswered(new Date(now.getTime() - DRAFT_DAYS * DAY_MS), now, CONVERSATION_MS, MOST_QUESTIONS)
     const asked = unanswered.filter(({ text }) => isReadable(text))
     const languages = new Map<string, typeof asked>()
     for (const question of asked) languages.set(question.locale, [...(languages.get(question.locale) ?? []), question])
@@ -201,7 +203,7 @@ export class FaqService {
         drafts++
       }
     }
-    const forgotten = await repository.forgetQuestionsBefore(new Date(this.now().getTime() - KEEP_DAYS * DAY_MS))
+    const forgotten = await repository.forgetQuestionsBefore(new Date(now.getTime() - KEEP_DAYS * DAY_MS))
     return `Drafted ${drafts} entries from ${asked.length} unanswered questions, ${more} of which joined earlier drafts; forgot ${forgotten} old questions`
   }
 

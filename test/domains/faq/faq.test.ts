@@ -70,8 +70,8 @@ const ask = async (question: string, args: { locale?: string; conversationId?: s
   return (data as unknown as { faqAnswer: Result }).faqAnswer
 }
 
-const unanswered = async (): Promise<string[]> =>
-  (await new FaqRepository(house.app.database).unanswered(new Date(0), 1_000)).map(({ text }) => text)
+const unansweredRows = (now = new Date()) => new FaqRepository(house.app.database).unanswered(new Date(0), now, CONVERSATION_MS, 1_000)
+const unanswered = async (now?: Date): Promise<string[]> => (await unansweredRows(now)).map(({ text }) => text)
 const closed = async (ticketId: string) => {
   const { data, errors } = await house.as('marketer').run(
     `mutation($i: FaqTicketCloseInput!) { r: faqTicketClose(input: $i) { userErrors { code message }
@@ -253,6 +253,29 @@ describe('two that are close', () => {
     expect(await unanswered()).toContain('What does gift wrapping cost?')
     expect(await unanswered()).not.toContain(reply)
     expect(decisionId).toBeTruthy()
+  })
+
+  test('and left alone count as unanswered when the conversation has rested', async () => {
+    const question = 'What does gift wrapping cost?'
+    const openIn = async (conversationId: string) => {
+      const inHalfAnHour = new Date(Date.now() + CONVERSATION_MS + 60_000)
+      const rows = await unansweredRows(inHalfAnHour)
+      const { rows: own } = await house.app.database.pool.query('SELECT id FROM "FaqQuestion" WHERE "conversationId" = $1', [
+        conversationId,
+      ])
+      return rows.filter(({ id }) => own.some(row => row.id === id)).map(({ text }) => text)
+    }
+    expect(await ask(question, { conversationId: 'c-20' })).toMatchObject({ __typename: 'FaqClarification' })
+    expect(await openIn('c-20')).toEqual([question])
+    // What is taken up is not, whatever came of it, and neither is a greeting.
+    await ask(question, { conversationId: 'c-21' })
+    await ask('of toys', { conversationId: 'c-21' })
+    expect(await openIn('c-21')).toEqual([])
+    await ask('hello', { conversationId: 'c-22' })
+    expect(await openIn('c-22')).toEqual([])
+    // The customer may still choose.
+    const { rows } = await house.app.database.pool.query(`SELECT id FROM "FaqQuestion" WHERE "conversationId" = 'c-20'`)
+    expect((await unansweredRows()).map(({ id }) => id)).not.toContain(rows[0].id)
   })
 
   test('an answer that was of no use leads to a person, who sees what was said', async () => {
@@ -456,7 +479,7 @@ test('what is asked again the next night joins the draft that waits', async () =
   expect((await drafts())[0].alternatives).toEqual(after[0].alternatives)
   // Who began to write while the night's work was under way gets no more questions, and those wait for the next night.
   const repository = new FaqRepository(house.app.database)
-  const waiting = async () => (await repository.unanswered(new Date(0), 1_000)).map(({ id }) => id)
+  const waiting = async () => (await unansweredRows()).map(({ id }) => id)
   const [id] = await waiting()
   await repository.addToDraft(Buffer.from(before.id, 'base64url').toString().slice('FaqEntry:'.length), ['too late'], 20, [id])
   expect((await drafts())[0].alternatives).toEqual(after[0].alternatives)
