@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
-import autocannon from 'autocannon'
 import { createRandom } from '../../src/algorithms/math/random.js'
 import { type App, createApp } from '../../src/app.js'
 import { readConfig } from '../../src/config.js'
@@ -11,10 +10,10 @@ import { migrate } from '../../src/platform/migrate.js'
 import { temporaryHome } from '../support/home.js'
 import { torture } from '../support/torture.js'
 import { type Benchmark, median, NODE_OPTIONS_OF_SERVERS, type Row } from './bench.js'
+import { bodiesOf, CONNECTIONS, HELLO, headersOf, load, type Round } from './load.js'
 
 const CAMPAIGNS = 100
 const USERS = 2_000
-const CONNECTIONS = 32
 const ROUNDS = 3
 const SECONDS = 6
 const DECISIONS = 3_000
@@ -27,7 +26,7 @@ const BID = `mutation Bid($user: String!, $device: String!) {
 }`
 
 /** What the server does for a request that asks for nothing: how fast the machine is in this run. */
-const HELLO = [{ path: '/graphql', body: JSON.stringify({ query: '{ __typename }' }) }]
+const NOTHING = bodiesOf(HELLO).map(({ body }) => ({ path: '/graphql', body }))
 
 /** bidDecide with 100 eligible campaigns and an approved click model, over HTTP and by itself. Money is reserved and every decision kept. */
 export const bidding: Benchmark = {
@@ -57,13 +56,13 @@ export const bidding: Benchmark = {
             at: 1,
           }),
         }))
-        for (const requests of [graphql, openrtb]) await load(server, requests, smoke ? 1 : 3)
+        for (const requests of [graphql, openrtb]) await measured(server, requests, smoke ? 1 : 3)
         if (smoke) return []
-        const rounds = { graphql: [] as Round[], openrtb: [] as Round[], hello: [] as Round[] }
+        const rounds = { graphql: [] as Measured[], openrtb: [] as Measured[], hello: [] as Measured[] }
         for (let round = 0; round < ROUNDS; round++) {
-          rounds.hello.push(await load(server, HELLO, SECONDS / 2))
-          rounds.graphql.push(await load(server, graphql, SECONDS))
-          rounds.openrtb.push(await load(server, openrtb, SECONDS))
+          rounds.hello.push(await measured(server, NOTHING, SECONDS / 2))
+          rounds.graphql.push(await measured(server, graphql, SECONDS))
+          rounds.openrtb.push(await measured(server, openrtb, SECONDS))
         }
         const [audit] = [await world.app.campaigns.audit(null)]
         if (audit.some(each => each.breaches > 0 || !each.isComplete)) throw new Error('The ledger is not right after the load')
@@ -103,16 +102,13 @@ export const ledger: Benchmark = {
   },
 }
 
-interface Round {
-  perSecond: number
-  p50: number
-  p99: number
+interface Measured extends Round {
   /** Time on a core that the server used for one request; a machine that does other work as well makes requests wait, not this grow. */
   cpuMicros: number
 }
 
-function rowsOf(name: string, rounds: readonly Round[], hello: readonly Round[]): Row[] {
-  const middle = (value: (round: Round) => number, of = rounds) => median(of.map(value))
+function rowsOf(name: string, rounds: readonly Measured[], hello: readonly Measured[]): Row[] {
+  const middle = (value: (round: Measured) => number, of = rounds) => median(of.map(value))
   return [
     {
       benchmark: `${name}, ${CAMPAIGNS} eligible campaigns, ${CONNECTIONS} connections`,
@@ -290,18 +286,13 @@ async function startServer({ app, url, home }: { app: App; url: string; home: st
   return { url: found, key: secret, pid: child.pid, stop }
 }
 
-async function load({ url, key, pid }: Server, requests: readonly { path: string; body: string }[], duration: number): Promise<Round> {
-  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-  const answer = await (await fetch(`${url}${requests[0].path}`, { method: 'POST', headers, body: requests[0].body })).text()
-  if (requests !== HELLO && !/"Bid"|seatbid/.test(answer)) throw new Error(`A bid was expected: ${answer.slice(0, 500)}`)
+async function measured(server: Server, requests: readonly { path: string; body: string }[], seconds: number): Promise<Measured> {
+  const { url, key, pid } = server
+  const answer = await (
+    await fetch(`${url}${requests[0].path}`, { method: 'POST', headers: headersOf(key), body: requests[0].body })
+  ).text()
+  if (requests !== NOTHING && !/"Bid"|seatbid/.test(answer)) throw new Error(`A bid was expected: ${answer.slice(0, 500)}`)
   const before = cpuSecondsOf(pid)
-  const result = await autocannon({
-    url,
-    connections: CONNECTIONS,
-    duration,
-    requests: requests.map(request => ({ ...request, method: 'POST' as const, headers })),
-  })
-  if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} answers were no success, ${result.errors} requests failed`)
-  const cpuMicros = ((cpuSecondsOf(pid) - before) * 1e6) / result.requests.total
-  return { perSecond: result.requests.average, p50: result.latency.p50, p99: result.latency.p99, cpuMicros }
+  const round = await load(server, requests, seconds)
+  return { ...round, cpuMicros: ((cpuSecondsOf(pid) - before) * 1e6) / round.total }
 }

@@ -1,6 +1,6 @@
-import autocannon from 'autocannon'
 import { createRandom, type Random } from '../../src/algorithms/math/random.js'
 import { type Benchmark, median, type Row } from './bench.js'
+import { bodiesOf, HELLO, headersOf, load, type Round } from './load.js'
 import { type Platform, startPlatform } from './platform.js'
 
 const ENTRIES = 10_000
@@ -9,16 +9,10 @@ const ROUNDS = 5
 const SECONDS = 6
 const QUESTIONS = 2_000
 
-const HELLO = '{ __typename }'
 const ASK = `query Ask($q: String!) { faqAnswer(question: $q) { __typename
   ... on FaqAnswer { decisionId text confidence matchedTerms entry { id question } }
   ... on FaqClarification { decisionId question candidates { id question } }
   ... on FaqHandOff { decisionId ticketId message reason } } }`
-
-interface Round {
-  perSecond: number
-  p99: number
-}
 
 /** faqAnswer over 10,000 approved entries with three phrasings each, a third of the questions mistyped: answered when question and decision are stored. */
 export const faqServing: Benchmark = {
@@ -28,13 +22,19 @@ export const faqServing: Benchmark = {
     try {
       const questions = await fill(platform, smoke ? 500 : ENTRIES)
       await untilAnswered(platform, questions[0])
-      const ask = questions.map(q => JSON.stringify({ query: ASK, variables: { q } }))
-      const hello = [JSON.stringify({ query: HELLO })]
-      for (const bodies of [hello, ask]) await load(platform, bodies, smoke ? 1 : SECONDS)
+      const [hello, ask] = [
+        bodiesOf(HELLO),
+        bodiesOf(
+          ASK,
+          questions.map(q => ({ q })),
+        ),
+      ]
+      const door = { url: `${platform.url}/graphql`, key: platform.keys.chatbot }
+      for (const requests of [hello, ask]) await load(door, requests, smoke ? 1 : SECONDS, CONNECTIONS)
       if (smoke) return []
       const rounds: { hello: Round; ours: Round }[] = []
       for (let round = 0; round < ROUNDS; round++)
-        rounds.push({ hello: await load(platform, hello, SECONDS), ours: await load(platform, ask, SECONDS) })
+        rounds.push({ hello: await load(door, hello, SECONDS, CONNECTIONS), ours: await load(door, ask, SECONDS, CONNECTIONS) })
       return rowsOf(rounds, await outcomes(platform))
     } finally {
       await platform.stop()
@@ -136,20 +136,4 @@ async function outcomes({ database }: Platform): Promise<string> {
     'SELECT outcome, count(*)::float8 / sum(count(*)) OVER () AS share FROM "FaqQuestion" GROUP BY 1 ORDER BY 2 DESC',
   )
   return rows.map(({ outcome, share }) => `${outcome.toLowerCase().replace('_', '-')} ${Math.round(100 * Number(share))} %`).join(', ')
-}
-
-async function load({ url, keys }: Platform, bodies: readonly string[], duration: number): Promise<Round> {
-  const requests = bodies.map(body => ({ method: 'POST' as const, headers: headersOf(keys.chatbot), body }))
-  const {
-    requests: answered,
-    latency,
-    non2xx,
-    errors,
-  } = await autocannon({ url: `${url}/graphql`, connections: CONNECTIONS, duration, requests })
-  if (non2xx > 0 || errors > 0) throw new Error(`${non2xx} answers were no success, ${errors} requests failed`)
-  return { perSecond: answered.average, p99: latency.p99 }
-}
-
-function headersOf(key: string) {
-  return { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
 }

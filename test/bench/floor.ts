@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Benchmark, median, NODE_OPTIONS_OF_SERVERS, type Row } from './bench.js'
-import { bodiesOf, CONNECTIONS, HELLO, load, type Round } from './serving.js'
+import { bodiesOf, CONNECTIONS, HELLO, load, type Round } from './load.js'
 
 const ROUNDS = 5
 const SECONDS = 4
@@ -18,13 +18,13 @@ export const floor: Benchmark = {
   run: async ({ smoke }) => {
     const servers = await Promise.all((Object.keys(PEERS) as Name[]).map(start))
     try {
-      const hello = bodiesOf(HELLO, [{}])
+      const hello = bodiesOf(HELLO)
       const rounds = new Map<Name, (Round & { cpuMicros: number })[]>(servers.map(({ name }) => [name, []]))
       for (let round = 0; round < (smoke ? 1 : ROUNDS); round++) {
         for (const { name, url, child } of servers) {
           const before = cpuSeconds(child)
           const measured = await load({ url, key: 'none' }, hello, smoke ? 1 : SECONDS)
-          const cpuMicros = ((cpuSeconds(child) - before) * 1e6) / (measured.perSecond * (smoke ? 1 : SECONDS))
+          const cpuMicros = ((cpuSeconds(child) - before) * 1e6) / measured.total
           rounds.get(name)?.push({ ...measured, cpuMicros })
         }
       }

@@ -18,7 +18,8 @@ import { ModelRepository } from '../../src/registry/model.repository.js'
 import { temporaryHome } from '../support/home.js'
 import { type Benchmark, median, NODE_OPTIONS_OF_SERVERS, type Row } from './bench.js'
 import { fillShop, type ShopSize, userId } from './big-shop.js'
-import { bodiesOf, CONNECTIONS, checkAnswers, type Door, HELLO, load, RECOMMENDATIONS, type Round } from './serving.js'
+import { bodiesOf, CONNECTIONS, type Door, HELLO, load, type Round } from './load.js'
+import { checkAnswers, RECOMMENDATIONS } from './serving.js'
 
 const SIZE: ShopSize = { users: 1_000_000, products: 100_000, events: 5_000_000 }
 const SMOKE: ShopSize = { users: 2_000, products: 1_000, events: 20_000 }
@@ -40,7 +41,7 @@ export const servingMillion: Benchmark = {
       const door = await shop.serve()
       const count = Math.min(ASKED, smoke ? SMOKE.users : SIZE.users)
       const users = Array.from({ length: count }, (_, at) => ({ user: userId(1 + ((at * 48_271) % (smoke ? SMOKE : SIZE).users)) }))
-      const [hello, ours] = [bodiesOf(HELLO, [{}]), bodiesOf(RECOMMENDATIONS, users)]
+      const [hello, ours] = [bodiesOf(HELLO), bodiesOf(RECOMMENDATIONS, users)]
       await checkAnswers(door, ours)
       for (const bodies of [hello, ours]) await load(door, bodies, smoke ? 1 : 2 * SECONDS)
       if (smoke) return []

@@ -1,16 +1,14 @@
 import { spawn } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import autocannon from 'autocannon'
 import { temporaryHome } from '../support/home.js'
 import { type Benchmark, median, NODE_OPTIONS_OF_SERVERS, type Row } from './bench.js'
+import { bodiesOf, CONNECTIONS, type Door, HELLO, headersOf, load, type Round } from './load.js'
 
-export const CONNECTIONS = 32
 const ROUNDS = 5
 const SECONDS = 6
 const USERS = 500
 
-export const HELLO = '{ __typename }'
 export const RECOMMENDATIONS = `query Serve($user: String!) {
   recommendations(userExternalId: $user, first: 10) {
     servedBy decisionId fallbacks
@@ -18,18 +16,13 @@ export const RECOMMENDATIONS = `query Serve($user: String!) {
   }
 }`
 
-export interface Round {
-  perSecond: number
-  p99: number
-}
-
 /** Recommendations of the demo shop's live model, warm, beside a field that does nothing: the same server, the same run, turn by turn. */
 export const serving: Benchmark = {
   name: 'serving',
   run: async ({ smoke }) => {
     const server = await startDemo()
     try {
-      const hello = bodiesOf(HELLO, [{}])
+      const hello = bodiesOf(HELLO)
       const users = Array.from({ length: USERS }, (_, index) => ({ user: `u-${String(index + 1).padStart(6, '0')}` }))
       const recommend = bodiesOf(RECOMMENDATIONS, users)
       await checkAnswers(server, recommend)
@@ -66,12 +59,6 @@ function rowsOf(rounds: { hello: Round; ours: Round }[]): Row[] {
       bar: '< 4 ×',
     },
   ]
-}
-
-/** Where a server's GraphQL is, and a key that opens it. */
-export interface Door {
-  url: string
-  key: string
 }
 
 interface Demo extends Door {
@@ -118,10 +105,6 @@ async function startDemo(): Promise<Demo> {
   return { url, key: marketer, stop }
 }
 
-export function bodiesOf(query: string, variables: object[]): string[] {
-  return variables.map(each => JSON.stringify({ query, variables: each }))
-}
-
 /** Waits until the demo has taught its other models, which it does in the background. */
 async function atRest({ url, key }: Door) {
   const query = '{ waiting: jobs(state: WAITING) { nodes { name } } active: jobs(state: ACTIVE) { nodes { name } } }'
@@ -134,34 +117,11 @@ async function atRest({ url, key }: Door) {
 }
 
 /** A benchmark of refusals would be fast. */
-export async function checkAnswers({ url, key }: Door, bodies: readonly string[]) {
-  for (const body of bodies.slice(0, 20)) {
+export async function checkAnswers({ url, key }: Door, requests: readonly { body: string }[]) {
+  for (const { body } of requests.slice(0, 20)) {
     const response = await fetch(url, { method: 'POST', body, headers: headersOf(key) })
     const answer = (await response.json()) as { errors?: unknown; data?: { recommendations: { servedBy: string; items: unknown[] } } }
     const list = answer.data?.recommendations
     if (list?.items.length !== 10) throw new Error(`A full list was expected: ${JSON.stringify(answer).slice(0, 500)}`)
   }
-}
-
-export async function load({ url, key }: Door, bodies: readonly string[], duration: number): Promise<Round> {
-  const requestOf = (body: string) => ({ method: 'POST' as const, headers: headersOf(key), body })
-  let connection = 0
-  const { requests, latency, non2xx, errors } = await autocannon({
-    url,
-    connections: CONNECTIONS,
-    duration,
-    requests: [requestOf(bodies[0])],
-    // Each connection asks for its own part of them: all of them at each would take the load's own machine seconds to write down.
-    setupClient: client => {
-      const own = bodies.filter((_, at) => at % CONNECTIONS === connection)
-      connection++
-      if (own.length > 0) client.setRequests(own.map(requestOf))
-    },
-  })
-  if (non2xx > 0 || errors > 0) throw new Error(`${non2xx} answers were no success, ${errors} requests failed`)
-  return { perSecond: requests.average, p99: latency.p99 }
-}
-
-function headersOf(key: string) {
-  return { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
 }

@@ -1,0 +1,53 @@
+import autocannon from 'autocannon'
+
+export const CONNECTIONS = 32
+export const HELLO = '{ __typename }'
+
+/** Where requests go, and a key that opens it. */
+export interface Door {
+  url: string
+  key: string
+}
+
+export interface Round {
+  perSecond: number
+  /** Milliseconds. */
+  p50: number
+  p99: number
+  /** Requests that were answered. */
+  total: number
+}
+
+/** Asks the same again and again for so many seconds, without a pause on any connection; an answer that is no success ends the benchmark. */
+export async function load(
+  { url, key }: Door,
+  requests: readonly { body: string; path?: string }[],
+  seconds: number,
+  connections = CONNECTIONS,
+): Promise<Round> {
+  const requestOf = (request: { body: string; path?: string }) => ({ ...request, method: 'POST' as const, headers: headersOf(key) })
+  let connection = 0
+  const result = await autocannon({
+    url,
+    connections,
+    duration: seconds,
+    requests: [requestOf(requests[0])],
+    // Each connection asks for its own part of them: all of them at each would take the load's own machine seconds to write down, and memory to keep.
+    setupClient: client => {
+      const own = requests.filter((_, at) => at % connections === connection)
+      connection++
+      if (own.length > 0) client.setRequests(own.map(requestOf))
+    },
+  })
+  if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} answers were no success, ${result.errors} requests failed`)
+  const { p50, p99 } = result.latency
+  return { perSecond: result.requests.average, p50, p99, total: result.requests.total }
+}
+
+export function bodiesOf(query: string, variables: readonly object[] = [{}]): { body: string }[] {
+  return variables.map(each => ({ body: JSON.stringify({ query, variables: each }) }))
+}
+
+export function headersOf(key: string) {
+  return { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+}
