@@ -168,19 +168,19 @@ const EXPECTED = `CASE WHEN e."decisionId" IS NULL THEN ${CONVERTED} WHEN e.clic
 
 const WON_TTL = '24 hours'
 const RESERVE_TYPES =
-  'id text, "campaignId" text, period text, "adId" int, "userId" int, micros bigint, "pCtr" float8, "pCvr" float8, "modelId" text, auction text, context jsonb, "createdAt" timestamptz, "expiresAt" timestamptz, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text'
+  'place int, id text, "campaignId" text, period text, "adId" int, "userId" int, micros bigint, "pCtr" float8, "pCvr" float8, "modelId" text, auction text, context jsonb, "createdAt" timestamptz, "expiresAt" timestamptz, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text'
 
 /**
  * Holds money for the bids of many requests in one statement. Ledgers are locked in one order for all servers; of the bids of this batch as many are
  * taken, in their order, as fit what is left at that moment. A campaign that was paused meanwhile gets nothing.
  */
 const RESERVE = `
-  WITH asked AS (SELECT * FROM ROWS FROM (json_to_recordset($1) AS (${RESERVE_TYPES})) WITH ORDINALITY),
+  WITH asked AS (SELECT * FROM json_to_recordset($1) AS a(${RESERVE_TYPES})),
   held AS (
     SELECT l."campaignId", l.period, l."limitMicros" - l."spentMicros" - l."reservedMicros" AS room
     FROM "BudgetLedger" l JOIN "Campaign" c ON c.id = l."campaignId" AND c.status = 'ENABLED'
     WHERE (l."campaignId", l.period) IN (SELECT "campaignId", period FROM asked) ORDER BY l."campaignId", l.period FOR UPDATE OF l),
-  fitted AS (SELECT a.*, h.room, sum(a.micros) OVER (PARTITION BY a."campaignId", a.period ORDER BY a.ordinality) AS running FROM asked a JOIN held h USING ("campaignId", period)),
+  fitted AS (SELECT a.*, h.room, sum(a.micros) OVER (PARTITION BY a."campaignId", a.period ORDER BY a.place) AS running FROM asked a JOIN held h USING ("campaignId", period)),
   taken AS (
     UPDATE "BudgetLedger" l SET "reservedMicros" = l."reservedMicros" + t.micros
     FROM (SELECT "campaignId", period, sum(micros)::bigint AS micros FROM fitted WHERE running <= room GROUP BY 1, 2) t
@@ -189,12 +189,12 @@ const RESERVE = `
   kept AS (
     INSERT INTO "BidReservation" (id, "campaignId", period, "adId", "userId", "reservedMicros", "bidMicros", "pCtr", "pCvr", "modelId", auction, context, "createdAt", "expiresAt")
     SELECT f.id, f."campaignId", f.period, f."adId", f."userId", f.micros, f.micros, f."pCtr", f."pCvr", f."modelId", f.auction, f.context, f."createdAt", f."expiresAt"
-    FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room),
+    FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room RETURNING id),
   decided AS (
     INSERT INTO "Decision" (${DECISION_COLUMNS})
     SELECT f.id, 'bid', f."createdAt", f."userId", f."modelId", f."servedBy", f.detail, f."consentBasis", f."inputHash" FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room)
-  SELECT f.ordinality::int AS place, t.rest IS NOT NULL AND f.running <= f.room AS "isReserved", COALESCE(t.rest, f.room)::float8 AS "roomMicros"
-  FROM fitted f LEFT JOIN taken t USING ("campaignId", period)`
+  SELECT CASE WHEN k.id IS NOT NULL THEN 'reserved' WHEN h.room IS NOT NULL THEN 'no room' ELSE 'missing' END AS outcome, COALESCE(t.rest, h.room, 0)::float8 AS "roomMicros"
+  FROM asked a LEFT JOIN held h USING ("campaignId", period) LEFT JOIN taken t USING ("campaignId", period) LEFT JOIN kept k ON k.id = a.id ORDER BY a.place`
 
 const SETTLE_TYPES =
   'place int, id text, type text, reference text, micros bigint, "minToWinMicros" bigint, "isBilled" bool, at timestamptz, now timestamptz'
@@ -493,15 +493,7 @@ export class BiddingRepository {
   }
 
   private async reserveAll(reservations: NewReservation[]): Promise<Reserved[]> {
-    const found = await this.database.sql<{ place: number; isReserved: boolean; roomMicros: number }>(
-      RESERVE,
-      [JSON.stringify(reservations)],
-      'reserve',
-    )
-    const reserved = reservations.map((): Reserved => ({ outcome: 'missing', roomMicros: 0 }))
-    for (const { place, isReserved, roomMicros } of found)
-      reserved[place - 1] = { outcome: isReserved ? 'reserved' : 'no room', roomMicros }
-    return reserved
+    return this.database.sql<Reserved>(RESERVE, [JSON.stringify(reservations.map((each, place) => ({ ...each, place })))], 'reserve')
   }
 
   /** A second notice of one bid waits for the next statement, because it depends on what the first one did. */

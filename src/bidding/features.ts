@@ -133,14 +133,7 @@ export function wordsOf(ad: AdFacts, context: ContextFacts): (field: string) => 
     const word = wordOf(name)
     return word === null || word === undefined || word === '' ? 'unknown' : String(word)
   }
-  return field => crossedOf(field).map(shown).join(' × ')
-}
-
-/** The fields that a field crosses; a plain one by itself. */
-function crossedOf(field: string): readonly string[] {
-  const known = crossed.get(field) ?? field.split(CROSSING)
-  crossed.set(field, known)
-  return known
+  return field => (CROSSING.test(field) ? field.split(CROSSING).map(shown).join(' × ') : shown(field))
 }
 
 /** Years of age in bands. */
@@ -173,8 +166,6 @@ function placesIn(fields: Fields): Int32Array | null {
 }
 
 const CROSSING = /[*=]/
-/** By the names of fields, which are few. */
-const crossed = new Map<string, readonly string[]>()
 const layouts = new WeakMap<Fields, Int32Array | null>()
 const NO_NUMBERS = new Float32Array(0)
 const NO_LABELS = new Uint8Array(0)

@@ -92,7 +92,7 @@ export class Predictor {
     const words = wordsOf(ad.facts, context)
     return model.model.explain(laidOutFor(model.model.fields, this.examplesOf([ad], context)), 0).map(({ kind, fields, weight }) => ({
       feature: `${name}: ${fields.length > 0 ? fields.join(' and ') : kind}`,
-      value: (fields.length === 1 ? words(fields[0]) : fields.map(words).join(', ')) || kind,
+      value: fields.map(words).join(', ') || kind,
       weight,
     }))
   }
