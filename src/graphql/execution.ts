@@ -4,13 +4,18 @@ import {
   type ExecutionResult,
   execute,
   GraphQLError,
+  type GraphQLLeafType,
   GraphQLScalarType,
   type GraphQLSchema,
+  getNullableType,
   getOperationAST,
   getVariableValues,
+  isLeafType,
   Kind,
+  type NamedTypeNode,
   type OperationDefinitionNode,
   type Source,
+  typeFromAST,
 } from 'graphql'
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit'
 import { type Brief, briefOf, complete } from './unchanging.js'
@@ -21,8 +26,15 @@ const COERCION = { maxErrors: 10 }
 
 interface Compiled {
   query: CompiledQuery<unknown, unknown>['query']
+  leaves: readonly Leaf[] | null
   /** Of a brief operation: what is written apart. */
   spots?: Brief['spots']
+}
+
+/** A variable that is a scalar or an enum. */
+interface Leaf {
+  name: string
+  type: GraphQLLeafType
 }
 
 interface Known {
@@ -46,8 +58,10 @@ export function createExecutor(schema: GraphQLSchema, compiledAfter = COMPILED_A
   const operations = new WeakMap<OperationDefinitionNode, Known>()
   const compilable = withCoerced(schema)
   const compile = (document: DocumentNode, operation: OperationDefinitionNode, types = compilable): Compiled | null => {
+    // Compiled code keeps names in usual objects, where this is none.
+    if (document.loc?.source.body.includes('__proto__')) return null
     const result = compileQuery(types, takingCoerced(document, operation), operation.name?.value)
-    return isCompiledQuery(result) ? { query: result.query as Compiled['query'] } : null
+    return isCompiledQuery(result) ? { query: result.query as Compiled['query'], leaves: leavesOf(schema, operation) } : null
   }
   const briefly = (document: DocumentNode, operation: OperationDefinitionNode): Compiled | null => {
     const brief = briefOf(compilable, document, operation)
@@ -67,12 +81,42 @@ export function createExecutor(schema: GraphQLSchema, compiledAfter = COMPILED_A
     const { document, contextValue, operationName, variableValues } = request
     const operation = getOperationAST(document, operationName)
     const compiled = operation && compiledOf(operation, request)
-    const variables = compiled && getVariableValues(schema, operation.variableDefinitions ?? [], variableValues ?? {}, COERCION)
-    if (!variables?.coerced) return execute({ schema, ...request, options: { maxCoercionErrors: COERCION.maxErrors } })
-    const result = (await compiled?.query(undefined, contextValue, variables.coerced)) as ExecutionResult
+    const given = variableValues ?? {}
+    const variables =
+      compiled &&
+      (coercedLeaves(compiled.leaves, given) ?? getVariableValues(schema, operation.variableDefinitions ?? [], given, COERCION).coerced)
+    if (!variables) return execute({ schema, ...request, options: { maxCoercionErrors: COERCION.maxErrors } })
+    const result = (await compiled?.query(undefined, contextValue, variables)) as ExecutionResult
     if (compiled?.spots) await complete(result, compiled.spots)
     return result.errors ? { ...result, errors: result.errors.map(error => errorOf(error, document.loc?.source)) } : result
   }
+}
+
+/** The operation's variables where all are scalars or enums, as most are; null where one is anything else. */
+function leavesOf(schema: GraphQLSchema, { variableDefinitions = [] }: OperationDefinitionNode): Leaf[] | null {
+  const leaves = variableDefinitions.flatMap(({ type, variable }) => {
+    const leaf = getNullableType(typeFromAST(schema, type as NamedTypeNode))
+    return isLeafType(leaf) ? [{ name: variable.name.value, type: leaf }] : []
+  })
+  return leaves.length === variableDefinitions.length ? leaves : null
+}
+
+/** What graphql-js would make of them, without a walk through their types; undefined where one is left out, null or faulty, which is for graphql-js to tell. */
+function coercedLeaves(leaves: readonly Leaf[] | null, given: Readonly<Record<string, unknown>>): Record<string, unknown> | undefined {
+  if (!leaves) return undefined
+  const coerced: Record<string, unknown> = {}
+  try {
+    for (const { name, type } of leaves) {
+      const value = Object.hasOwn(given, name) ? given[name] : undefined
+      if (value === undefined || value === null) return undefined
+      const parsed = type.parseValue(value)
+      if (parsed === undefined) return undefined
+      coerced[name] = parsed
+    }
+  } catch {
+    return undefined
+  }
+  return coerced
 }
 
 /**

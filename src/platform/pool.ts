@@ -29,6 +29,7 @@ export interface Kept<Question, Answer> {
 }
 
 const IDLE_MS = 10_000
+const LANES = 2
 
 export function createPool(threads: number, root: string = process.cwd()): Pool {
   // Threads load compiled files, also when the caller runs from TypeScript (tests).
@@ -52,7 +53,8 @@ export function createPool(threads: number, root: string = process.cwd()): Pool 
       }
     },
     keep: async <Question, Answer>(task: PoolTask): Promise<Kept<Question, Answer>> => {
-      const thread = start({ name: 'ask', minThreads: 1, maxThreads: 1, workerData: { ...task, root } })
+      // While one batch is answered the next one waits there, not here for a turn of this thread.
+      const thread = start({ name: 'ask', minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: LANES, workerData: { ...task, root } })
       own.add(thread)
       let unanswered = 0
       let drained = () => {}
@@ -79,7 +81,7 @@ export function createPool(threads: number, root: string = process.cwd()): Pool 
         await close()
         throw error
       }
-      const gathered = createBatcher((questions: Question[]) => answers(questions))
+      const gathered = createBatcher((questions: Question[]) => answers(questions), { lanes: LANES })
       const ask = async (question: Question): Promise<Answer> => {
         unanswered++
         try {

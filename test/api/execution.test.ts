@@ -11,7 +11,8 @@ const schema = buildSchema(`
   type Other implements Node { id: ID! count: Int }
   union Any = Item | Other
   input Filter { kinds: [Kind!], least: Int! = 3, nested: Filter, at: [Int!] = [1, 2] }
-  type Query { items(first: Int!, filter: Filter): [Item!]! any: [Any] node(id: ID!): Node broken: Item! forbidden: Item odd: Int }
+  type Query { items(first: Int!, filter: Filter): [Item!]! any: [Any] node(id: ID!): Node broken: Item! forbidden: Item odd: Int
+    echo(kind: Kind, n: Int, text: String, id: ID, share: Float, on: Boolean): String }
   type Mutation { add(by: Int!): Int! fail: Int }
 `)
 const item = (id: number) => ({
@@ -37,6 +38,7 @@ const resolvers: Record<string, Record<string, (args: never, context: { sum: num
       throw new Forbidden('This key lacks the scope x', { scope: 'x' })
     },
     odd: () => 'not a number',
+    echo: args => JSON.stringify(args),
   },
   Mutation: {
     add: async ({ by }: { by: number }, context) => {
@@ -51,6 +53,8 @@ const resolvers: Record<string, Record<string, (args: never, context: { sum: num
 }
 withResolvers(schema)
 
+const LEAVES =
+  'query ($k: Kind, $n: Int = 4, $t: String, $i: ID, $s: Float, $on: Boolean) { echo(kind: $k, n: $n, text: $t, id: $i, share: $s, on: $on) }'
 const FRAGMENTS = 'fragment Line on Item { id name kind ...Price } fragment Price on Item { price dear: price(currency: "USD") }'
 test.each([
   ['fields, aliases and fragments', `query { a: items(first: 2) { ...Line } __typename } ${FRAGMENTS}`, {}],
@@ -81,6 +85,18 @@ test.each([
   ['an unknown field of an input', 'query ($f: Filter) { items(first: 1, filter: $f) { id } }', { f: { least: 1, most: 2 } }],
   ['an enum value that is none', 'query ($f: Filter) { items(first: 1, filter: $f) { id } }', { f: { kinds: ['UGLY'] } }],
   ['a number beyond Int', 'query ($n: Int!) { items(first: $n) { id } }', { n: 2 ** 31 }],
+  ['scalars and an enum', LEAVES, { k: 'GOOD', n: 3, t: 'x', i: 7, s: 1, on: false }],
+  ['scalars of which some are left out', LEAVES, { k: 'BAD', t: '' }],
+  ['scalars of which some are null', LEAVES, { k: null, n: null, t: null, i: '7', s: 0.5, on: null }],
+  ['scalars of wrong types', LEAVES, { k: 'UGLY', n: 1.5, t: 3, i: {}, s: 'x', on: 'true' }],
+  ['one scalar of a wrong type', LEAVES, { k: 'GOOD', n: 1, t: 'x', i: '7', s: Number.NaN, on: true }],
+  ['a variable with a name that every object has', 'query ($constructor: String) { echo(text: $constructor) }', {}],
+  [
+    'a variable with the name of the prototype',
+    'query ($__proto__: String) { echo(text: $__proto__) }',
+    JSON.parse('{ "__proto__": "x" }'),
+  ],
+  ['a field by the name of the prototype', 'query { __proto__: __typename }', {}],
   ['mutations, one after the other', 'mutation { a: add(by: 1) b: add(by: 10) fail c: add(by: 100) }', {}],
   [
     'introspection',
