@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createRandom } from '../../src/algorithms/math/random.js'
 import { type App, createApp } from '../../src/app.js'
 import { readConfig } from '../../src/config.js'
@@ -10,7 +10,7 @@ import { migrate } from '../../src/platform/migrate.js'
 import { temporaryHome } from '../support/home.js'
 import { torture } from '../support/torture.js'
 import { type Benchmark, median, NODE_OPTIONS_OF_SERVERS, type Row } from './bench.js'
-import { bodiesOf, CONNECTIONS, HELLO, headersOf, load, type Round } from './load.js'
+import { bodiesOf, CONNECTIONS, HELLO, headersOf, type Measured, measured } from './load.js'
 
 const CAMPAIGNS = 100
 const USERS = 2_000
@@ -56,13 +56,13 @@ export const bidding: Benchmark = {
             at: 1,
           }),
         }))
-        for (const requests of [graphql, openrtb]) await measured(server, requests, smoke ? 1 : 3)
+        for (const requests of [graphql, openrtb]) await loadWithBids(server, requests, smoke ? 1 : 3)
         if (smoke) return []
         const rounds = { graphql: [] as Measured[], openrtb: [] as Measured[], hello: [] as Measured[] }
         for (let round = 0; round < ROUNDS; round++) {
           rounds.hello.push(await measured(server, NOTHING, SECONDS / 2))
-          rounds.graphql.push(await measured(server, graphql, SECONDS))
-          rounds.openrtb.push(await measured(server, openrtb, SECONDS))
+          rounds.graphql.push(await loadWithBids(server, graphql, SECONDS))
+          rounds.openrtb.push(await loadWithBids(server, openrtb, SECONDS))
         }
         const [audit] = [await world.app.campaigns.audit(null)]
         if (audit.some(each => each.breaches > 0 || !each.isComplete)) throw new Error('The ledger is not right after the load')
@@ -102,11 +102,6 @@ export const ledger: Benchmark = {
   },
 }
 
-interface Measured extends Round {
-  /** Time on a core that the server used for one request; a machine that does other work as well makes requests wait, not this grow. */
-  cpuMicros: number
-}
-
 function rowsOf(name: string, rounds: readonly Measured[], hello: readonly Measured[]): Row[] {
   const middle = (value: (round: Measured) => number, of = rounds) => median(of.map(value))
   return [
@@ -132,19 +127,6 @@ function rowsOf(name: string, rounds: readonly Measured[], hello: readonly Measu
       bar: '–',
     },
   ]
-}
-
-/** Seconds on a core that a process and those it started have used so far, where the system tells. */
-function cpuSecondsOf(pid: number | undefined): number {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /, '')
-      .split(' ')
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
-    return children.reduce((sum, child) => sum + cpuSecondsOf(Number(child)), (Number(fields[11]) + Number(fields[12])) / 100)
-  } catch {
-    return Number.NaN
-  }
 }
 
 /** A dry run of a contextual bid does all that a bid does in memory, and asks the database for nothing. */
@@ -286,13 +268,11 @@ async function startServer({ app, url, home }: { app: App; url: string; home: st
   return { url: found, key: secret, pid: child.pid, stop }
 }
 
-async function measured(server: Server, requests: readonly { path: string; body: string }[], seconds: number): Promise<Measured> {
-  const { url, key, pid } = server
+async function loadWithBids(server: Server, requests: readonly { path: string; body: string }[], seconds: number): Promise<Measured> {
+  const { url, key } = server
   const answer = await (
     await fetch(`${url}${requests[0].path}`, { method: 'POST', headers: headersOf(key), body: requests[0].body })
   ).text()
-  if (requests !== NOTHING && !/"Bid"|seatbid/.test(answer)) throw new Error(`A bid was expected: ${answer.slice(0, 500)}`)
-  const before = cpuSecondsOf(pid)
-  const round = await load(server, requests, seconds)
-  return { ...round, cpuMicros: ((cpuSecondsOf(pid) - before) * 1e6) / round.total }
+  if (!/"Bid"|seatbid/.test(answer)) throw new Error(`A bid was expected: ${answer.slice(0, 500)}`)
+  return measured(server, requests, seconds)
 }

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Benchmark, median, NODE_OPTIONS_OF_SERVERS, type Row } from './bench.js'
-import { bodiesOf, CONNECTIONS, HELLO, load, type Round } from './load.js'
+import { bodiesOf, CONNECTIONS, HELLO, type Measured, measured } from './load.js'
 
 const ROUNDS = 5
 const SECONDS = 4
@@ -19,13 +18,10 @@ export const floor: Benchmark = {
     const servers = await Promise.all((Object.keys(PEERS) as Name[]).map(start))
     try {
       const hello = bodiesOf(HELLO)
-      const rounds = new Map<Name, (Round & { cpuMicros: number })[]>(servers.map(({ name }) => [name, []]))
+      const rounds = new Map<Name, Measured[]>(servers.map(({ name }) => [name, []]))
       for (let round = 0; round < (smoke ? 1 : ROUNDS); round++) {
         for (const { name, url, child } of servers) {
-          const before = cpuSeconds(child)
-          const measured = await load({ url, key: 'none' }, hello, smoke ? 1 : SECONDS)
-          const cpuMicros = ((cpuSeconds(child) - before) * 1e6) / measured.total
-          rounds.get(name)?.push({ ...measured, cpuMicros })
+          rounds.get(name)?.push(await measured({ url, key: 'none', pid: child.pid }, hello, smoke ? 1 : SECONDS))
         }
       }
       return smoke ? [] : [...rounds].map(([name, each]) => rowOf(name, each))
@@ -35,7 +31,7 @@ export const floor: Benchmark = {
   },
 }
 
-function rowOf(name: Name, rounds: readonly (Round & { cpuMicros: number })[]): Row {
+function rowOf(name: Name, rounds: readonly Measured[]): Row {
   const micros = median(rounds.map(({ cpuMicros }) => cpuMicros))
   return {
     benchmark: `{ __typename } of ${name}, ${CONNECTIONS} connections`,
@@ -56,15 +52,4 @@ async function start(name: Name): Promise<{ name: Name; url: string; child: Chil
     child.once('exit', code => failed(new Error(`${name} ended with ${code}`)))
   })
   return { name, url, child }
-}
-
-/** User and system time so far; NaN where /proc is absent. */
-function cpuSeconds({ pid }: ChildProcess): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return (Number(fields[11]) + Number(fields[12])) / 100
-  } catch {
-    return Number.NaN
-  }
 }

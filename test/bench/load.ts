@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import autocannon from 'autocannon'
 
 export const CONNECTIONS = 32
@@ -16,6 +17,11 @@ export interface Round {
   p99: number
   /** Requests that were answered. */
   total: number
+}
+
+export interface Measured extends Round {
+  /** Time on a core that the server used for one request; a machine that does other work as well makes requests wait, not this grow. */
+  cpuMicros: number
 }
 
 /** Asks the same again and again for so many seconds, without a pause on any connection; an answer that is no success ends the benchmark. */
@@ -42,6 +48,30 @@ export async function load(
   if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} answers were no success, ${result.errors} requests failed`)
   const { p50, p99 } = result.latency
   return { perSecond: result.requests.average, p50, p99, total: result.requests.total }
+}
+
+/** The same, and what it cost the process that answers. */
+export async function measured(
+  server: Door & { pid: number | undefined },
+  requests: readonly { body: string; path?: string }[],
+  seconds: number,
+): Promise<Measured> {
+  const before = cpuSecondsOf(server.pid)
+  const round = await load(server, requests, seconds)
+  return { ...round, cpuMicros: ((cpuSecondsOf(server.pid) - before) * 1e6) / round.total }
+}
+
+/** Seconds on a core that a process and those it started have used so far, where the system tells. */
+function cpuSecondsOf(pid: number | undefined): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ')
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
+    return children.reduce((sum, child) => sum + cpuSecondsOf(Number(child)), (Number(fields[11]) + Number(fields[12])) / 100)
+  } catch {
+    return Number.NaN
+  }
 }
 
 export function bodiesOf(query: string, variables: readonly object[] = [{}]): { body: string }[] {

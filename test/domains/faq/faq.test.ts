@@ -71,7 +71,7 @@ const ask = async (question: string, args: { locale?: string; conversationId?: s
 }
 
 const unansweredRows = (now = new Date()) => new FaqRepository(house.app.database).unanswered(new Date(0), now, CONVERSATION_MS, 1_000)
-const unanswered = async (now?: Date): Promise<string[]> => (await unansweredRows(now)).map(({ text }) => text)
+const unanswered = async (): Promise<string[]> => (await unansweredRows()).map(({ text }) => text)
 const closed = async (ticketId: string) => {
   const { data, errors } = await house.as('marketer').run(
     `mutation($i: FaqTicketCloseInput!) { r: faqTicketClose(input: $i) { userErrors { code message }
