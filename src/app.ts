@@ -238,7 +238,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   const decisions = new Decisions(database)
   const placementsRepository = new PlacementsRepository(database)
   const placementsInMemory = new Placements(placementsRepository, signals)
-  const newProducts = new NewProducts(placementsRepository, catalogue, signals)
+  const newProducts = new NewProducts(placementsRepository, catalogue)
   const experiments = new ExperimentsService(new ExperimentsRepository(database))
   const recommendations = new RecommendationsService(recommendationsRepository, catalogue, liveModels, decisions, metrics, {
     placements: placementsInMemory,
@@ -533,8 +533,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
       liveModels.stop()
       authenticator.close()
       catalogue.close()
+      await decisions.close()
       placementsInMemory.close()
-      newProducts.close()
       snapshots.stop()
       faqIndex.stop()
       onlineLearning.stop()

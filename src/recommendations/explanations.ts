@@ -1,9 +1,8 @@
-import { LRUCache } from 'lru-cache'
-import type { Evidence, History } from '../algorithms/recommend/recommender.js'
+import type { Evidence } from '../algorithms/recommend/recommender.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
 import { type Contribution, linesOf } from '../registry/decisions.js'
-import { type Histories, type Live, REASONS, type Scored } from './candidates.js'
+import { type Histories, REASONS, type Scored } from './candidates.js'
 import type { Reason, Recommendation } from './recommendations.schema.js'
 import type { Effect } from './rules.js'
 
@@ -13,42 +12,13 @@ export interface Explained {
   lines: string
 }
 
-/** What was said of a list, and what it is true for. */
-interface Told {
-  explained: Explained
-  picked: readonly Scored[]
-  /** State of the catalogue: reasons name products by their titles. */
-  catalogue: number
-}
-
 const ROUNDING = 1e-6
-/** After so long products are named anew, whether they seem to have changed or not. */
-const TOLD_MS = 60_000
-/** Lists that are remembered of a model: each is some ten kilobytes. */
-const REMEMBERED = 10_000
 
-/** Says why: reasons in words and their exact parts of the score. Who is shown the same as before, for the same reasons, is told the same without asking the model. */
+/** Says why: reasons in words and their exact parts of the score. */
 export class Explanations {
-  /** By the model of a list's first; what was said goes with it. */
-  private readonly told = new WeakMap<Live, LRUCache<History, Told>>()
-
   constructor(private readonly catalogue: CatalogueService) {}
 
   async explain(picked: readonly Scored[], histories: Histories): Promise<Explained> {
-    if (picked.length === 0) return { items: [], lines: '' }
-    const [{ source }] = picked
-    const history = histories(source)
-    const { changes } = this.catalogue
-    const known = this.told.get(source) ?? new LRUCache<History, Told>({ max: REMEMBERED, ttl: TOLD_MS })
-    const told = known.get(history)
-    if (told && told.catalogue === changes && isSame(told.picked, picked)) return told.explained
-    const explained = await this.explainAnew(picked, histories)
-    if (picked.every(isPlain)) known.set(history, { explained, picked, catalogue: changes })
-    this.told.set(source, known)
-    return explained
-  }
-
-  private async explainAnew(picked: readonly Scored[], histories: Histories): Promise<Explained> {
     const keys = new Set<number>()
     const evidences = picked.map(({ source, index, reasons }) => {
       if (reasons || index < 0) return []
@@ -69,21 +39,6 @@ export class Explanations {
     })
     return { items, lines: linesOf(items.flatMap(contributionsOf)) }
   }
-}
-
-/** Whether only the model speaks for it. */
-function isPlain({ effects, reasons, pinnedAt }: Scored): boolean {
-  return !reasons && !effects?.length && pinnedAt === undefined
-}
-
-function isSame(told: readonly Scored[], picked: readonly Scored[]): boolean {
-  return (
-    told.length === picked.length &&
-    picked.every((each, at) => {
-      const { index, score, product, source } = told[at]
-      return each.index === index && each.score === score && each.product === product && each.source === source && isPlain(each)
-    })
-  )
 }
 
 /** An item's score and the parts that sum to it. */

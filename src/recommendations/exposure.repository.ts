@@ -1,8 +1,9 @@
 import type { Database } from '../platform/database.js'
+import { WHOLE_DECISIONS } from '../registry/decisions.js'
 import type { Shown } from './exposure.js'
 
-const COUNTED = `SELECT id, detail->>'features' AS features FROM "Decision" WHERE kind = 'recommendation' AND at >= $1::timestamptz AND at <= $2::timestamptz
-  AND ($3::text IS NULL OR detail->'rules'->>0 LIKE $3) ORDER BY at DESC LIMIT $4`
+const COUNTED = `SELECT d.id, whole.detail->>'features' AS features FROM ${WHOLE_DECISIONS} WHERE d.kind = 'recommendation'
+  AND d.at >= $1::timestamptz AND d.at <= $2::timestamptz AND ($3::text IS NULL OR whole.detail->'rules'->>0 LIKE $3) ORDER BY d.at DESC LIMIT $4`
 const EXPOSURE = `WITH counted AS MATERIALIZED (${COUNTED}),
   places AS (SELECT split_part(line, E'\\t', 1) AS item, count(*)::int AS places, sum(ln(2) / ln(rank + 1))::float8 AS attention
     FROM counted CROSS JOIN LATERAL unnest(string_to_array(features, E'\\n')) WITH ORDINALITY AS l(line, rank) WHERE line <> '' GROUP BY 1),

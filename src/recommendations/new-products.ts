@@ -2,11 +2,9 @@ import type { Content } from '../algorithms/recommend/content.js'
 import { wordsOf } from '../algorithms/recommend/content.js'
 import type { ProductType } from '../catalogue/catalogue.schema.js'
 import type { CatalogueService } from '../catalogue/catalogue.service.js'
-import type { Signals } from '../platform/signals.js'
 import type { LiveModel } from '../registry/live-models.js'
 import { factsOf } from './recommendations.repository.js'
 
-const FRESH_MS = 5_000
 /** Newest ones that are considered; a model that is older than so many products is due for training. */
 export const MOST_NEW = 200
 const DESCRIPTION = 2_000
@@ -43,27 +41,25 @@ export function isUnlearned(key: number, { indexOf, taught }: Pick<LiveModel, 'i
 
 /** Products that came after the training of a model, or that hardly anybody had touched by then; they are recommendable by what they are. */
 export class NewProducts {
-  private newest?: { at: number; products: Promise<ProductType[]> }
+  private newest?: { changes: number; products: Promise<ProductType[]> }
   /** The same array as long as the newest products are the same. */
   private before: ProductType[] = []
   private readonly unlearned = new WeakMap<Int32Array, { of: readonly ProductType[]; found: Unlearned }>()
-  private readonly unsubscribe: () => void
 
   constructor(
     private readonly repository: { newestProducts(limit: number): Promise<number[]> },
     private readonly catalogue: CatalogueService,
-    signals: Pick<Signals, 'on'>,
-  ) {
-    this.unsubscribe = signals.on('catalogue.changed', () => this.forget())
-  }
+  ) {}
 
   /** Of the newest products those that a model has learned nothing of. */
   async for(model: Taught): Promise<Unlearned> {
-    const now = performance.now()
-    if (!this.newest || now - this.newest.at > FRESH_MS) {
+    const changes = await this.catalogue.changes()
+    if (this.newest?.changes !== changes) {
       const products = this.read()
-      this.newest = { at: now, products }
-      products.catch(() => this.forget())
+      this.newest = { changes, products }
+      products.catch(() => {
+        this.newest = undefined
+      })
     }
     const newest = await this.newest.products
     const known = this.unlearned.get(model.keys)
@@ -72,14 +68,6 @@ export class NewProducts {
     const found = { products, content: contentOf(products) }
     this.unlearned.set(model.keys, { of: newest, found })
     return found
-  }
-
-  private forget(): void {
-    this.newest = undefined
-  }
-
-  close(): void {
-    this.unsubscribe()
   }
 
   private async read(): Promise<ProductType[]> {

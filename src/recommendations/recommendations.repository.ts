@@ -5,10 +5,8 @@ import { copyNumbers } from '../platform/bulk.js'
 import type { Database } from '../platform/database.js'
 import { TELLING_TYPES_SQL, WEIGHT_SQL } from './weights.js'
 
-/** What is known of a visitor at this very moment: each product he touched, the one touched last at the end. */
-export interface Visitor {
-  id: number
-  personalisation: { granted: boolean; at: Date; source: string } | null
+/** Each product that somebody touched, the one touched last at the end. */
+interface History {
   products: Int32Array
   /** Summed weights of the events with the product. */
   weights: Float32Array
@@ -16,15 +14,25 @@ export interface Visitor {
   times: Float64Array
 }
 
+/** What is known of a visitor at this very moment. */
+export interface Visitor extends History {
+  id: number
+  personalisation: { granted: boolean; at: Date; source: string } | null
+}
+
 interface VisitorRow {
   asked: string | number
   id: number
   granted: boolean | null
-  at: Date
+  /** Milliseconds since the epoch. */
+  at: number
   source: string
-  /** Of the times of all events; null where there are none, or more than count. */
+  /** Of the times of all events; null where there are more than count. */
   stamp: string | null
-  isSame: boolean
+}
+
+interface HistoryRow {
+  id: number
   products: string | null
   hundredths: string | null
   seconds: string | null
@@ -46,27 +54,28 @@ const HISTORY = 1_000
 
 /**
  * Who was merged into another is that other. Events come and move to other people, but none changes: whose times are those that `stamp` tells of has the events of
- * then, and the index knows the times, so that what is known already is not added up again. Arrays come as text, which is read here much faster than by the
- * driver. The sub-selects hide from the planner how many are asked for, so that PostgreSQL keeps one plan for all instead of making one, which takes longer
- * than the answer, each time.
+ * then, and the index knows the times, so that what is known already is not added up again. The sub-select hides from the planner how many are asked for, so that
+ * PostgreSQL keeps one plan for all instead of making one, which takes longer than the answer, each time.
  */
 const VISITORS = (column: string, type: string) => `
-  SELECT wanted.key AS asked, coalesce(u."mergedIntoId", u.id) AS id, c.granted, c.at, c.source, s.stamp, s.stamp IS NOT NULL AND s.stamp = wanted.known AS "isSame", h.*
-  FROM unnest((SELECT $1::${type}[]), (SELECT $2::int8[])) AS wanted(key, known) JOIN "User" u ON u.${column} = wanted.key
+  SELECT wanted.key AS asked, u.id, c.granted, (1000 * extract(epoch FROM c.at))::float8 AS at, c.source, s.stamp
+  FROM unnest((SELECT $1::${type}[])) AS wanted(key)
+  CROSS JOIN LATERAL (SELECT coalesce("mergedIntoId", id) AS id FROM "User" WHERE ${column} = wanted.key) u
   CROSS JOIN LATERAL (
-    SELECT CASE WHEN count(*) < ${HISTORY} THEN hash_array_extended(array_agg("occurredAt"), 0) END AS stamp
-    FROM (SELECT "occurredAt" FROM "Event" WHERE "userId" = coalesce(u."mergedIntoId", u.id) ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
+    SELECT CASE WHEN count(*) < ${HISTORY} THEN hash_array_extended(coalesce(array_agg("occurredAt"), '{}'), 0)::text END AS stamp
+    FROM (SELECT "occurredAt" FROM "Event" WHERE "userId" = u.id ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
   ) s
-  LEFT JOIN "Consent" c ON c."userId" = coalesce(u."mergedIntoId", u.id) AND c.purpose = 'PERSONALISATION'
-  LEFT JOIN LATERAL (
+  LEFT JOIN "Consent" c ON c."userId" = u.id AND c.purpose = 'PERSONALISATION'`
+/** Arrays come as text, which is read here much faster than by the driver. */
+const HISTORIES = `
+  SELECT wanted.id, h.* FROM unnest((SELECT $1::int[])) AS wanted(id)
+  CROSS JOIN LATERAL (
     SELECT array_agg("productId")::text AS products, array_agg(hundredths)::text AS hundredths, array_agg(seconds)::text AS seconds
     FROM (SELECT "productId", sum((100 * (${WEIGHT_SQL}))::int) AS hundredths, extract(epoch FROM max("occurredAt"))::int8 AS seconds
       FROM (SELECT "productId", type, value, "occurredAt" FROM "Event"
-        WHERE "userId" = coalesce(u."mergedIntoId", u.id) AND "productId" IS NOT NULL AND type IN ${TELLING_TYPES_SQL}
-          AND (s.stamp IS NULL OR s.stamp IS DISTINCT FROM wanted.known)
-        ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
+        WHERE "userId" = wanted.id AND "productId" IS NOT NULL AND type IN ${TELLING_TYPES_SQL} ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
       GROUP BY 1 ORDER BY 3, 1) touched
-  ) h ON true`
+  ) h`
 
 interface ProductRow {
   id: number
@@ -91,36 +100,37 @@ export class RecommendationsRepository {
   readonly visitorById: (id: number) => Promise<Visitor | null>
 
   /** Whose arrays are read already, by what he was asked for. */
-  private readonly read = new LRUCache<string | number, { stamp: string | null; visitor: Visitor }>({
+  private readonly read = new LRUCache<string | number, { stamp: string | null; history: History }>({
     maxSize: REMEMBERED_BYTES,
-    sizeCalculation: ({ visitor }) => VISITOR_BYTES + BYTES_OF_PRODUCT * visitor.products.length,
+    sizeCalculation: ({ history }) => VISITOR_BYTES + BYTES_OF_PRODUCT * history.products.length,
   })
 
   constructor(private readonly database: Database) {
-    const look = <Key extends string | number>(column: string, type: string, name: string) =>
-      createBatcher(
-        async (keys: Key[]) => {
-          const known = new Map(keys.map(key => [key, this.read.get(key)]))
-          const stamps = [...known.values()].map(each => each?.stamp ?? null)
-          const rows = await database.sql<VisitorRow>(VISITORS(column, type), [[...known.keys()], stamps], name)
-          const byKey = new Map(rows.map(row => [row.asked, this.visitorOf(row, known.get(row.asked as Key)?.visitor)]))
-          return keys.map(key => byKey.get(key) ?? null)
-        },
-        { lanes: 2 },
-      )
-    this.visitor = look('"externalId"', 'text', 'visitors')
-    this.visitorById = look('id', 'int', 'visitors-by-id')
+    this.visitor = createBatcher(keys => this.look(keys, VISITORS('"externalId"', 'text'), 'visitors'), { lanes: 2 })
+    this.visitorById = createBatcher(keys => this.look(keys, VISITORS('id', 'int'), 'visitors-by-id'), { lanes: 2 })
   }
 
   /** A visitor who did nothing new has the same arrays as before, by which others know him. */
-  private visitorOf(row: VisitorRow, known: Visitor | undefined): Visitor {
-    const { asked, id, granted, at, source, stamp, isSame } = row
-    const personalisation = granted === null ? null : { granted, at, source }
-    if (isSame && known) return { ...known, id, personalisation }
-    const read = historyOf(row)
-    const visitor = { ...(known && isAlike(read, known) ? known : read), id, personalisation }
-    this.read.set(asked, { stamp, visitor })
-    return visitor
+  private async look(keys: (string | number)[], statement: string, name: string): Promise<(Visitor | null)[]> {
+    const rows = await this.database.sql<VisitorRow>(statement, [[...new Set(keys)]], name)
+    const looked = rows.map(row => ({ row, known: this.read.get(row.asked) }))
+    const changed = looked.filter(({ row, known }) => row.stamp === null || row.stamp !== known?.stamp).map(({ row }) => row.id)
+    const histories = changed.length > 0 ? await this.histories(changed) : undefined
+    const byKey = new Map<string | number, Visitor>()
+    for (const { row, known } of looked) {
+      const { asked, id, granted, at, source, stamp } = row
+      const read = histories?.get(id)
+      const history = known && (!read || isAlike(read, known.history)) ? known.history : (read as History)
+      if (read) this.read.set(asked, { stamp, history })
+      const { products, weights, times } = history
+      byKey.set(asked, { id, personalisation: granted === null ? null : { granted, at: new Date(at), source }, products, weights, times })
+    }
+    return keys.map(key => byKey.get(key) ?? null)
+  }
+
+  private async histories(ids: number[]): Promise<Map<number, History>> {
+    const rows = await this.database.sql<HistoryRow>(HISTORIES, [[...new Set(ids)]], 'histories')
+    return new Map(rows.map(row => [row.id, historyOf(row)]))
   }
 
   /**
@@ -190,9 +200,7 @@ export class RecommendationsRepository {
   }
 }
 
-type HistoryColumns = Pick<Visitor, 'products' | 'weights' | 'times'>
-
-function historyOf({ products, hundredths, seconds }: VisitorRow): HistoryColumns {
+function historyOf({ products, hundredths, seconds }: HistoryRow): History {
   return {
     products: Int32Array.from(numbersOf(products)),
     weights: Float32Array.from(numbersOf(hundredths), each => each / 100),
@@ -200,7 +208,7 @@ function historyOf({ products, hundredths, seconds }: VisitorRow): HistoryColumn
   }
 }
 
-function isAlike(a: HistoryColumns, b: HistoryColumns): boolean {
+function isAlike(a: History, b: History): boolean {
   if (a.products.length !== b.products.length) return false
   return a.products.every((product, at) => product === b.products[at] && a.weights[at] === b.weights[at] && a.times[at] === b.times[at])
 }

@@ -35,6 +35,7 @@ import { ownRepeats } from './own-repeats.js'
 import type { Placements } from './placements.js'
 import type { PlacementPreviewList } from './placements.schema.js'
 import { Ranker } from './ranker.js'
+import { type Answered, type Basis as RecentBasis, RecentLists } from './recent-lists.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
 import { type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
 import { compileFilters, emptiedBy, type PlacementRules } from './rules.js'
@@ -74,6 +75,20 @@ export interface Past {
   asked?: DecisionExperiment['asked']
 }
 
+/** A request, and all that is known before a model is asked. */
+interface Scene {
+  request: RecommendationRequest
+  plan: Plan | undefined
+  wish: Wish
+  diversity: number
+  visitor: Visitor | null
+  isPersonal: boolean
+  known: Known
+  /** What the list goes by. */
+  basis: Visitor | null
+  assignment: Assignment | undefined
+}
+
 /** A list before it is recorded. */
 interface Composed extends Explained {
   model: Live | undefined
@@ -109,6 +124,7 @@ const NEWEST = 500
 /** What to show whom, now, and why. */
 export class RecommendationsService {
   private readonly ranker = new Ranker()
+  private readonly recent = new RecentLists()
   private readonly candidates: Candidates
   private readonly explanations: Explanations
   private readonly steering: Steering
@@ -130,15 +146,27 @@ export class RecommendationsService {
   async recommend(request: RecommendationRequest): Promise<RecommendationList> {
     const trail = newTrail()
     const plan = await this.planOf(request, trail)
-    const composed = await this.compose(request, plan, trail, { takesPart: true })
-    this.metrics.model(TASK, composed.model?.algorithm ?? 'none')
-    return this.answer(composed, trail)
+    const scene = await this.sceneOf(request, plan, trail, { takesPart: true })
+    const basis = await this.recurringBasisOf(scene)
+    const recent = basis && this.recent.find(basis)
+    const repeat = recent && this.decisions.repeat(recent.decision)
+    if (repeat) {
+      this.metrics.model(TASK, recent.model)
+      return listOf(repeat, recent.list)
+    }
+    const composed = await this.compose(scene, trail)
+    const model = composed.model?.algorithm ?? 'none'
+    this.metrics.model(TASK, model)
+    const { list, decision } = await this.answer(composed, trail)
+    if (basis) this.recent.keep(basis, { list, decision, model })
+    return listOf(decision, list)
   }
 
   /** The list by these rules, whether they are stored or not; nothing is recorded. */
   async rehearse(request: RecommendationRequest, plan: Plan | null): Promise<PlacementPreviewList> {
     const trail = newTrail()
-    const { items, model } = await this.compose(request, plan ?? undefined, trail, { takesPart: false })
+    const scene = await this.sceneOf(request, plan ?? undefined, trail, { takesPart: false })
+    const { items, model } = await this.compose(scene, trail)
     return { items, servedBy: servedByOf(model), fallbacks: trail.fallbacks, rules: trail.rules, dropped: trail.dropped }
   }
 
@@ -180,12 +208,12 @@ export class RecommendationsService {
     return undefined
   }
 
-  private async compose(
+  private async sceneOf(
     request: RecommendationRequest,
     plan: Plan | undefined,
     trail: Trail,
     { takesPart }: { takesPart: boolean },
-  ): Promise<Composed> {
+  ): Promise<Scene> {
     const { where } = request
     const first = request.first ?? DEFAULT_FIRST
     const asked = request.diversity ?? 0
@@ -206,12 +234,42 @@ export class RecommendationsService {
     // An experiment steers what nobody asked for by name.
     const isOpen = takesPart && (request.algorithm ?? RecommendationAlgorithm.AUTO) === RecommendationAlgorithm.AUTO
     const assignment = isOpen ? await this.assigned(nameIn(request), basis, trail) : undefined
-    const algorithm = this.algorithmOf(assignment?.arm.algorithm ?? request.algorithm, rules, basis, trail)
     const diversity = assignment?.arm.diversity ?? (asked > 0 ? asked : (rules?.diversity ?? 0))
+    return { request, plan, wish: { first, excludeSeen, filter }, diversity, visitor, isPersonal, known, basis, assignment }
+  }
+
+  /** What the list depends on, where the same may be asked again: neither chance nor what was bought, shown or named has a part in it. */
+  private async recurringBasisOf({ request, plan, wish, diversity, visitor, known, assignment }: Scene): Promise<RecentBasis | undefined> {
+    const { first, excludeSeen, filter } = wish
+    if (assignment?.arm.exploration || known.dealings || known.context.length > 0) return undefined
+    const { userExternalId, userKey, placement, algorithm } = request
+    const arm = assignment && [assignment.experimentId, assignment.version, assignment.arm.key]
+    const asked = [
+      userExternalId,
+      userKey,
+      placement,
+      plan?.version,
+      first,
+      algorithm,
+      excludeSeen,
+      diversity,
+      filter && stringly(filter),
+      arm,
+    ]
+    return { asked: JSON.stringify(asked), visitor, models: this.models.changes, catalogue: await this.catalogue.changes() }
+  }
+
+  private async compose(
+    { request, plan, wish, diversity, visitor, isPersonal, known, basis, assignment }: Scene,
+    trail: Trail,
+  ): Promise<Composed> {
+    const { first, excludeSeen, filter } = wish
+    const { context } = known
+    const rules = plan?.rules
+    const algorithm = this.algorithmOf(assignment?.arm.algorithm ?? request.algorithm, rules, basis, trail)
     const chosen = this.choose(algorithm, basis, trail)
     const histories = await this.historiesOf(chosen, basis, trail)
     const model = this.telling(chosen, basis, histories, trail)
-    const wish: Wish = { first, excludeSeen, filter }
     const steered = plan && (await this.steering.steer(plan, wish, known, trail))
     const without = withoutOf(basis, wish, known)
     const pick = (source: Live, more: Wish & { diversity: number; taken?: readonly Scored[] }, way: Trail) =>
@@ -546,9 +604,9 @@ export class RecommendationsService {
   private async answer(
     { items, lines, model, visitor, isPersonal, input, experiment }: Composed,
     trail: Trail,
-  ): Promise<RecommendationList> {
+  ): Promise<Pick<Answered, 'list' | 'decision'>> {
     const servedBy = servedByOf(model)
-    const id = await this.decisions.record({
+    const decision = await this.decisions.record({
       kind: 'recommendation',
       userId: visitor?.id ?? null,
       modelId: model?.modelId ?? null,
@@ -560,16 +618,8 @@ export class RecommendationsService {
       input,
       experiment,
     })
-    const decisionId = encodeId('Decision', id)
-    return {
-      id: encodeId('RecommendationList', id),
-      items,
-      servedBy,
-      algorithm: algorithmOf(model),
-      modelId: model?.modelId ? encodeId('Model', model.modelId) : null,
-      fallbacks: trail.fallbacks,
-      decisionId,
-    }
+    const modelId = model?.modelId ? encodeId('Model', model.modelId) : null
+    return { decision, list: { items, servedBy, algorithm: algorithmOf(model), modelId, fallbacks: trail.fallbacks } }
   }
 
   private async withoutModel(
@@ -623,6 +673,12 @@ const FILTERED = 'filter where'
 /** The placement that a request names. */
 function nameIn({ placement }: RecommendationRequest): string | null {
   return cleanOptionalText(placement, { field: ['placement'], max: 100, min: 0 }) ?? null
+}
+
+/** The list of this decision; each has its own name. */
+function listOf(decisionId: string, { items, servedBy, algorithm, modelId, fallbacks }: Answered['list']): RecommendationList {
+  const [id, decision] = [encodeId('RecommendationList', decisionId), encodeId('Decision', decisionId)]
+  return { id, items, servedBy, algorithm, modelId, fallbacks, decisionId: decision }
 }
 
 function servedByOf(model: Live | undefined): string {

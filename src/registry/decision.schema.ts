@@ -63,13 +63,20 @@ export class DecisionType extends NodeType {
   @Field(() => DecisionChance, { nullable: true, description: 'The part that chance had in it; null when it had none' })
   experiment!: DecisionChance | null
 
-  static of({ id, modelId, experiment, ...facts }: DecisionRow): DecisionType {
+  @Field(() => ID, {
+    nullable: true,
+    description: 'The decision whose answer was given again, as nothing that it went by had changed since; null for an answer made anew',
+  })
+  sameAs!: string | null
+
+  static of({ id, modelId, experiment, sameAs, ...facts }: DecisionRow): DecisionType {
     const chance = experiment && { ...experiment, experimentId: encodeId('RecommendationExperiment', experiment.id) }
     return Object.assign(new DecisionType(), {
       ...facts,
       experiment: chance,
       id: encodeId('Decision', id),
       modelId: modelId && encodeId('Model', modelId),
+      sameAs: sameAs && encodeId('Decision', sameAs),
     })
   }
 }

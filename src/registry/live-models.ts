@@ -48,6 +48,7 @@ const LOOK_EVERY_MS = 3_000
  */
 export class LiveModels {
   private readonly served = new Map<string, Served>()
+  private swaps = 0
   private readonly refused = new Set<string>()
   private unsubscribe = () => {}
   private timer?: NodeJS.Timeout
@@ -68,6 +69,11 @@ export class LiveModels {
   stop(): void {
     clearInterval(this.timer)
     this.unsubscribe()
+  }
+
+  /** Another number after every change of what is served, for those who remember what models said. */
+  get changes(): number {
+    return this.swaps
   }
 
   /** The approved model that serves the task; undefined while there is none. */
@@ -138,7 +144,9 @@ export class LiveModels {
         const found = await this.refreshedOf(task, algorithm, times, before?.refreshed.get(algorithm))
         if (found) refreshed.set(algorithm, found)
       }
-      this.served.set(name, { live: isBroken ? before?.live : live, isBroken, named, broken, baseline, refreshed })
+      const served = { live: isBroken ? before?.live : live, isBroken, named, broken, baseline, refreshed }
+      if (!before || namesOf(before) !== namesOf(served)) this.swaps++
+      this.served.set(name, served)
     }
   }
 
@@ -184,6 +192,13 @@ export class LiveModels {
       return before
     }
   }
+}
+
+/** What is served, by name. */
+function namesOf({ live, named, broken, baseline, refreshed }: Served): string {
+  const ids = [...named].map(([algorithm, { modelId }]) => [algorithm, modelId])
+  const times = [...refreshed].map(([algorithm, { at }]) => [algorithm, at])
+  return JSON.stringify([live?.modelId, ids, [...broken.keys()], baseline?.at, times])
 }
 
 function ready(task: Task<never, Learned>, name: string, bytes: Uint8Array, facts: Pick<LiveModel, 'modelId' | 'servedBy'>): LiveModel {

@@ -56,6 +56,14 @@ function Decision({ id }: { id: string }) {
               </>
             )}
           </dd>
+          {decision.sameAs && (
+            <>
+              <dt>{words.sameAs}</dt>
+              <dd>
+                <a href={`#/decisions/${decision.sameAs}`}>{words.sameAsText}</a>
+              </dd>
+            </>
+          )}
           <dt>{words.consent}</dt>
           <dd>{decision.consentBasis ?? '–'}</dd>
           <dt>{words.inputHash}</dt>

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { ExperimentsRepository } from '../../../src/recommendations/experiments.repository.js'
 import { armOf } from '../../../src/recommendations/experiments.service.js'
-import { startTestApp, type TestApp } from '../../support/app.js'
+import { eventually, startTestApp, type TestApp } from '../../support/app.js'
 import { fillShop } from '../../support/shop.js'
 
 interface Experiment {
@@ -311,6 +312,15 @@ describe('a running experiment', () => {
     const { interval, anytime } = revenue.comparison ?? { interval: { low: 0, high: 0 }, anytime: { low: 0, high: 0 } }
     expect(anytime.low).toBeLessThan(interval.low)
     expect(anytime.high).toBeGreaterThan(interval.high)
+  })
+
+  test('a list that was answered again counts like any other', async () => {
+    const repository = new ExperimentsRepository(house.app.database)
+    const key = Buffer.from(experiment.id, 'base64url').toString().split(':')[1]
+    await eventually(async () => {
+      const lists = (await repository.sums(key, new Date())).filter(({ metric }) => metric === 'CLICK_THROUGH')
+      return lists.length === 2 && lists.every(({ users: of, y }) => y === 2 * of)
+    })
   })
 
   test('a decision says which arm answered, and what chance its first item had', async () => {

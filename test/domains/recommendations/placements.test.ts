@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { startTestApp, type TestApp } from '../../support/app.js'
+import { eventually, startTestApp, type TestApp } from '../../support/app.js'
 import { fillShop } from '../../support/shop.js'
 
 interface Item {
@@ -509,6 +510,13 @@ describe('exposure', () => {
     const bands = exposure.priceBands as { attentionShare: number; catalogueShare: number }[]
     for (const field of ['attentionShare', 'catalogueShare'] as const)
       expect(bands.reduce((sum, band) => sum + band[field], 0)).toBeCloseTo(1, 9)
+    // A list that is answered again is shown again.
+    expect(ids(await ask({ user: 'u0', placement: 'counted', first: 2 }))).toEqual(ids(lists[0]))
+    const counted = '{ recommendationExposure(placement: "counted", days: 1) { decisions places products } }'
+    await eventually(async () => {
+      const { recommendationExposure: now } = (await house.as('campaign').run(counted)).data as never as { recommendationExposure: object }
+      return isDeepStrictEqual({ ...now }, { decisions: 3, places: 6, products: shown.size })
+    })
     for (const days of [0, 400]) {
       const refused = await house.as('campaign').run('query($d: Int!) { recommendationExposure(days: $d) { places } }', { d: days })
       expect(refused.errors?.[0].extensions.code).toBe('BAD_USER_INPUT')

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import type { ClientKind } from '../../../src/graphql/auth.js'
 import { openDatabase } from '../../../src/platform/database.js'
 import { silentLog } from '../../../src/platform/log.js'
 import { PlacementsRepository } from '../../../src/recommendations/placements.repository.js'
@@ -242,6 +243,31 @@ describe('a shop with two tastes', () => {
     const lists = await Promise.all(wishes.map(ask))
     expect(new Set(lists.map(({ decisionId }) => decisionId)).size).toBe(wishes.length)
     for (const { decisionId, servedBy } of lists) expect((await why(decisionId)).servedBy).toBe(servedBy)
+  })
+
+  test('a list is answered again, by a decision that says so, until something that it went by changes', async () => {
+    const repeats = async ({ decisionId }: List) => {
+      const { data } = await house.as('marketer').run('query($id: ID!) { decision(id: $id) { sameAs } }', { id: decisionId })
+      return (data as never as { decision: { sameAs: string | null } }).decision.sameAs
+    }
+    /** Asks until nothing of late is new any more. */
+    const warm = async () => {
+      const list = await ask({ user: 'u3' })
+      expect(await repeats(await ask({ user: 'u3' }))).toBe(list.decisionId)
+      return list
+    }
+    const run = async (client: ClientKind, mutation: string) =>
+      expect((await house.as(client).run(`mutation { ${mutation} }`)).errors).toBeUndefined()
+    const first = await warm()
+    const [best] = ids(first)
+    await run('ingest', `productUpsert(input: { externalId: "${best}", title: "Product ${best}", stock: 0 }) { product { id } }`)
+    const without = await ask({ user: 'u3' })
+    expect([await repeats(without), ids(without)]).toEqual([null, expect.not.arrayContaining([best])])
+    await run('ingest', `productUpsert(input: { externalId: "${best}", title: "Product ${best}", stock: 5 }) { product { id } }`)
+    expect(ids(await warm())).toEqual(ids(first))
+    await track('u3', best)
+    const seen = await ask({ user: 'u3' })
+    expect([await repeats(seen), ids(seen)]).toEqual([null, expect.not.arrayContaining([best])])
   })
 
   test('the next request knows what a visitor did just now', async () => {

@@ -97,9 +97,13 @@ test('the next one retires it, also when the signal is lost', async () => {
   // As if the notification never arrived: the repository changes the rows, nobody announces it.
   const review = { by: 'somebody', note: null, at: new Date() }
   const database = house.app.database
+  const { changes } = house.app.liveModels
+  await house.app.liveModels.look()
+  expect(house.app.liveModels.changes).toBe(changes)
   await database.sql(`UPDATE "Model" SET status = 'RETIRED', "retiredAt" = now() WHERE id = $1`, [first.id])
   await database.sql(`UPDATE "Model" SET status = 'LIVE', "liveAt" = now(), "reviewedBy" = $2 WHERE id = $1`, [second.id, review.by])
   await servedEverywhere('user-cf v1')
+  expect(house.app.liveModels.changes).toBeGreaterThan(changes)
 })
 
 test('a roll-back brings the one before it back; what is not retired cannot be rolled back to', async () => {

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "Decision" ADD COLUMN "sameAs" TEXT, ALTER COLUMN "detail" DROP NOT NULL;
