@@ -1,7 +1,7 @@
 import type { MetricSums } from '../algorithms/evaluate/experiment.js'
 import type { Database } from '../platform/database.js'
 import type { RecommendationExperiment } from '../platform/generated/prisma/client.js'
-import { type Asked, WHOLE_DECISIONS } from '../registry/decisions.js'
+import { ANSWERED_DECISIONS, type Asked } from '../registry/decisions.js'
 import type { RecommendationAlgorithm } from './recommendations.schema.js'
 import { TELLING_TYPES_SQL, WEIGHT_SQL } from './weights.js'
 
@@ -154,11 +154,11 @@ export class ExperimentsRepository {
          FROM "RecommendationExposure" x LEFT JOIN "User" u ON u.id = x."userId" WHERE x."experimentId" = $1 AND x.at <= $2),
        exposed AS (SELECT DISTINCT ON (person) person, arm, at FROM members ORDER BY person, at, member),
        lists AS (
-         SELECT m.person, count(*)::float8 AS lists, count(*) FILTER (WHERE EXISTS (
+         SELECT m.person, sum(answers)::float8 AS lists, coalesce(sum(answers) FILTER (WHERE EXISTS (
            SELECT 1 FROM "Event" v WHERE v."userId" = m.person AND v.type IN ('CLICK', 'VIEW') AND v."occurredAt" >= d.at
-             AND v."occurredAt" < d.at + ${ATTRIBUTION} AND whole.detail->'experiment'->'shown' @> to_jsonb(v."productId")))::float8 AS clicked
-         FROM ${WHOLE_DECISIONS} JOIN members m ON m.member = d."userId"
-         WHERE d.kind = 'recommendation' AND d.at <= $2 AND whole.detail->'experiment'->>'id' = $1 GROUP BY 1),
+             AND v."occurredAt" < d.at + ${ATTRIBUTION} AND d.detail->'experiment'->'shown' @> to_jsonb(v."productId"))), 0)::float8 AS clicked
+         FROM ${ANSWERED_DECISIONS} JOIN members m ON m.member = d."userId"
+         WHERE d.kind = 'recommendation' AND d.at <= $2 AND d.detail->'experiment'->>'id' = $1 GROUP BY 1),
        orders AS (
          SELECT e.person, sum(CASE v.type WHEN 'REFUND' THEN -1 ELSE 1 END * coalesce(v."priceMicros", 0) / 1e6 * coalesce(v.quantity, 1))::float8 AS revenue,
            bool_or(v.type = 'PURCHASE')::int AS bought

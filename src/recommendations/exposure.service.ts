@@ -25,13 +25,13 @@ export class ExposureService {
     const to = this.now()
     const from = new Date(to.getTime() - days * DAY_MS)
     const pattern = name ? `Placement "${escapeLike(name)}" version %` : null
-    const { products, decisions } = await this.repository.shown(from, to, pattern, SAMPLE)
+    const { products, decisions, sampled } = await this.repository.shown(from, to, pattern, SAMPLE)
     const shown = products.filter(({ places }) => places > 0).length
     return {
       from,
       to,
-      decisions: Math.min(decisions, SAMPLE),
-      sampled: decisions > SAMPLE,
+      decisions,
+      sampled,
       places: products.reduce((sum, { places }) => sum + places, 0),
       impressions: products.reduce((sum, { impressions }) => sum + impressions, 0),
       products: shown,

@@ -89,8 +89,8 @@ interface Detail {
 export const DECISION_COLUMNS = 'id, kind, at, "userId", "modelId", "servedBy", detail, "consentBasis", "inputHash"'
 export const DECISION_TYPES =
   'id text, kind text, at timestamptz, "userId" int, "modelId" text, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text'
-/** Decisions `d`, and as `whole` those that hold their details: themselves, or what they repeat. */
-export const WHOLE_DECISIONS = '"Decision" d JOIN "Decision" whole ON whole.id = coalesce(d."sameAs", d.id)'
+/** Decisions `d`, and as `answers` how often each was answered. */
+export const ANSWERED_DECISIONS = `(SELECT d.*, 1 + coalesce(r.count, 0) AS answers FROM "Decision" d LEFT JOIN "DecisionRepeat" r ON r."decisionId" = d.id) d`
 
 /** A decision as it is stored. */
 export interface StoredDecision {
@@ -114,22 +114,16 @@ export function decisionRow(decision: NewDecision, at: Date): StoredDecision {
   return { id, kind, at, userId, modelId, servedBy, detail, consentBasis, inputHash }
 }
 
-/** A decision whose detail is that of another. */
-interface Repeat {
-  id: string
-  at: Date
-  of: string
-}
-
 const LARGEST_BATCH = 500
-const REPEATS_AFTER_MS = 1_000
-/** Repeats that wait while they cannot be stored. */
-const MOST_REPEATS = 50_000
-/** A repeat's id: that of what it repeats, and a number. */
-const REPEAT = /^(.+)\.\d+$/
-const STORE_REPEATS = `INSERT INTO "Decision" (id, kind, at, "userId", "modelId", "servedBy", "consentBasis", "inputHash", "sameAs")
-  SELECT r.id, d.kind, r.at, d."userId", d."modelId", d."servedBy", d."consentBasis", d."inputHash", d.id
-  FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS r(id, at, of) JOIN "Decision" d ON d.id = r.of ON CONFLICT DO NOTHING`
+const COUNTED_AFTER_MS = 1_000
+/** Decisions of whose repeats it is not stored yet, or cannot be, how many there were. */
+const MOST_UNCOUNTED = 50_000
+/** A repeat's id: that of what it repeats, its time and a number. */
+const REPEAT = /^([0-9a-f-]{36})\.([0-9a-z]{8})\.[0-9a-z]+$/
+/** So long after a decision nothing repeats it any more. */
+const LAST_REPEAT_MS = 3_600_000
+const COUNT_REPEATS = `INSERT INTO "DecisionRepeat" ("decisionId", count, at) SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[])
+  ON CONFLICT ("decisionId") DO UPDATE SET count = "DecisionRepeat".count + excluded.count, at = greatest("DecisionRepeat".at, excluded.at)`
 const DECIMALS = 1e6
 const SEPARATORS = /[\t\n]/
 
@@ -139,10 +133,11 @@ const SEPARATORS = /[\t\n]/
  */
 export class Decisions {
   private readonly store: (row: StoredDecision) => Promise<void>
-  private unwritten: Repeat[] = []
+  /** By the id of what was repeated. */
+  private uncounted = new Map<string, { count: number; at: Date }>()
   private repeats = 0
   private timer: NodeJS.Timeout | undefined
-  private writing: Promise<void> | undefined
+  private counting: Promise<void> | undefined
 
   constructor(
     private readonly database: Database,
@@ -159,26 +154,29 @@ export class Decisions {
   }
 
   /**
-   * The id of a decision to answer the same again for the same reasons, a moment after the stored one of this id. As it names what it repeats it can be asked why
-   * from now on, whatever happens; that it was answered, and when, is stored within a second. Undefined while too many wait for that.
+   * The id of a decision to answer the same again for the same reasons, a moment after the stored one of this id. It says what it repeats and when, so that it can
+   * be asked why from now on, whatever happens; that it was answered is counted within a second. Undefined while too much waits for that.
    */
   repeat(of: string): string | undefined {
-    if (this.unwritten.length >= MOST_REPEATS) return undefined
-    const id = `${of}.${++this.repeats}`
-    this.unwritten.push({ id, at: this.now(), of })
-    if (this.unwritten.length === LARGEST_BATCH) void this.writeRepeats()
-    else this.timer ??= setTimeout(() => void this.writeRepeats(), REPEATS_AFTER_MS).unref()
-    return id
+    const at = this.now()
+    const known = this.uncounted.get(of)
+    if (!known && this.uncounted.size >= MOST_UNCOUNTED) return undefined
+    if (known) {
+      known.count++
+      known.at = at
+    } else this.uncounted.set(of, { count: 1, at })
+    this.timer ??= setTimeout(() => void this.countRepeats(), COUNTED_AFTER_MS).unref()
+    return `${of}.${at.getTime().toString(36)}.${(++this.repeats).toString(36)}`
   }
 
-  /** Stores what waits. */
+  /** Counts what waits for it. */
   async close(): Promise<void> {
-    await this.writeRepeats()
+    await this.countRepeats()
   }
 
   async find(id: string): Promise<DecisionRow | null> {
-    const [row] = await this.database.sql<Omit<DecisionRow, keyof Detail> & { detail: Detail }>(
-      `SELECT d.*, whole.detail FROM ${WHOLE_DECISIONS} WHERE d.id = $1`,
+    const [row] = await this.database.sql<Omit<DecisionRow, keyof Detail | 'sameAs'> & { detail: Detail }>(
+      'SELECT * FROM "Decision" WHERE id = $1',
       [id],
     )
     if (!row) return this.findRepeated(id)
@@ -189,24 +187,21 @@ export class Decisions {
       rules: detail.rules,
       dropped: detail.dropped,
       experiment: detail.experiment ?? null,
+      sameAs: null,
     }
   }
 
-  /** What repeats another is forgotten an hour sooner, so that it never outlives what it repeats. */
   async forgetOlderThan(days: number): Promise<number> {
-    const rows = await this.database.sql(
-      `DELETE FROM "Decision" WHERE at < now() - make_interval(days => $1)
-         OR ("sameAs" IS NOT NULL AND at < now() - make_interval(days => $1) + interval '1 hour') RETURNING 1`,
-      [days],
-    )
-    return rows.length
+    await this.database.sql('DELETE FROM "DecisionRepeat" WHERE at < now() - make_interval(days => $1)', [days])
+    return (await this.database.sql('DELETE FROM "Decision" WHERE at < now() - make_interval(days => $1) RETURNING 1', [days])).length
   }
 
-  /** A repeat that is not stored, yet or at all, is known by what it repeats. */
+  /** A repeat is known by its name. */
   private async findRepeated(id: string): Promise<DecisionRow | null> {
-    const [, of] = REPEAT.exec(id) ?? []
+    const [, of, time] = REPEAT.exec(id) ?? []
     const found = of === undefined ? null : await this.find(of)
-    return found && { ...found, id, sameAs: found.id }
+    const age = Number.parseInt(time, 36) - (found?.at.getTime() ?? 0)
+    return found && age >= 0 && age < LAST_REPEAT_MS ? { ...found, id, at: new Date(found.at.getTime() + age), sameAs: of } : null
   }
 
   private async insert(rows: StoredDecision[]): Promise<void[]> {
@@ -218,30 +213,27 @@ export class Decisions {
     return rows.map(() => undefined)
   }
 
-  private writeRepeats(): Promise<void> {
+  private countRepeats(): Promise<void> {
     clearTimeout(this.timer)
     this.timer = undefined
-    this.writing ??= this.writeAllRepeats().finally(() => {
-      this.writing = undefined
+    this.counting ??= this.countAllRepeats().finally(() => {
+      this.counting = undefined
     })
-    return this.writing
+    return this.counting
   }
 
   /** What cannot be stored waits for the next time. */
-  private async writeAllRepeats(): Promise<void> {
-    while (this.unwritten.length > 0) {
-      const batch = this.unwritten.slice(0, LARGEST_BATCH)
-      try {
-        await this.database.sql(
-          STORE_REPEATS,
-          [batch.map(({ id }) => id), batch.map(({ at }) => at), batch.map(({ of }) => of)],
-          'repeat-decisions',
-        )
-      } catch {
-        return
+  private async countAllRepeats(): Promise<void> {
+    if (this.uncounted.size === 0) return
+    const batch = [...this.uncounted]
+    this.uncounted = new Map()
+    const columns = [batch.map(([of]) => of), batch.map(([, { count }]) => count), batch.map(([, { at }]) => at)]
+    await this.database.sql(COUNT_REPEATS, columns, 'count-repeats').catch(() => {
+      for (const [of, before] of batch) {
+        const since = this.uncounted.get(of)
+        this.uncounted.set(of, { count: before.count + (since?.count ?? 0), at: since?.at ?? before.at })
       }
-      this.unwritten = this.unwritten.slice(batch.length)
-    }
+    })
   }
 }
 

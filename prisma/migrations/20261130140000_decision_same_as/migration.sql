@@ -1,2 +1,0 @@
--- AlterTable
-ALTER TABLE "Decision" ADD COLUMN "sameAs" TEXT, ALTER COLUMN "detail" DROP NOT NULL;
