@@ -323,13 +323,13 @@ export class RecommendationsService {
 
   /** Internal ids of the products that the request names. */
   private async contextOf({ contextProductKeys = [], contextProductExternalIds }: RecommendationRequest, trail: Trail): Promise<number[]> {
+    if (contextProductKeys.length === 0 && !contextProductExternalIds?.length) return []
     const named = [...new Set(contextProductExternalIds ?? [])].map(id =>
       cleanText(id, { field: ['contextProductExternalIds'], max: 200, trim: false }),
     )
     const keys = [...new Set(contextProductKeys)]
     if (named.length + keys.length > MOST_CONTEXT)
       throw new InvalidInput(`At most ${MOST_CONTEXT} products can be named`, {}, ['contextProductExternalIds'])
-    if (named.length + keys.length === 0) return []
     const [byName, byKey] = [await this.catalogue.byExternalIds(named), await this.catalogue.byIds(keys)]
     const found = [...byName.values(), ...byKey.values()].map(({ key }) => key)
     const missing = named.length - byName.size + keys.length - byKey.size
