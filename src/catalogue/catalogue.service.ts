@@ -75,10 +75,19 @@ export class CatalogueService {
     this.unsubscribe = signals.on('catalogue.changed', ({ productIds }) => this.forget(productIds))
   }
 
-  /** Another number after every change, at most five seconds after it, for those who remember what they made of products. */
-  async changes(): Promise<number> {
-    await this.freshen()
+  /** Another number after every change that was noticed, for those who remember what they made of products. */
+  get changes(): number {
     return this.invalidations
+  }
+
+  /** Looks for changes when it is time to. What it returns has to be awaited, as the last look is more than five seconds ago. */
+  freshen(): Promise<void> | undefined {
+    const age = this.now() - this.lookedAt
+    if (age > LOOK_MS)
+      this.looking ??= this.look(age).finally(() => {
+        this.looking = undefined
+      })
+    return age > STALE_MS ? this.looking : undefined
   }
 
   /** The products of these internal ids; unknown ones are absent. */
@@ -233,16 +242,6 @@ export class CatalogueService {
 
   close(): void {
     this.unsubscribe()
-  }
-
-  /** Looks for changes when it is time to; nobody waits for it unless the last look is too long ago. */
-  private freshen(): Promise<void> | undefined {
-    const age = this.now() - this.lookedAt
-    if (age > LOOK_MS)
-      this.looking ??= this.look(age).finally(() => {
-        this.looking = undefined
-      })
-    return age > STALE_MS ? this.looking : undefined
   }
 
   /** Drops what was changed since the last look; everything when that cannot be known. */

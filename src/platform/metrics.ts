@@ -70,6 +70,7 @@ export function createMetrics(role: string, withProcess = true): Metrics {
     labelNames: ['stage', 'state'],
     registers,
   })
+  const modelCounters = new Map<string, ReturnType<typeof models.labels>>()
   const operations = new Set<string>()
   return {
     registry,
@@ -87,7 +88,12 @@ export function createMetrics(role: string, withProcess = true): Metrics {
         jobSeconds.set({ name, state }, seconds)
       }
     },
-    model: (task, servedBy) => models.inc({ task, served_by: servedBy }),
+    model: (task, servedBy) => {
+      const key = `${task} ${servedBy}`
+      const counter = modelCounters.get(key) ?? models.labels(task, servedBy)
+      modelCounters.set(key, counter)
+      counter.inc()
+    },
     stage: (stage, state) => {
       for (const each of STATES) stages.set({ stage, state: each }, each === state ? 1 : 0)
     },

@@ -40,7 +40,7 @@ export const EXPLORED_POOL = 20
 
 /** A/B experiments: who is shown what, and what came of it. */
 export class ExperimentsService {
-  private running: { rows: ExperimentRow[]; until: number } = { rows: [], until: 0 }
+  private running: { rows: Promise<ExperimentRow[]>; until: number } = { rows: Promise.resolve([]), until: 0 }
   /** Arms of the exposures this process has stored already; storing one again would change nothing. */
   private readonly exposed = new LRUCache<string, number>({ max: REMEMBERED })
   private readonly expose: (exposure: Parameters<ExperimentsRepository['expose']>[0][number]) => Promise<number>
@@ -139,9 +139,16 @@ export class ExperimentsService {
     }
   }
 
-  private async look(): Promise<ExperimentRow[]> {
-    if (this.running.until <= this.now().getTime())
-      this.running = { rows: await this.experiments.running(), until: this.now().getTime() + LOOK_MS }
+  private look(): Promise<ExperimentRow[]> {
+    const now = this.now().getTime()
+    if (this.running.until <= now) {
+      const running = { rows: this.experiments.running(), until: now + LOOK_MS }
+      this.running = running
+      // A failed look is not remembered.
+      running.rows.catch(() => {
+        running.until = 0
+      })
+    }
     return this.running.rows
   }
 
@@ -162,7 +169,7 @@ export class ExperimentsService {
       throw codeOf(error) === '23505' ? occupied(row) : error
     })
     if (!stored) throw movedOn(row)
-    this.running = { rows: [], until: 0 }
+    this.running.until = 0
     return ExperimentType.of(stored)
   }
 

@@ -53,7 +53,8 @@ export class NewProducts {
 
   /** Of the newest products those that a model has learned nothing of. */
   async for(model: Taught): Promise<Unlearned> {
-    const changes = await this.catalogue.changes()
+    await this.catalogue.freshen()
+    const { changes } = this.catalogue
     if (this.newest?.changes !== changes) {
       const products = this.read()
       this.newest = { changes, products }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Visitor } from './recommendations.repository.js'
-import type { RecommendationList } from './recommendations.schema.js'
+import type { Listed } from './recommendations.schema.js'
 
 /** All that a list depends on beside the clock. */
 export interface Basis {
@@ -14,7 +14,7 @@ export interface Basis {
 
 /** What was answered, and the decision about it. */
 export interface Answered {
-  list: Omit<RecommendationList, 'id' | 'decisionId'>
+  list: Listed
   /** Its id. */
   decision: string
   /** The algorithm that answered, as metrics name it. */

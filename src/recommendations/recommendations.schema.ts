@@ -1,5 +1,6 @@
 import { ArgsType, Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql'
 import { ProductType, ProductWhere } from '../catalogue/catalogue.schema.js'
+import { encodeId } from '../graphql/node-id.js'
 import { Unchanging } from '../graphql/unchanging.js'
 
 export enum RecommendationAlgorithm {
@@ -53,28 +54,47 @@ export class Recommendation {
 
 @ObjectType({ simpleResolvers: true })
 export class RecommendationList {
-  @Field(() => ID)
-  id!: string
-
   @Unchanging()
   @Field(() => [Recommendation])
-  items!: Recommendation[]
+  readonly items: Recommendation[]
 
   @Field(() => String, { description: 'Algorithm and version that answered' })
-  servedBy!: string
+  readonly servedBy: string
 
   @Field(() => RecommendationAlgorithm)
-  algorithm!: RecommendationAlgorithm
+  readonly algorithm: RecommendationAlgorithm
 
   @Field(() => ID, { nullable: true, description: 'Null when the baseline answered' })
-  modelId!: string | null
+  readonly modelId: string | null
 
   @Field(() => [String], { description: 'What could not be had as asked, and what was done instead' })
-  fallbacks!: string[]
+  readonly fallbacks: string[]
+
+  constructor(
+    /** The id of the decision whose list it is. */
+    private readonly decision: string,
+    { items, servedBy, algorithm, modelId, fallbacks }: Listed,
+  ) {
+    this.items = items
+    this.servedBy = servedBy
+    this.algorithm = algorithm
+    this.modelId = modelId
+    this.fallbacks = fallbacks
+  }
+
+  @Field(() => ID)
+  get id(): string {
+    return encodeId('RecommendationList', this.decision)
+  }
 
   @Field(() => ID, { description: 'Ask decision(id) why' })
-  decisionId!: string
+  get decisionId(): string {
+    return encodeId('Decision', this.decision)
+  }
 }
+
+/** What lists of several decisions may have in common. */
+export type Listed = Pick<RecommendationList, 'items' | 'servedBy' | 'algorithm' | 'modelId' | 'fallbacks'>
 
 @ArgsType()
 export class RecommendationsArgs {

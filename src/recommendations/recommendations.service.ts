@@ -37,7 +37,7 @@ import type { PlacementPreviewList } from './placements.schema.js'
 import { Ranker } from './ranker.js'
 import { type Answered, type Basis as RecentBasis, RecentLists } from './recent-lists.js'
 import type { RecommendationsRepository, Visitor } from './recommendations.repository.js'
-import { type Recommendation, RecommendationAlgorithm, type RecommendationList } from './recommendations.schema.js'
+import { type Recommendation, RecommendationAlgorithm, RecommendationList } from './recommendations.schema.js'
 import { compileFilters, emptiedBy, type PlacementRules } from './rules.js'
 import type { StandIns } from './stand-ins.js'
 import { type Known, type Penalties, type Plan, putPinsInPlace, Steering, steeredDrop } from './steering.js'
@@ -145,21 +145,23 @@ export class RecommendationsService {
 
   async recommend(request: RecommendationRequest): Promise<RecommendationList> {
     const trail = newTrail()
-    const plan = await this.planOf(request, trail)
+    const plan = request.placement ? await this.planOf(request, trail) : undefined
     const scene = await this.sceneOf(request, plan, trail, { takesPart: true })
-    const basis = await this.recurringBasisOf(scene)
+    const looking = this.catalogue.freshen()
+    if (looking) await looking
+    const basis = this.recurringBasisOf(scene)
     const recent = basis && this.recent.find(basis)
     const repeat = recent && this.decisions.repeat(recent.decision)
     if (repeat) {
       this.metrics.model(TASK, recent.model)
-      return listOf(repeat, recent.list)
+      return new RecommendationList(repeat, recent.list)
     }
     const composed = await this.compose(scene, trail)
     const model = composed.model?.algorithm ?? 'none'
     this.metrics.model(TASK, model)
     const { list, decision } = await this.answer(composed, trail)
     if (basis) this.recent.keep(basis, { list, decision, model })
-    return listOf(decision, list)
+    return new RecommendationList(decision, list)
   }
 
   /** The list by these rules, whether they are stored or not; nothing is recorded. */
@@ -220,7 +222,8 @@ export class RecommendationsService {
     checkFirst(first)
     if (!(asked >= 0 && asked <= 1)) throw new InvalidInput('diversity must be between 0 and 1', {}, ['diversity'])
     const filter = where ? cleanProductFilter(where) : undefined
-    const context = await this.contextOf(request, trail)
+    const hasContext = Boolean(request.contextProductKeys?.length || request.contextProductExternalIds?.length)
+    const context = hasContext ? await this.contextOf(request, trail) : []
     if (plan) trail.rules.push(`Placement "${plan.name}" version ${plan.version}`)
     // An argument that differs from its default wins over the placement.
     const rules = plan?.rules
@@ -239,7 +242,7 @@ export class RecommendationsService {
   }
 
   /** What the list depends on, where the same may be asked again: neither chance nor what was bought, shown or named has a part in it. */
-  private async recurringBasisOf({ request, plan, wish, diversity, visitor, known, assignment }: Scene): Promise<RecentBasis | undefined> {
+  private recurringBasisOf({ request, plan, wish, diversity, visitor, known, assignment }: Scene): RecentBasis | undefined {
     const { first, excludeSeen, filter } = wish
     if (assignment?.arm.exploration || known.dealings || known.context.length > 0) return undefined
     const { userExternalId, userKey, placement, algorithm } = request
@@ -256,7 +259,7 @@ export class RecommendationsService {
       filter && stringly(filter),
       arm,
     ]
-    return { asked: JSON.stringify(asked), visitor, models: this.models.changes, catalogue: await this.catalogue.changes() }
+    return { asked: JSON.stringify(asked), visitor, models: this.models.changes, catalogue: this.catalogue.changes }
   }
 
   private async compose(
@@ -323,7 +326,6 @@ export class RecommendationsService {
 
   /** Internal ids of the products that the request names. */
   private async contextOf({ contextProductKeys = [], contextProductExternalIds }: RecommendationRequest, trail: Trail): Promise<number[]> {
-    if (contextProductKeys.length === 0 && !contextProductExternalIds?.length) return []
     const named = [...new Set(contextProductExternalIds ?? [])].map(id =>
       cleanText(id, { field: ['contextProductExternalIds'], max: 200, trim: false }),
     )
@@ -673,12 +675,6 @@ const FILTERED = 'filter where'
 /** The placement that a request names. */
 function nameIn({ placement }: RecommendationRequest): string | null {
   return cleanOptionalText(placement, { field: ['placement'], max: 100, min: 0 }) ?? null
-}
-
-/** The list of this decision; each has its own name. */
-function listOf(decisionId: string, { items, servedBy, algorithm, modelId, fallbacks }: Answered['list']): RecommendationList {
-  const [id, decision] = [encodeId('RecommendationList', decisionId), encodeId('Decision', decisionId)]
-  return { id, items, servedBy, algorithm, modelId, fallbacks, decisionId: decision }
 }
 
 function servedByOf(model: Live | undefined): string {
