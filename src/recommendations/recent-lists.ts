@@ -48,17 +48,7 @@ export class RecentLists {
   }
 }
 
+/** A visitor of whom nothing is new is the same object as before (see `RecommendationsRepository`). */
 function isSame(a: Basis, b: Basis): boolean {
-  return a.models === b.models && a.catalogue === b.catalogue && isAlike(a.visitor, b.visitor)
-}
-
-/** A visitor who did nothing new has the same arrays as before (see `RecommendationsRepository`). */
-function isAlike(a: Visitor | null, b: Visitor | null): boolean {
-  if (!a || !b) return a === b
-  const [before, now] = [a.personalisation, b.personalisation]
-  const isAgreed =
-    before && now
-      ? before.granted === now.granted && before.source === now.source && before.at.getTime() === now.at.getTime()
-      : before === now
-  return a.id === b.id && a.products === b.products && isAgreed
+  return a.visitor === b.visitor && a.models === b.models && a.catalogue === b.catalogue
 }

@@ -22,13 +22,16 @@ export interface Visitor extends History {
 
 interface VisitorRow {
   asked: string | number
-  id: number
-  granted: boolean | null
-  /** Milliseconds since the epoch. */
-  at: number
-  source: string
-  /** Of the times of all events; null where there are more than count. */
-  stamp: string | null
+  /** Id, stamp and consent in one text, as most of it is only compared. */
+  said: string
+}
+
+/** What was read of a visitor. */
+interface Read {
+  said: string
+  /** Of the times of all events; empty where there are more than count. */
+  stamp: string
+  visitor: Visitor
 }
 
 interface HistoryRow {
@@ -49,6 +52,8 @@ export interface InteractionColumns {
 const REMEMBERED_BYTES = 32 * 1024 * 1024
 const VISITOR_BYTES = 800
 const BYTES_OF_PRODUCT = 16
+/** A look costs the server and PostgreSQL as much as two visitors do. */
+const LOOKS = { lanes: 2, worthwhile: 12 }
 /** Newest events that count for a visitor. */
 const HISTORY = 1_000
 
@@ -58,11 +63,11 @@ const HISTORY = 1_000
  * PostgreSQL keeps one plan for all instead of making one, which takes longer than the answer, each time.
  */
 const VISITORS = (column: string, type: string) => `
-  SELECT wanted.key AS asked, u.id, c.granted, (1000 * extract(epoch FROM c.at))::float8 AS at, c.source, s.stamp
+  SELECT wanted.key AS asked, concat(u.id, ' ', s.stamp, ' ', c.granted, ' ', (1000 * extract(epoch FROM c.at))::int8, ' ', c.source) AS said
   FROM unnest((SELECT $1::${type}[])) AS wanted(key)
   CROSS JOIN LATERAL (SELECT coalesce("mergedIntoId", id) AS id FROM "User" WHERE ${column} = wanted.key) u
   CROSS JOIN LATERAL (
-    SELECT CASE WHEN count(*) < ${HISTORY} THEN hash_array_extended(coalesce(array_agg("occurredAt"), '{}'), 0)::text END AS stamp
+    SELECT CASE WHEN count(*) < ${HISTORY} THEN hash_array_extended(coalesce(array_agg("occurredAt"), '{}'), 0) END AS stamp
     FROM (SELECT "occurredAt" FROM "Event" WHERE "userId" = u.id ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
   ) s
   LEFT JOIN "Consent" c ON c."userId" = u.id AND c.purpose = 'PERSONALISATION'`
@@ -99,33 +104,35 @@ export class RecommendationsRepository {
   readonly visitor: (externalId: string) => Promise<Visitor | null>
   readonly visitorById: (id: number) => Promise<Visitor | null>
 
-  /** Whose arrays are read already, by what he was asked for. */
-  private readonly read = new LRUCache<string | number, { stamp: string | null; history: History }>({
+  /** Who is read already, by what he was asked for. */
+  private readonly read = new LRUCache<string | number, Read>({
     maxSize: REMEMBERED_BYTES,
-    sizeCalculation: ({ history }) => VISITOR_BYTES + BYTES_OF_PRODUCT * history.products.length,
+    sizeCalculation: ({ visitor }) => VISITOR_BYTES + BYTES_OF_PRODUCT * visitor.products.length,
   })
 
   constructor(private readonly database: Database) {
-    this.visitor = createBatcher(keys => this.look(keys, VISITORS('"externalId"', 'text'), 'visitors'), { lanes: 2 })
-    this.visitorById = createBatcher(keys => this.look(keys, VISITORS('id', 'int'), 'visitors-by-id'), { lanes: 2 })
+    this.visitor = createBatcher(keys => this.look(keys, VISITORS('"externalId"', 'text'), 'visitors'), LOOKS)
+    this.visitorById = createBatcher(keys => this.look(keys, VISITORS('id', 'int'), 'visitors-by-id'), LOOKS)
   }
 
-  /** A visitor who did nothing new has the same arrays as before, by which others know him. */
+  /** A visitor of whom nothing is new is the same object as before, and one who did nothing new has the same arrays, by which others know him. */
   private async look(keys: (string | number)[], statement: string, name: string): Promise<(Visitor | null)[]> {
     const rows = await this.database.sql<VisitorRow>(statement, [[...new Set(keys)]], name)
-    const looked = rows.map(row => ({ row, known: this.read.get(row.asked) }))
-    const changed = looked.filter(({ row, known }) => row.stamp === null || row.stamp !== known?.stamp).map(({ row }) => row.id)
-    const histories = changed.length > 0 ? await this.histories(changed) : undefined
-    const byKey = new Map<string | number, Visitor>()
-    for (const { row, known } of looked) {
-      const { asked, id, granted, at, source, stamp } = row
-      const read = histories?.get(id)
-      const history = known && (!read || isAlike(read, known.history)) ? known.history : (read as History)
-      if (read) this.read.set(asked, { stamp, history })
-      const { products, weights, times } = history
-      byKey.set(asked, { id, personalisation: granted === null ? null : { granted, at: new Date(at), source }, products, weights, times })
+    const visitors = new Map<string | number, Visitor>()
+    const changed: { asked: string | number; known: Read | undefined; facts: Facts }[] = []
+    for (const { asked, said } of rows) {
+      const known = this.read.get(asked)
+      if (known?.said === said && known.stamp !== '') visitors.set(asked, known.visitor)
+      else changed.push({ asked, known, facts: parsed(said) })
     }
-    return keys.map(key => byKey.get(key) ?? null)
+    const active = changed.filter(({ known, facts: { stamp } }) => stamp === '' || stamp !== known?.stamp)
+    const histories = active.length > 0 ? await this.histories(active.map(({ facts }) => facts.id)) : new Map<number, History>()
+    for (const { asked, known, facts } of changed) {
+      const read = visitorOf(facts, histories.get(facts.id), known)
+      this.read.set(asked, read)
+      visitors.set(asked, read.visitor)
+    }
+    return keys.map(key => visitors.get(key) ?? null)
   }
 
   private async histories(ids: number[]): Promise<Map<number, History>> {
@@ -198,6 +205,22 @@ export class RecommendationsRepository {
       row => row.id,
     )
   }
+}
+
+type Facts = Pick<Visitor, 'id' | 'personalisation'> & Pick<Read, 'said' | 'stamp'>
+
+function parsed(said: string): Facts {
+  const [id, stamp, granted, at, ...source] = said.split(' ')
+  const personalisation = granted === '' ? null : { granted: granted === 't', at: new Date(Number(at)), source: source.join(' ') }
+  return { said, id: Number(id), stamp, personalisation }
+}
+
+/** `history`: what was read of it now, where it may have changed. */
+function visitorOf({ said, stamp, id, personalisation }: Facts, history: History | undefined, known: Read | undefined): Read {
+  const before = known && (!history || isAlike(history, known.visitor)) ? known.visitor : undefined
+  if (before && known?.said === said) return known
+  const { products, weights, times } = before ?? (history as History)
+  return { said, stamp, visitor: { id, personalisation, products, weights, times } }
 }
 
 function historyOf({ products, hundredths, seconds }: HistoryRow): History {

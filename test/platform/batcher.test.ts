@@ -59,6 +59,26 @@ test('two lanes have two loads under way, whichever ends first', async () => {
   expect(await answers[5]).toBe('value 6')
 })
 
+test('a second lane opens for as many as make it worthwhile, and what is less waits for the first', async () => {
+  const { batches, load, end } = loads()
+  const look = createBatcher(load, { lanes: 2, worthwhile: 3 })
+  const answers = [look(1)]
+  await turn()
+  answers.push(look(2), look(3))
+  await turn()
+  expect(batches).toEqual([[1]])
+  answers.push(look(4))
+  await turn()
+  expect(batches).toEqual([[1], [2, 3, 4]])
+  answers.push(look(5))
+  await end(0)
+  expect(batches.length).toBe(2)
+  await end(1)
+  expect(batches).toEqual([[1], [2, 3, 4], [5]])
+  await end(2)
+  expect(await Promise.all(answers)).toEqual([1, 2, 3, 4, 5].map(key => `value ${key}`))
+})
+
 test('a load that fails fails for its own calls only', async () => {
   const { batches, ends, load, end } = loads()
   const look = createBatcher(load, { largestBatch: 2 })
