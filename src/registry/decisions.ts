@@ -128,7 +128,7 @@ const DECIMALS = 1e6
 const SEPARATORS = /[\t\n]/
 
 /**
- * Writes decisions before their answers go out, by group commit: while INSERTs are under way the next batch gathers, so that under load many
+ * Writes decisions before their answers go out, by group commit: while one INSERT is under way the next batch gathers, so that under load many
  * decisions share one commit, and a lone one waits for nothing.
  */
 export class Decisions {
@@ -171,6 +171,7 @@ export class Decisions {
 
   /** Counts what waits for it. */
   async close(): Promise<void> {
+    await this.counting
     await this.countRepeats()
   }
 
