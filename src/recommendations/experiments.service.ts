@@ -31,6 +31,14 @@ export interface Assignment {
   arm: Arm
 }
 
+/** What ran at the last look. */
+interface Running {
+  rows: Promise<ExperimentRow[]>
+  /** Milliseconds since the epoch. */
+  until: number
+  isNone: boolean
+}
+
 const LOOK_MS = 2_000
 const REMEMBERED = 200_000
 const MOST_ARMS = 10
@@ -40,7 +48,7 @@ export const EXPLORED_POOL = 20
 
 /** A/B experiments: who is shown what, and what came of it. */
 export class ExperimentsService {
-  private running: { rows: Promise<ExperimentRow[]>; until: number } = { rows: Promise.resolve([]), until: 0 }
+  private running: Running = { rows: Promise.resolve([]), until: 0, isNone: false }
   /** Arms of the exposures this process has stored already; storing one again would change nothing. */
   private readonly exposed = new LRUCache<string, number>({ max: REMEMBERED })
   private readonly expose: (exposure: Parameters<ExperimentsRepository['expose']>[0][number]) => Promise<number>
@@ -50,6 +58,11 @@ export class ExperimentsService {
     private readonly now: () => Date = () => new Date(),
   ) {
     this.expose = createBatcher(exposures => this.experiments.expose(exposures))
+  }
+
+  /** Whether nobody is in any arm, as the last look found, and it is not too long ago. */
+  get isIdle(): boolean {
+    return this.running.isNone && this.now().getTime() < this.running.until
   }
 
   /**
@@ -142,12 +155,17 @@ export class ExperimentsService {
   private look(): Promise<ExperimentRow[]> {
     const now = this.now().getTime()
     if (this.running.until <= now) {
-      const running = { rows: this.experiments.running(), until: now + LOOK_MS }
+      const running: Running = { rows: this.experiments.running(), until: now + LOOK_MS, isNone: false }
       this.running = running
-      // A failed look is not remembered.
-      running.rows.catch(() => {
-        running.until = 0
-      })
+      running.rows.then(
+        rows => {
+          running.isNone = rows.length === 0
+        },
+        // A failed look is not remembered.
+        () => {
+          running.until = 0
+        },
+      )
     }
     return this.running.rows
   }

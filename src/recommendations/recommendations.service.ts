@@ -63,7 +63,7 @@ export interface SteeringParts {
   placements: Placements
   newProducts: NewProducts
   standIns: StandIns
-  experiments?: Pick<ExperimentsService, 'assign'>
+  experiments?: Pick<ExperimentsService, 'assign' | 'isIdle'>
   penalties?: Penalties
 }
 
@@ -235,7 +235,8 @@ export class RecommendationsService {
     const known: Known = { visitor: isPersonal ? visitor : null, dealings, context, now: Date.now() }
     const basis = basisOf(known, rules, trail)
     // An experiment steers what nobody asked for by name.
-    const isOpen = takesPart && (request.algorithm ?? RecommendationAlgorithm.AUTO) === RecommendationAlgorithm.AUTO
+    const isOpen =
+      takesPart && !this.parts.experiments?.isIdle && (request.algorithm ?? RecommendationAlgorithm.AUTO) === RecommendationAlgorithm.AUTO
     const assignment = isOpen ? await this.assigned(nameIn(request), basis, trail) : undefined
     const diversity = assignment?.arm.diversity ?? (asked > 0 ? asked : (rules?.diversity ?? 0))
     return { request, plan, wish: { first, excludeSeen, filter }, diversity, visitor, isPersonal, known, basis, assignment }

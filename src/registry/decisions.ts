@@ -119,7 +119,7 @@ const COUNTED_AFTER_MS = 1_000
 /** Decisions of whose repeats it is not stored yet, or cannot be, how many there were. */
 const MOST_UNCOUNTED = 50_000
 /** A repeat's id: that of what it repeats, its time and a number. */
-const REPEAT = /^([0-9a-f-]{36})\.([0-9a-z]{8})\.[0-9a-z]+$/
+const REPEAT = /^([0-9a-f-]{36})\.([0-9a-z]{8})\.\d+$/
 /** So long after a decision nothing repeats it any more. */
 const LAST_REPEAT_MS = 3_600_000
 const COUNT_REPEATS = `INSERT INTO "DecisionRepeat" ("decisionId", count, at) SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[])
@@ -136,6 +136,7 @@ export class Decisions {
   /** By the id of what was repeated. */
   private uncounted = new Map<string, { count: number; at: Date }>()
   private repeats = 0
+  private time = { ms: 0, text: '0' }
   private timer: NodeJS.Timeout | undefined
   private counting: Promise<void> | undefined
 
@@ -166,7 +167,14 @@ export class Decisions {
       known.at = at
     } else this.uncounted.set(of, { count: 1, at })
     this.timer ??= setTimeout(() => void this.countRepeats(), COUNTED_AFTER_MS).unref()
-    return `${of}.${at.getTime().toString(36)}.${(++this.repeats).toString(36)}`
+    return `${of}.${this.timeOf(at)}.${++this.repeats}`
+  }
+
+  /** Many repeats are of one millisecond, and a text of so many digits costs as much as all the rest. */
+  private timeOf(at: Date): string {
+    const ms = at.getTime()
+    if (this.time.ms !== ms) this.time = { ms, text: ms.toString(36) }
+    return this.time.text
   }
 
   /** Counts what waits for it. */
