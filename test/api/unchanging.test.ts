@@ -161,3 +161,18 @@ test('a value that does not fit its type is an error, not an answer', async () =
   const asking = executor({ document: parse('{ list(of: 7) { things { name } } }'), contextValue: {}, isStringified: true })
   await expect(asking).rejects.toThrow('Cannot return null for non-nullable field')
 })
+
+test('an answer that is not sent yet stays as it is, however many come after it', async () => {
+  const executor = createExecutor(schema, 1)
+  const document = parse('query($of: Int!) { list(of: $of) { id things { name more } } }')
+  // Of some hundred bytes to some hundred kilobytes, which do not share memory.
+  const sizes = Array.from({ length: 400 }, (_, at) => (at % 50 === 49 ? 3_000 : 1 + ((at * 7) % 80)))
+  const sent = await Promise.all(
+    sizes.map(async of => stringified(await executor({ document, contextValue: {}, variableValues: { of }, isStringified: true }))),
+  )
+  for (const [at, of] of sizes.entries()) {
+    const { list } = JSON.parse(String(sent[at])).data
+    expect([list.id.split(' ')[1], list.things.length, list.things.at(-1).name]).toEqual([`${of}`, of, `thing ${of}.${of - 1}`])
+    expect(String(sent[at]).endsWith('}\n')).toBe(true)
+  }
+})
