@@ -166,7 +166,7 @@ test('an answer that is not sent yet stays as it is, however many come after it'
   const executor = createExecutor(schema, 1)
   const document = parse('query($of: Int!) { list(of: $of) { id things { name more } } }')
   // Of some hundred bytes to some hundred kilobytes, which do not share memory.
-  const sizes = Array.from({ length: 400 }, (_, at) => (at % 50 === 49 ? 3_000 : 1 + ((at * 7) % 80)))
+  const sizes = Array.from({ length: 400 }, (_, at) => (at % 50 === 49 ? 3_000 : 100 + ((at * 7) % 80)))
   const sent = await Promise.all(
     sizes.map(async of => stringified(await executor({ document, contextValue: {}, variableValues: { of }, isStringified: true }))),
   )
