@@ -92,7 +92,8 @@ export class CatalogueService {
 
   /** The products of these internal ids; unknown ones are absent. */
   async byIds(ids: readonly number[]): Promise<Map<number, ProductType>> {
-    await this.freshen()
+    const looking = this.freshen()
+    if (looking) await looking
     const found = new Map<number, ProductType>()
     const missing: number[] = []
     for (const id of ids) {
