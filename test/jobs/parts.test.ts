@@ -1,5 +1,3 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { Jobs, startRunner } from '../../src/platform/job-runner.js'
 import { JobStore } from '../../src/platform/job-store.js'
@@ -10,6 +8,7 @@ import { eventually } from '../support/app.js'
 import { createTestDatabase } from '../support/database.js'
 import { createFlowTables, flowDefinitions } from '../support/flow-jobs.js'
 import { hasRedis, startRedis } from '../support/redis.js'
+import { forkWorker, type WorkerProcess } from '../support/spawn-worker.js'
 
 const backends = [{ name: 'PostgreSQL', isRedis: false }, ...(hasRedis ? [{ name: 'Redis', isRedis: true }] : [])]
 
@@ -21,25 +20,15 @@ describe.each(backends)('jobs that cut themselves, on $name', ({ isRedis }) => {
   let store: JobStore
   let jobs: Jobs
   let runner: Awaited<ReturnType<typeof startRunner>> | undefined
-  const workers: ChildProcess[] = []
+  const workers: WorkerProcess[] = []
 
   const start = async () => {
     runner = await startRunner({ services: { database }, definitions: flowDefinitions, jobs, store, queues, signals, log: silentLog })
   }
   const spawnWorker = async () => {
-    const script = join(process.cwd(), 'dist/test/support/flow-worker.js')
-    const worker = fork(script, [database.url, ...(redis ? [redis.url] : [])], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      execArgv: [],
-    })
+    const worker = await forkWorker('flow-worker.js', database, ...(redis ? [redis.url] : []))
     workers.push(worker)
-    await new Promise(ready => worker.once('message', ready))
     return worker
-  }
-  const killHard = async (worker: ChildProcess) => {
-    const ended = new Promise(done => worker.once('exit', done))
-    worker.kill('SIGKILL')
-    await ended
   }
   const ended = (id: string) =>
     eventually(async () => {
@@ -61,7 +50,7 @@ describe.each(backends)('jobs that cut themselves, on $name', ({ isRedis }) => {
   afterEach(async () => {
     await runner?.drain()
     runner = undefined
-    for (const worker of workers.splice(0)) if (worker.exitCode === null && worker.signalCode === null) await killHard(worker)
+    for (const worker of workers.splice(0)) await worker.kill()
     await database.sql('TRUNCATE flow_visit, flow_merge, "Job"')
   })
   afterAll(async () => {
@@ -164,10 +153,10 @@ describe.each(backends)('jobs that cut themselves, on $name', ({ isRedis }) => {
     const [anna, bela] = await Promise.all([spawnWorker(), spawnWorker()])
     const { id } = await jobs.enqueue('survey', { total, parts })
     await eventually(async () => (await visits()) > 60)
-    await killHard(anna)
+    await anna.kill()
     const before = await visits()
     await eventually(async () => (await visits()) > before + 30)
-    await killHard(bela)
+    await bela.kill()
     await redis?.flush()
     const [{ n: orphans }] = await database.sql<{ n: number }>(
       `SELECT count(*)::int AS n FROM "Job" WHERE state = 'ACTIVE' AND "heartbeatAt" IS NOT NULL`,

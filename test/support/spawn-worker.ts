@@ -1,21 +1,30 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { App } from '../../src/app.js'
+import type { Database } from '../../src/platform/database.js'
+import { eventually } from './app.js'
 
 export interface WorkerProcess {
   readonly pid: number | undefined
-  /** SIGKILL; resolves when it is gone. */
+  /** SIGKILL; resolves when the process is gone, and with it every statement of its that PostgreSQL was still about. */
   kill(): Promise<void>
 }
 
 /** A worker in a process of its own on the database of `app`; resolves when it takes jobs. */
-export async function spawnWorker(app: App): Promise<WorkerProcess> {
+export function spawnWorker(app: App): Promise<WorkerProcess> {
   const { redisUrl, webhookSecret, webhookPrivate } = app.config
-  const child: ChildProcess = fork(
-    join(process.cwd(), 'dist/test/support/house-worker.js'),
-    [app.database.url, JSON.stringify({ redisUrl, webhookSecret, webhookPrivate })],
-    { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv: [] },
-  )
+  return forkWorker('house-worker.js', app.database, JSON.stringify({ redisUrl, webhookSecret, webhookPrivate }))
+}
+
+/** Forks a script of this folder, which is given the URL of `database` and `args`; resolves when it says that it is ready. */
+export async function forkWorker(script: string, database: Pick<Database, 'sql' | 'url'>, ...args: string[]): Promise<WorkerProcess> {
+  const name = `worker ${randomUUID()}`
+  const url = `${database.url}${database.url.includes('?') ? '&' : '?'}application_name=${encodeURIComponent(name)}`
+  const child = fork(join(process.cwd(), 'dist/test/support', script), [url, ...args], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    execArgv: [],
+  })
   await new Promise<void>((ready, failed) => {
     child.once('message', () => ready())
     child.once('exit', code => failed(new Error(`The worker ended with ${code} before it was ready`)))
@@ -27,6 +36,13 @@ export async function spawnWorker(app: App): Promise<WorkerProcess> {
       const ended = new Promise(done => child.once('exit', done))
       child.kill('SIGKILL')
       await ended
+      await eventually(async () => {
+        const [{ alive }] = await database.sql<{ alive: boolean }>(
+          'SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = $1) AS alive',
+          [name],
+        )
+        return !alive
+      })
     },
   }
 }
