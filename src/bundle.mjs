@@ -93,6 +93,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     logLevel: 'silent',
     external: OUTSIDE,
     plugins: [{ name: 'without-spreads', transform }],
+    // As from Node.js 21 on. Where nothing says so, pg makes a Response to find out that this is no Cloudflare Worker, for which Node.js loads all of fetch.
+    transform: isOldV8 ? { define: { navigator: `({ userAgent: 'Node.js/${process.versions.node.split('.')[0]}' })` } } : {},
   })
   await bundle.write({ dir: process.argv[2], format: 'esm' })
 }

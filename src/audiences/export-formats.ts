@@ -3,10 +3,8 @@ import { createRequire } from 'node:module'
 import type { CountryCode } from 'libphonenumber-js'
 import type { AudienceExportFormat } from '../platform/generated/prisma/enums.js'
 
-/** The CommonJS form, which validators load anyhow: the tables of all countries are in memory once. */
-const { isSupportedCountry, parsePhoneNumberFromString } = createRequire(import.meta.url)(
-  'libphonenumber-js',
-) as typeof import('libphonenumber-js')
+/** With the first number to be read, and in the CommonJS form, which validators load: the tables of all countries are in memory once. */
+let phoneNumbers: typeof import('libphonenumber-js') | undefined
 
 /** What is known of a member, as it is stored. */
 export interface Member {
@@ -123,7 +121,9 @@ export function phoneOf(phone: string | null, country: string | null): string {
   const text = (phone ?? '').trim().replace(/^00(?=[1-9])/, '+')
   if (!text || text.length > 40) return ''
   const region = countryOf(country)
-  const parsed = parsePhoneNumberFromString(text, isSupportedCountry(region) ? (region as CountryCode) : undefined)
+  phoneNumbers ??= createRequire(import.meta.url)('libphonenumber-js') as typeof import('libphonenumber-js')
+  const known = phoneNumbers.isSupportedCountry(region) ? (region as CountryCode) : undefined
+  const parsed = phoneNumbers.parsePhoneNumberFromString(text, known)
   return parsed?.isPossible() ? parsed.number : ''
 }
 
