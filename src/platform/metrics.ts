@@ -57,11 +57,17 @@ export function createMetrics(role: string, withProcess = true): Metrics {
     labelNames: ['name', 'state'],
     registers,
   })
-  const models = new Counter({
+  // By task and by what served: the counter, which writes down its labels for each, is told of them when it is read.
+  const modelAnswers = new Map<string, Map<string, number>>()
+  new Counter({
     name: 'bellwether_model_answers_total',
     help: 'Answers by task and by what served them',
     labelNames: ['task', 'served_by'],
     registers,
+    collect() {
+      for (const [task, answers] of modelAnswers) for (const [servedBy, count] of answers) this.inc({ task, served_by: servedBy }, count)
+      modelAnswers.clear()
+    },
   })
   const stages = new Gauge({
     name: 'bellwether_stage_state',
@@ -70,7 +76,6 @@ export function createMetrics(role: string, withProcess = true): Metrics {
     labelNames: ['stage', 'state'],
     registers,
   })
-  const modelCounters = new Map<string, ReturnType<typeof models.labels>>()
   const operations = new Set<string>()
   return {
     registry,
@@ -89,10 +94,8 @@ export function createMetrics(role: string, withProcess = true): Metrics {
       }
     },
     model: (task, servedBy) => {
-      const key = `${task} ${servedBy}`
-      const counter = modelCounters.get(key) ?? models.labels(task, servedBy)
-      modelCounters.set(key, counter)
-      counter.inc()
+      const answers = modelAnswers.get(task) ?? new Map<string, number>()
+      modelAnswers.set(task, answers.set(servedBy, (answers.get(servedBy) ?? 0) + 1))
     },
     stage: (stage, state) => {
       for (const each of STATES) stages.set({ stage, state: each }, each === state ? 1 : 0)

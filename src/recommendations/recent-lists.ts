@@ -4,8 +4,8 @@ import type { Listed } from './recommendations.schema.js'
 
 /** All that a list depends on beside the clock. */
 export interface Basis {
-  /** Who asked for what, by which rules, in which arm of an experiment. */
-  asked: string
+  /** Who asked for what, by which rules, in which arm of an experiment: texts, numbers and booleans, and undefined where nothing was said. */
+  asked: readonly (string | number | boolean | null | undefined)[]
   visitor: Visitor | null
   /** States of what is served and sold: numbers that change when it does. */
   models: number
@@ -30,25 +30,37 @@ interface Recent extends Answered {
 /** So long what changes without a notice, as what reviews say of products, does not change a list. */
 const FRESH_MS = 60_000
 /** Each is some ten kilobytes. */
-const REMEMBERED = 10_000
+const REMEMBERED = 20_000
+/** Ways of asking that are remembered of one visitor. */
+const WAYS = 4
 
 /** Lists that were answered a moment ago: who asks for the same, and of whom nothing new is known, is told the same without asking models and rules again. */
 export class RecentLists {
-  private readonly lists = new LRUCache<string, Recent>({ max: REMEMBERED })
+  /** By the visitor, who is the same object as before where nothing of him is new (see `RecommendationsRepository`), else by what was asked. The newest first. */
+  private readonly lists = new LRUCache<Visitor | string, Recent[]>({ maxSize: REMEMBERED, sizeCalculation: recents => recents.length })
 
   constructor(private readonly now: () => number = Date.now) {}
 
   find(basis: Basis): Answered | undefined {
-    const recent = this.lists.get(basis.asked)
+    const recent = this.lists.get(keyOf(basis))?.find(each => isAskedAlike(each.basis, basis))
     return recent && this.now() < recent.until && isSame(recent.basis, basis) ? recent : undefined
   }
 
   keep(basis: Basis, { list, decision, model }: Answered): void {
-    this.lists.set(basis.asked, { basis, list, decision, model, until: this.now() + FRESH_MS })
+    const key = keyOf(basis)
+    const others = (this.lists.get(key) ?? []).filter(each => !isAskedAlike(each.basis, basis)).slice(0, WAYS - 1)
+    this.lists.set(key, [{ basis, list, decision, model, until: this.now() + FRESH_MS }, ...others])
   }
 }
 
-/** A visitor of whom nothing is new is the same object as before (see `RecommendationsRepository`). */
+function keyOf({ visitor, asked }: Basis): Visitor | string {
+  return visitor ?? JSON.stringify(asked)
+}
+
+function isAskedAlike(a: Basis, b: Basis): boolean {
+  return a.asked.every((each, at) => each === b.asked[at])
+}
+
 function isSame(a: Basis, b: Basis): boolean {
-  return a.visitor === b.visitor && a.models === b.models && a.catalogue === b.catalogue
+  return a.models === b.models && a.catalogue === b.catalogue
 }

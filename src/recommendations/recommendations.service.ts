@@ -247,7 +247,6 @@ export class RecommendationsService {
     const { first, excludeSeen, filter } = wish
     if (assignment?.arm.exploration || known.dealings || known.context.length > 0) return undefined
     const { userExternalId, userKey, placement, algorithm } = request
-    const arm = assignment && [assignment.experimentId, assignment.version, assignment.arm.key]
     const asked = [
       userExternalId,
       userKey,
@@ -257,10 +256,12 @@ export class RecommendationsService {
       algorithm,
       excludeSeen,
       diversity,
-      filter && stringly(filter),
-      arm,
+      filter && JSON.stringify(stringly(filter)),
+      assignment?.experimentId,
+      assignment?.version,
+      assignment?.arm.key,
     ]
-    return { asked: JSON.stringify(asked), visitor, models: this.models.changes, catalogue: this.catalogue.changes }
+    return { asked, visitor, models: this.models.changes, catalogue: this.catalogue.changes }
   }
 
   private async compose(

@@ -11,7 +11,7 @@ const VISITOR: Visitor = {
   weights: Float32Array.of(1, 1),
   times: Float64Array.of(1, 2),
 }
-const BASIS: Basis = { asked: '["u7",null,10]', visitor: VISITOR, models: 3, catalogue: 5 }
+const BASIS: Basis = { asked: ['u7', undefined, 10], visitor: VISITOR, models: 3, catalogue: 5 }
 const ANSWERED: Answered = {
   list: { items: [], servedBy: 'ease v1', algorithm: RecommendationAlgorithm.EASE, modelId: null, fallbacks: [] },
   decision: 'first',
@@ -33,13 +33,13 @@ test('who asks for the same again, and did nothing since, is answered the same f
 })
 
 test('of a stranger there is nothing that could change', () => {
-  const strange = { ...BASIS, asked: '[null]', visitor: null }
+  const strange = { ...BASIS, asked: [undefined, undefined, 10], visitor: null }
   lists.keep(strange, { ...ANSWERED, decision: 'strange' })
   expect(lists.find({ ...strange })?.decision).toBe('strange')
 })
 
 test.each<[string, Partial<Basis>]>([
-  ['another request', { asked: '["u7",null,5]' }],
+  ['another request', { asked: ['u7', undefined, 5] }],
   ['another model', { models: 4 }],
   ['another catalogue', { catalogue: 6 }],
   ['a visitor who is gone', { visitor: null }],
@@ -53,4 +53,10 @@ test('what is kept anew replaces what was kept', () => {
   lists.keep(moved, { ...ANSWERED, decision: 'second' })
   expect(lists.find(moved)?.decision).toBe('second')
   expect(lists.find(BASIS)).toBeUndefined()
+})
+
+test('of one visitor the four ways of asking are kept that were answered last', () => {
+  const asking = (first: number) => ({ ...BASIS, asked: ['u7', undefined, first] })
+  for (const first of [11, 12, 13, 14]) lists.keep(asking(first), { ...ANSWERED, decision: `of ${first}` })
+  expect([10, 11, 12, 13, 14].map(first => lists.find(asking(first))?.decision)).toEqual([undefined, 'of 11', 'of 12', 'of 13', 'of 14'])
 })
