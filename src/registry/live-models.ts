@@ -41,6 +41,8 @@ interface Refreshed {
 }
 
 const LOOK_EVERY_MS = 3_000
+/** A model that could not be loaded is tried again: its bytes may have been brought back, or the database could not be read for a moment. */
+const TRY_AGAIN_MS = 60_000
 
 /**
  * The models this process answers with. Signals make a swap immediate; a look at the database every few seconds makes it certain.
@@ -49,7 +51,8 @@ const LOOK_EVERY_MS = 3_000
 export class LiveModels {
   private readonly served = new Map<string, Served>()
   private swaps = 0
-  private readonly refused = new Set<string>()
+  /** Why models could not be loaded, by id, and until when they are not tried again. */
+  private readonly refused = new Map<string, { reason: string; until: number }>()
   private unsubscribe = () => {}
   private timer?: NodeJS.Timeout
   private looking?: Promise<void>
@@ -57,6 +60,7 @@ export class LiveModels {
   constructor(
     private readonly tasks: ReadonlyMap<string, Task<never, Learned>>,
     private readonly parts: { models: ModelRepository; database: Database; signals: Signals; log: Log },
+    private readonly now: () => number = Date.now,
   ) {}
 
   async start(): Promise<void> {
@@ -153,15 +157,20 @@ export class LiveModels {
   private async modelOf(task: Task<never, Learned>, wanted: Serving, before: Served | undefined): Promise<LiveModel | undefined> {
     const known = [...(before?.named.values() ?? [])].find(each => each.modelId === wanted.id)
     if (known) return known
-    if (this.refused.has(wanted.id)) return undefined
+    const refused = this.refused.get(wanted.id)
+    if (refused && this.now() < refused.until) return undefined
     try {
       const stored = await this.parts.models.artifact(wanted.id)
       if (!stored?.isIntact)
         throw new Error(stored ? 'its bytes do not have the checksum they were stored with' : 'its artifact is missing')
-      return ready(task, wanted.algorithm, stored.data, { modelId: wanted.id, servedBy: `${wanted.algorithm} v${wanted.version}` })
+      const facts = { modelId: wanted.id, servedBy: `${wanted.algorithm} v${wanted.version}` }
+      const loaded = ready(task, wanted.algorithm, stored.data, facts)
+      this.refused.delete(wanted.id)
+      return loaded
     } catch (error) {
-      this.refused.add(wanted.id)
       const reason = `${wanted.algorithm} v${wanted.version} cannot be loaded: ${messageOf(error)}`
+      this.refused.set(wanted.id, { reason, until: this.now() + TRY_AGAIN_MS })
+      if (reason === refused?.reason) return undefined
       this.parts.log.error('a model was not taken into service', { task: task.name, reason })
       if (wanted.status === 'LIVE') await reportStage(this.parts.database, { stage: `serve ${task.name}`, state: 'degraded', reason })
       return undefined

@@ -3,7 +3,8 @@ import { type App, createApp } from '../../../src/app.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { silentLog } from '../../../src/platform/log.js'
 import { guard } from '../../../src/registry/guardrails.js'
-import type { ModelRow } from '../../../src/registry/model.repository.js'
+import { LiveModels } from '../../../src/registry/live-models.js'
+import { ModelRepository, type ModelRow } from '../../../src/registry/model.repository.js'
 import { eventually, startTestApp, type TestApp } from '../../support/app.js'
 import { fillShop } from '../../support/shop.js'
 
@@ -177,6 +178,29 @@ test('a model whose stored bytes were changed is not taken into service; what se
   // Going back to the one before makes the stage well again.
   expect((await review('modelRollback', { modelId: idOf(broken) })).userErrors).toEqual([])
   await eventually(async () => (await stageOf('serve RECOMMENDATION'))?.state === 'ok')
+})
+
+test('a model that could not be loaded is tried again after a minute', async () => {
+  const { database, tasks, signals } = house.app
+  const [live] = (await house.app.modelsService.page({ first: 1, task: 'RECOMMENDATION', status: 'LIVE' })).nodes
+  let now = Date.now()
+  const models = new LiveModels(tasks, { models: new ModelRepository(database), database, signals, log: silentLog }, () => now)
+  const served = async () => {
+    await models.look()
+    return models.live('RECOMMENDATION')?.modelId
+  }
+  await database.sql('ALTER TABLE "Artifact" RENAME TO "ArtifactAway"')
+  try {
+    expect(await served()).toBeUndefined()
+  } finally {
+    await database.sql('ALTER TABLE "ArtifactAway" RENAME TO "Artifact"')
+  }
+  expect(await stageOf('serve RECOMMENDATION')).toMatchObject({ state: 'degraded', reason: expect.stringContaining('does not exist') })
+  now += 59_000
+  expect(await served()).toBeUndefined()
+  now += 1_000
+  expect(encodeId('Model', (await served()) as string)).toBe(live.id)
+  expect(await stageOf('serve RECOMMENDATION')).toMatchObject({ state: 'ok' })
 })
 
 test('a host that starts with a broken live model answers with the baseline', async () => {
