@@ -36,7 +36,7 @@ const WAYS = 4
 
 /** Lists that were answered a moment ago: who asks for the same, and of whom nothing new is known, is told the same without asking models and rules again. */
 export class RecentLists {
-  /** By the visitor, who is the same object as before where nothing of him is new (see `RecommendationsRepository`), else by what was asked. The newest first. */
+  /** By the visitor, who is the same object while nothing of him is new (see `RecommendationsRepository`), else by what was asked; the newest first. */
   private readonly lists = new LRUCache<Visitor | string, Recent[]>({ maxSize: REMEMBERED, sizeCalculation: recents => recents.length })
 
   constructor(private readonly now: () => number = Date.now) {}

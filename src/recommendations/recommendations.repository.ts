@@ -53,9 +53,10 @@ const LOOKS = { lanes: 2, worthwhile: 12 }
 const HISTORY = 1_000
 
 /**
- * A line for each key, an empty one for whom nobody knows: to read one text costs the driver less than to read rows. Who was merged into another is that other. Events come and move to other people, but none changes: whose times are those that `stamp` tells of has the events of
- * then, and the index knows the times, so that what is known already is not added up again. The sub-select hides from the planner how many are asked for, so that
- * PostgreSQL keeps one plan for all instead of making one, which takes longer than the answer, each time.
+ * A line for each key, an empty one for whom nobody knows: one text costs the driver less than rows. Who was merged into another is that other. Events come and
+ * move to other people, but none changes: whose times are those that `stamp` tells of has the events of then, and the index knows the times, so that what is
+ * known already is not added up again. The sub-select hides from the planner how many are asked for, so that PostgreSQL keeps one plan for all instead of making
+ * one, which takes longer than the answer, each time.
  */
 const VISITORS = (column: string, type: string) => `
   SELECT string_agg(coalesce(found.said, ''), E'\\n' ORDER BY wanted.place) AS said
