@@ -190,6 +190,28 @@ describe('a shop with two tastes', () => {
     await database.close()
   })
 
+  test('of everybody who shares a look the own consent is told, whatever its source and whoever is unknown', async () => {
+    const { database } = house.app
+    const sources = ['a\nb', ' "c"  d\\n ', '', '同意\t\r\n7 8 t']
+    const keys = sources.map((_, at) => `consenter\n${at}`)
+    await database.sql('INSERT INTO "User" ("externalId", "updatedAt") SELECT unnest($1::text[]), now()', [keys])
+    await database.sql(
+      `INSERT INTO "Consent" ("userId", purpose, granted, at, source) SELECT u.id, 'PERSONALISATION', place % 2 = 0, '2026-01-01T00:00:00.123Z', c.source
+       FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS c(key, source, place) JOIN "User" u ON u."externalId" = c.key`,
+      [keys, sources],
+    )
+    const visitors = new RecommendationsRepository(database)
+    const asked = ['nobody', keys[0], keys[1], 'nobody else', keys[2], 'u0', keys[3], keys[0]]
+    const at = new Date('2026-01-01T00:00:00.123Z')
+    const told = (place: number) => ({ personalisation: { granted: place % 2 === 1, at, source: sources[place] } })
+    const expected = [null, told(0), told(1), null, told(2), { personalisation: null }, told(3), told(0)]
+    const found = await Promise.all(asked.map(key => visitors.visitor(key)))
+    expect(found).toEqual(expected.map(each => each && expect.objectContaining(each)))
+    expect(await Promise.all(asked.map(key => visitors.visitor(key)))).toEqual(found)
+    await database.sql('DELETE FROM "Consent" WHERE "userId" IN (SELECT id FROM "User" WHERE "externalId" = ANY($1))', [keys])
+    await database.sql('DELETE FROM "User" WHERE "externalId" = ANY($1)', [keys])
+  })
+
   test('the reasons of every item sum to its score, and the decision holds the same', async () => {
     for (const user of ['u0', 'u3', 'u5']) {
       const list = await ask({ user, first: 12, excludeSeen: false })
