@@ -3,6 +3,7 @@ import { buildAudience, exportAudience, resumeAudiences, scoreAudienceRange } fr
 import { refreshBaselines } from './baselines.js'
 import { expireReservations } from './expire-reservations.js'
 import { draftFaq } from './faq.js'
+import { forgetChanges } from './forget-changes.js'
 import { housekeeping } from './housekeeping.js'
 import { importFile } from './import.js'
 import { paceCampaigns } from './pace-campaigns.js'
@@ -20,6 +21,7 @@ export const jobDefinitions = [
   trainModels,
   retrainWhenChanged,
   refreshBaselines,
+  forgetChanges,
   housekeeping,
   refreshProfiles,
   ageProfiles,

@@ -128,6 +128,7 @@ import { SegmentsRepository } from './segments/segments.repository.js'
 import { SegmentPreviewResolver, SegmentsResolver } from './segments/segments.resolver.js'
 import { SegmentsService } from './segments/segments.service.js'
 import { createServer } from './server.js'
+import { UserChanges } from './users/user-changes.js'
 import { UsersRepository } from './users/users.repository.js'
 import { UserPayloadResolver, UsersResolver } from './users/users.resolver.js'
 import { UsersService } from './users/users.service.js'
@@ -210,7 +211,8 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     segments.bringInLine(userIds).catch(error => log.warn('profiles and segments follow a merge later', { error: messageOf(error) }))
   const identity = new IdentityService(new IdentityRepository(database), users, signals, inLine)
   const imports = new ImportService(new ImportRepository(database), jobs, { signals, database, settings: config })
-  const recommendationsRepository = new RecommendationsRepository(database)
+  const userChanges = new UserChanges(database)
+  const recommendationsRepository = new RecommendationsRepository(database, userChanges)
 
   const profilesRepository = new ProfilesRepository(database, config)
   const history = new ProfileHistory(profilesRepository, () => profiles.refreshOvertaken({ all: true }))
@@ -464,6 +466,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     jobStore,
     jobs,
     users,
+    userChanges,
     catalogue,
     events,
     imports,

@@ -14,13 +14,17 @@ const INPUT = `unnest(${TYPES.map((type, index) => `$${index + 1}::${type}[]`).j
 const OWNER = `COALESCE((SELECT a."userId" FROM "UserAlias" a WHERE a."anonymousId" = i.anon), (SELECT coalesce(u."mergedIntoId", u.id) FROM "User" u WHERE u."externalId" = i."user"))`
 const PRODUCT = `(SELECT p.id FROM "Product" p WHERE p."externalId" = i.product)`
 
+/** Says whose events it stores, so that whoever remembers others can go on doing so (see `UserChanges`). */
 const INSERT = `
-  INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
-  SELECT i.message, i.owner, i."productId", i.type::"EventType", i.value, i.quantity, i.price, i.currency, i.at, i.properties::jsonb
-  FROM (SELECT *, ${OWNER} AS owner, ${PRODUCT} AS "productId" FROM ${INPUT} OFFSET 0) i
-  WHERE i.owner IS NOT NULL AND (i.product IS NULL OR i."productId" IS NOT NULL)
-  ORDER BY i.place
-  ON CONFLICT ("messageId") DO NOTHING RETURNING "messageId"`
+  WITH stored AS (
+    INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
+    SELECT i.message, i.owner, i."productId", i.type::"EventType", i.value, i.quantity, i.price, i.currency, i.at, i.properties::jsonb
+    FROM (SELECT *, ${OWNER} AS owner, ${PRODUCT} AS "productId" FROM ${INPUT} OFFSET 0) i
+    WHERE i.owner IS NOT NULL AND (i.product IS NULL OR i."productId" IS NOT NULL)
+    ORDER BY i.place
+    ON CONFLICT ("messageId") DO NOTHING RETURNING "messageId", "userId"),
+  said AS (INSERT INTO "UserChange" ("userIds") SELECT coalesce(array_agg(DISTINCT "userId"), '{}') FROM stored)
+  SELECT "messageId" FROM stored`
 
 /** The events of users; the only place that writes them one batch at a time. */
 export class EventsRepository {

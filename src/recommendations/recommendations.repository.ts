@@ -3,6 +3,7 @@ import type { Content } from '../algorithms/recommend/content.js'
 import { createBatcher } from '../platform/batcher.js'
 import { copyNumbers } from '../platform/bulk.js'
 import type { Database } from '../platform/database.js'
+import { UserChanges } from '../users/user-changes.js'
 import { TELLING_TYPES_SQL, WEIGHT_SQL } from './weights.js'
 
 /** Each product that somebody touched, the one touched last at the end. */
@@ -26,6 +27,9 @@ interface Read {
   said: string
   /** Of the times of all events; empty where there are more than count. */
   stamp: string
+  /** The record that was asked for, and when, as `UserChanges` counts: where it was merged into another, that is the visitor. */
+  userId: number
+  mark: number
   visitor: Visitor
 }
 
@@ -62,8 +66,8 @@ const VISITORS = (column: string, type: string) => `
   SELECT string_agg(coalesce(found.said, ''), E'\\n' ORDER BY wanted.place) AS said
   FROM unnest((SELECT $1::${type}[])) WITH ORDINALITY AS wanted(key, place)
   LEFT JOIN LATERAL (
-    SELECT concat(u.id, ' ', s.stamp, ' ', c.granted, ' ', (1000 * extract(epoch FROM c.at))::int8, ' ', to_json(c.source)) AS said
-    FROM (SELECT coalesce("mergedIntoId", id) AS id FROM "User" WHERE ${column} = wanted.key) u
+    SELECT concat(u.own, ' ', u.id, ' ', s.stamp, ' ', c.granted, ' ', (1000 * extract(epoch FROM c.at))::int8, ' ', to_json(c.source)) AS said
+    FROM (SELECT id AS own, coalesce("mergedIntoId", id) AS id FROM "User" WHERE ${column} = wanted.key) u
     CROSS JOIN LATERAL (
       SELECT CASE WHEN count(*) < ${HISTORY} THEN hash_array_extended(coalesce(array_agg("occurredAt"), '{}'), 0) END AS stamp
       FROM (SELECT "occurredAt" FROM "Event" WHERE "userId" = u.id ORDER BY "occurredAt" DESC LIMIT ${HISTORY}) newest
@@ -99,9 +103,8 @@ const PRODUCTS = `SELECT id, title, left(description, 2000) AS description, cate
 const MOST_FACTS = 12
 
 export class RecommendationsRepository {
-  /** A visitor by external id, or null; look-ups of one turn share one statement. */
-  readonly visitor: (externalId: string) => Promise<Visitor | null>
-  readonly visitorById: (id: number) => Promise<Visitor | null>
+  private readonly lookByExternalId: (externalId: string) => Promise<Visitor | null>
+  private readonly lookById: (id: number) => Promise<Visitor | null>
 
   /** Who is read already, by what he was asked for. */
   private readonly read = new LRUCache<string | number, Read>({
@@ -109,13 +112,35 @@ export class RecommendationsRepository {
     sizeCalculation: ({ visitor }) => VISITOR_BYTES + BYTES_OF_PRODUCT * visitor.products.length,
   })
 
-  constructor(private readonly database: Database) {
-    this.visitor = createBatcher(keys => this.look(keys, VISITORS('"externalId"', 'text'), 'visitors'), LOOKS)
-    this.visitorById = createBatcher(keys => this.look(keys, VISITORS('id', 'int'), 'visitors-by-id'), LOOKS)
+  constructor(
+    private readonly database: Database,
+    private readonly changes = new UserChanges(database),
+  ) {
+    this.lookByExternalId = createBatcher(keys => this.look(keys, VISITORS('"externalId"', 'text'), 'visitors'), LOOKS)
+    this.lookById = createBatcher(keys => this.look(keys, VISITORS('id', 'int'), 'visitors-by-id'), LOOKS)
+  }
+
+  /** A visitor by external id, or null, as he is when this is called. */
+  async visitor(externalId: string): Promise<Visitor | null> {
+    await this.changes.look()
+    return this.unchanged(externalId) ?? this.lookByExternalId(externalId)
+  }
+
+  async visitorById(id: number): Promise<Visitor | null> {
+    await this.changes.look()
+    return this.unchanged(id) ?? this.lookById(id)
+  }
+
+  private unchanged(asked: string | number): Visitor | undefined {
+    const known = this.read.get(asked)
+    return known && this.changes.holds(known.mark, known.userId) && this.changes.holds(known.mark, known.visitor.id)
+      ? known.visitor
+      : undefined
   }
 
   /** A visitor of whom nothing is new is the same object as before, and one who did nothing new has the same arrays, by which others know him. */
   private async look(keys: (string | number)[], statement: string, name: string): Promise<(Visitor | null)[]> {
+    const { mark } = this.changes
     const visitors = new Map<string | number, Visitor | null>()
     for (const key of keys) visitors.set(key, null)
     const [{ said: all }] = await this.database.sql<{ said: string }>(statement, [[...visitors.keys()]], name)
@@ -126,15 +151,17 @@ export class RecommendationsRepository {
       const said = lines[place++]
       if (said === '') continue
       const known = this.read.get(asked)
-      if (known?.said === said && known.stamp !== '') visitors.set(asked, known.visitor)
-      else changed.push({ asked, known, facts: parsed(said) })
+      if (known?.said === said && known.stamp !== '') {
+        known.mark = mark
+        visitors.set(asked, known.visitor)
+      } else changed.push({ asked, known, facts: parsed(said) })
     }
     const active = changed.filter(({ known, facts: { stamp } }) => stamp === '' || stamp !== known?.stamp)
     const histories = active.length > 0 ? await this.histories(active.map(({ facts }) => facts.id)) : new Map<number, History>()
     for (const { asked, known, facts } of changed) {
-      const read = visitorOf(facts, histories.get(facts.id), known)
-      this.read.set(asked, read)
-      visitors.set(asked, read.visitor)
+      const visitor = visitorOf(facts, histories.get(facts.id), known)
+      this.read.set(asked, { said: facts.said, stamp: facts.stamp, userId: facts.userId, mark, visitor })
+      visitors.set(asked, visitor)
     }
     return keys.map(key => visitors.get(key) as Visitor | null)
   }
@@ -211,21 +238,21 @@ export class RecommendationsRepository {
   }
 }
 
-type Facts = Pick<Visitor, 'id' | 'personalisation'> & Pick<Read, 'said' | 'stamp'>
+type Facts = Pick<Visitor, 'id' | 'personalisation'> & Pick<Read, 'said' | 'stamp' | 'userId'>
 
 function parsed(said: string): Facts {
-  const [id, stamp, granted, at, ...source] = said.split(' ')
+  const [userId, id, stamp, granted, at, ...source] = said.split(' ')
   const personalisation =
     granted === '' ? null : { granted: granted === 't', at: new Date(Number(at)), source: JSON.parse(source.join(' ')) }
-  return { said, id: Number(id), stamp, personalisation }
+  return { said, userId: Number(userId), id: Number(id), stamp, personalisation }
 }
 
 /** `history`: what was read of it now, where it may have changed. */
-function visitorOf({ said, stamp, id, personalisation }: Facts, history: History | undefined, known: Read | undefined): Read {
+function visitorOf({ said, id, personalisation }: Facts, history: History | undefined, known: Read | undefined): Visitor {
   const before = known && (!history || isAlike(history, known.visitor)) ? known.visitor : undefined
-  if (before && known?.said === said) return known
+  if (before && known?.said === said) return before
   const { products, weights, times } = before ?? (history as History)
-  return { said, stamp, visitor: { id, personalisation, products, weights, times } }
+  return { id, personalisation, products, weights, times }
 }
 
 function historyOf({ products, hundredths, seconds }: HistoryRow): History {

@@ -4,6 +4,7 @@ import { openDatabase } from '../../../src/platform/database.js'
 import { silentLog } from '../../../src/platform/log.js'
 import { PlacementsRepository } from '../../../src/recommendations/placements.repository.js'
 import { RecommendationsRepository } from '../../../src/recommendations/recommendations.repository.js'
+import { UserChanges } from '../../../src/users/user-changes.js'
 import { startTestApp, type TestApp } from '../../support/app.js'
 import { fillShop } from '../../support/shop.js'
 
@@ -116,18 +117,21 @@ describe('a shop with two tastes', () => {
 
   test('PostgreSQL plans the look at visitors once, however many are looked at', async () => {
     const database = openDatabase(house.app.database.url, silentLog, 1)
-    const [visitors, placements] = [new RecommendationsRepository(database), new PlacementsRepository(database)]
+    const [changes, placements] = [new UserChanges(database), new PlacementsRepository(database)]
+    await changes.look()
     for (let count = 1; count <= 16; count++) {
       const several = Array.from({ length: 1 + (count % 4) }, (_, at) => at)
-      await Promise.all(several.map(at => visitors.visitor(`u${at}`)))
+      const remembersNobody = new RecommendationsRepository(database, changes)
+      await Promise.all(several.map(at => remembersNobody.visitor(`u${at}`)))
       await placements.dealings(several.map(at => ({ userId: 1 + at })))
     }
     const plans = await database.sql<{ name: string; generic: number }>(
-      `SELECT name, generic_plans::int AS generic FROM pg_prepared_statements WHERE name IN ('visitors', 'dealings') ORDER BY name`,
+      `SELECT name, generic_plans::int AS generic FROM pg_prepared_statements WHERE name IN ('visitors', 'dealings', 'user-changes') ORDER BY name`,
     )
     await database.close()
     expect(plans).toEqual([
       { name: 'dealings', generic: 11 },
+      { name: 'user-changes', generic: 11 },
       { name: 'visitors', generic: 11 },
     ])
   })
