@@ -20,8 +20,8 @@ const CHANGES = `
     UNION ALL (SELECT "userIds" FROM "UserChange" WHERE xact = ANY((SELECT $2::bigint[])::bigint[]) LIMIT ${MOST_ROWS + 1})
   ) said`
 const SNAPSHOT = 'SELECT pg_current_snapshot()::text AS snapshot'
-/** What a snapshot with this xmin has seen, and what a dump brought from a database that had counted further. */
-const FORGET = `DELETE FROM "UserChange" WHERE xact < $1::bigint OR xact >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint RETURNING 1`
+/** What this snapshot saw, and what a dump brought from a database that had counted further. */
+const FORGET = `DELETE FROM "UserChange" WHERE pg_visible_in_snapshot(xact::text::xid8, $1::pg_snapshot) OR xact >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint RETURNING 1`
 
 /** A snapshot of PostgreSQL's, as text: `xmin:xmax:under way`. */
 interface Seen {
@@ -74,7 +74,7 @@ export class UserChanges {
     const at = this.now()
     const [{ snapshot }] = await this.database.sql<{ snapshot: string }>(SNAPSHOT)
     this.kept = { snapshot, at }
-    return kept ? (await this.database.sql(FORGET, [kept.snapshot.split(':')[0]])).length : 0
+    return kept ? (await this.database.sql(FORGET, [kept.snapshot])).length : 0
   }
 
   private async afterThisTurn(): Promise<void> {

@@ -25,7 +25,7 @@ const SIZE: ShopSize = { users: 1_000_000, products: 100_000, events: 5_000_000 
 const SMOKE: ShopSize = { users: 2_000, products: 1_000, events: 20_000 }
 const ROUNDS = 5
 const SECONDS = 6
-/** Distinct users that are asked for: more than any list of recent ones would hold. */
+/** Distinct users that are asked for in turn: as many as lists are remembered. */
 const ASKED = 20_000
 /** The model that serves; the others are only weighed. */
 const LIVE = 'item-cf'

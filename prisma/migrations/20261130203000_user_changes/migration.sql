@@ -7,10 +7,10 @@ CREATE TABLE "UserChange" (
     CONSTRAINT "UserChange_pkey" PRIMARY KEY ("xact","id")
 );
 
--- A transaction that adds events says whose they are, as eventsTrack does; of one that says nothing they may be anybody's. What it says, it says of all that it adds.
+-- Whoever adds events and says whose they are, as eventsTrack does, sets bellwether.told for the transaction. Else they may be anybody's.
 CREATE FUNCTION bellwether_events_changed() RETURNS trigger LANGUAGE plpgsql AS E'
 BEGIN
-  IF NOT EXISTS (SELECT FROM "UserChange" WHERE xact = pg_current_xact_id()::text::bigint) THEN INSERT INTO "UserChange" ("userIds") VALUES (NULL); END IF;
+  IF current_setting(''bellwether.told'', true) IS DISTINCT FROM ''on'' THEN INSERT INTO "UserChange" ("userIds") VALUES (NULL); END IF;
   RETURN NULL;
 END';
 CREATE FUNCTION bellwether_events_moved() RETURNS trigger LANGUAGE plpgsql AS E'

@@ -76,11 +76,11 @@ test('two loads of one seed are the same, row by row', async () => {
     const empty = await createTestDatabase()
     await seedDemoShop(empty, options)
     const tables = await empty.sql<{ name: string }>(
-      `SELECT relname AS name FROM pg_stat_user_tables WHERE relname <> '_prisma_migrations' ORDER BY 1`,
+      `SELECT relname AS name FROM pg_stat_user_tables WHERE relname NOT IN ('_prisma_migrations', 'UserChange') ORDER BY 1`,
     )
     const digest: Record<string, string | null> = {}
     for (const { name } of tables) {
-      // Ids that the database itself draws, and the moment of loading, are not of the seed.
+      // Ids that the database itself draws, as those of transactions, and the moment of loading, are not of the seed.
       const [{ text }] = await empty.sql<{ text: string | null }>(
         `SELECT md5(string_agg((to_jsonb(t) - '{createdAt,updatedAt,receivedAt,loadedAt,learningSince}'::text[])::text, '' ORDER BY to_jsonb(t)::text COLLATE "C")) AS text FROM "${name}" t`,
       )
