@@ -10,6 +10,8 @@ export interface Basis {
   /** States of what is served and sold: numbers that change when it does. */
   models: number
   catalogue: number
+  /** Whether what reviews say of products has a part in it. */
+  isByReviews: boolean
 }
 
 /** What was answered, and the decision about it. */
@@ -27,8 +29,10 @@ interface Recent extends Answered {
   until: number
 }
 
-/** So long what changes without a notice, as what reviews say of products, does not change a list. */
-const FRESH_MS = 60_000
+/** All else tells when it changes. */
+const LASTING_MS = 600_000
+/** Of what reviews say of products nobody is told that it has changed. */
+const BY_REVIEWS_MS = 60_000
 /** Each is some ten kilobytes. */
 const REMEMBERED = 20_000
 /** Ways of asking that are remembered of one visitor. */
@@ -49,7 +53,8 @@ export class RecentLists {
   keep(basis: Basis, { list, decision, model }: Answered): void {
     const key = keyOf(basis)
     const others = (this.lists.get(key) ?? []).filter(each => !isAskedAlike(each.basis, basis)).slice(0, WAYS - 1)
-    this.lists.set(key, [{ basis, list, decision, model, until: this.now() + FRESH_MS }, ...others])
+    const until = this.now() + (basis.isByReviews ? BY_REVIEWS_MS : LASTING_MS)
+    this.lists.set(key, [{ basis, list, decision, model, until }, ...others])
   }
 }
 

@@ -47,8 +47,8 @@ export interface InteractionColumns {
   times: Float64Array
 }
 
-/** Of the visitors whose arrays are remembered: some ten thousand with the usual histories. */
-const REMEMBERED_BYTES = 32 * 1024 * 1024
+/** Of the visitors whose arrays are remembered: some thirty thousand with histories of ninety products. */
+const REMEMBERED_BYTES = 64 * 1024 * 1024
 const VISITOR_BYTES = 800
 const BYTES_OF_PRODUCT = 16
 /** A look costs the server and PostgreSQL as much as two visitors do. */

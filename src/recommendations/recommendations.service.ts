@@ -261,7 +261,8 @@ export class RecommendationsService {
       assignment?.version,
       assignment?.arm.key,
     ]
-    return { asked, visitor, models: this.models.changes, catalogue: this.catalogue.changes }
+    const isByReviews = (plan?.rules.sentimentWeight ?? 0) > 0
+    return { asked, visitor, models: this.models.changes, catalogue: this.catalogue.changes, isByReviews }
   }
 
   private async compose(

@@ -24,11 +24,11 @@ export interface Measured extends Round {
   cpuMicros: number
 }
 
-/** Asks the same again and again for so many seconds, without a pause on any connection; an answer that is no success ends the benchmark. */
+/** Asks the same again and again for so many seconds, or each once, without a pause on any connection; an answer that is no success ends the benchmark. */
 export async function load(
   { url, key }: Door,
   requests: readonly { body: string; path?: string }[],
-  seconds: number,
+  seconds: number | 'once',
   connections = CONNECTIONS,
 ): Promise<Round> {
   const requestOf = (request: { body: string; path?: string }) => ({ ...request, method: 'POST' as const, headers: headersOf(key) })
@@ -36,7 +36,7 @@ export async function load(
   const result = await autocannon({
     url,
     connections,
-    duration: seconds,
+    ...(seconds === 'once' ? { amount: requests.length } : { duration: seconds }),
     requests: [requestOf(requests[0])],
     // Each connection asks for its own part of them: all of them at each would take the load's own machine seconds to write down, and memory to keep.
     setupClient: client => {

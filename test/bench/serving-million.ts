@@ -43,12 +43,14 @@ export const servingMillion: Benchmark = {
       const users = Array.from({ length: count }, (_, at) => ({ user: userId(1 + ((at * 48_271) % (smoke ? SMOKE : SIZE).users)) }))
       const [hello, ours] = [bodiesOf(HELLO), bodiesOf(RECOMMENDATIONS, users)]
       await checkAnswers(door, ours)
-      for (const bodies of [hello, ours]) await load(door, bodies, smoke ? 1 : 2 * SECONDS)
+      await load(door, hello, smoke ? 1 : 2 * SECONDS)
+      const first = await load(door, ours, 'once')
+      await load(door, ours, smoke ? 1 : SECONDS)
       if (smoke) return []
       const rounds: { hello: Round; ours: Round }[] = []
       for (let round = 0; round < ROUNDS; round++)
         rounds.push({ hello: await load(door, hello, SECONDS), ours: await load(door, ours, SECONDS) })
-      return [...rowsOf(rounds), ...shop.models.map(memoryRow), memoryOfServer(shop.residentMegabytes())]
+      return [...rowsOf(rounds), rowOfFirst(first), ...shop.models.map(memoryRow), memoryOfServer(shop.residentMegabytes())]
     } finally {
       await shop.stop()
     }
@@ -216,6 +218,16 @@ function rowsOf(rounds: { hello: Round; ours: Round }[]): Row[] {
       bar: '< 20 ms',
     },
   ]
+}
+
+function rowOfFirst({ perSecond, p99 }: Round): Row {
+  return {
+    benchmark: 'the same, of users who were not asked for before',
+    ours: `${perSecond.toFixed(0)} requests/s, 99th percentile ${p99.toFixed(0)} ms`,
+    peer: '',
+    ratio: '',
+    bar: '',
+  }
 }
 
 function memoryRow({ algorithm, artifactMegabytes, memoryMegabytes, fitSeconds }: Weight): Row {

@@ -11,7 +11,7 @@ const VISITOR: Visitor = {
   weights: Float32Array.of(1, 1),
   times: Float64Array.of(1, 2),
 }
-const BASIS: Basis = { asked: ['u7', undefined, 10], visitor: VISITOR, models: 3, catalogue: 5 }
+const BASIS: Basis = { asked: ['u7', undefined, 10], visitor: VISITOR, models: 3, catalogue: 5, isByReviews: false }
 const ANSWERED: Answered = {
   list: { items: [], servedBy: 'ease v1', algorithm: RecommendationAlgorithm.EASE, modelId: null, fallbacks: [] },
   decision: 'first',
@@ -25,11 +25,20 @@ beforeEach(() => {
   lists.keep(BASIS, ANSWERED)
 })
 
-test('who asks for the same again, and did nothing since, is answered the same for a minute', () => {
-  now += 59_999
+test('who asks for the same again, and did nothing since, is answered the same for ten minutes', () => {
+  now += 599_999
   expect(lists.find({ ...BASIS })).toMatchObject(ANSWERED)
   now += 1
   expect(lists.find({ ...BASIS })).toBeUndefined()
+})
+
+test('what goes by reviews is answered the same for a minute', () => {
+  const reviewed = { ...BASIS, isByReviews: true }
+  lists.keep(reviewed, ANSWERED)
+  now += 59_999
+  expect(lists.find(reviewed)).toMatchObject(ANSWERED)
+  now += 1
+  expect(lists.find(reviewed)).toBeUndefined()
 })
 
 test('of a stranger there is nothing that could change', () => {
