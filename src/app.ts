@@ -22,6 +22,7 @@ import { ExportsService } from './audiences/exports.service.js'
 import { AdEvents } from './bidding/ad-events.js'
 import { AdLogRepository } from './bidding/ad-log.repository.js'
 import { BidDoor } from './bidding/bid-door.js'
+import { BidVisitorsRepository } from './bidding/bid-visitors.repository.js'
 import { BiddingRepository } from './bidding/bidding.repository.js'
 import { AuctionOutcomeResolver, BiddingResolver } from './bidding/bidding.resolver.js'
 import { BiddingService } from './bidding/bidding.service.js'
@@ -211,7 +212,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
     segments.bringInLine(userIds).catch(error => log.warn('profiles and segments follow a merge later', { error: messageOf(error) }))
   const identity = new IdentityService(new IdentityRepository(database), users, signals, inLine)
   const imports = new ImportService(new ImportRepository(database), jobs, { signals, database, settings: config })
-  const userChanges = new UserChanges(database)
+  const userChanges = new UserChanges(database, ['EVENTS', 'CONSENTS', 'IDENTITY'])
   const recommendationsRepository = new RecommendationsRepository(database, userChanges)
 
   const profilesRepository = new ProfilesRepository(database, config)
@@ -313,6 +314,7 @@ export async function createApp({ config, databaseUrl, log, role, root = process
   })
   const bidding = new BiddingService({
     repository: biddingRepository,
+    visitors: new BidVisitorsRepository(database),
     snapshots,
     predictor: new Predictor(liveModels),
     decisions,

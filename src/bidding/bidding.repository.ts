@@ -117,28 +117,6 @@ export interface HistoryRow {
   targetValueMicros: number
 }
 
-/** What is known of the person, whose consent decides what may be used of it. */
-export interface BidVisitor {
-  id: number
-  externalId: string
-  ads: { granted: boolean; at: Date; source: string } | null
-  isSuppressed: boolean
-  gender: string | null
-  birthYear: number | null
-  city: string | null
-  country: string | null
-  affinity: string | null
-  audiences: ReadonlySet<string>
-  /** Milliseconds of what was shown or may be shown still, by campaign. */
-  shown: ReadonlyMap<string, readonly number[]>
-}
-
-export interface VisitorQuery {
-  audienceIds: readonly string[]
-  cappedIds: readonly string[]
-  since: Date
-}
-
 /** An auction whose market price is known: the least bid that would have won it. */
 export interface MarketRow {
   at: number
@@ -276,58 +254,24 @@ const EXPIRE = `
     WHERE l."campaignId" = s."campaignId" AND l.period = s.period)
   SELECT count(*)::int AS count FROM changed`
 
-/** The sub-selects hide from the planner how many are asked for, so that PostgreSQL keeps one plan instead of making one each time, which takes longer than the answer. */
-const VISITORS = (column: string, type: string) => `
-  SELECT u.id, u."externalId", u.gender, u."birthYear", u.city, u.country, c.granted, c.at, c.source, s."userId" IS NOT NULL AS suppressed,
-    p.categories->0->>0 AS affinity, m.ids AS audiences, f.campaigns, f.times
-  FROM unnest((SELECT $1::${type}[])) AS wanted(key) JOIN "User" u ON u.${column} = wanted.key
-  LEFT JOIN "Consent" c ON c."userId" = u.id AND c.purpose = 'ADS' LEFT JOIN "Suppression" s ON s."userId" = u.id LEFT JOIN "UserProfile" p ON p."userId" = u.id
-  LEFT JOIN LATERAL (SELECT array_agg("audienceId") AS ids FROM "AudienceMember" WHERE "userId" = u.id AND "audienceId" = ANY((SELECT $2::text[])::text[])) m ON cardinality((SELECT $2::text[])) > 0
-  LEFT JOIN LATERAL (
-    SELECT array_agg("campaignId") AS campaigns, array_agg(extract(epoch FROM "createdAt")::float8) AS times
-    FROM "BidReservation" WHERE "userId" = u.id AND "createdAt" > $4 AND "campaignId" = ANY((SELECT $3::text[])::text[]) AND state IN ('RESERVED', 'WON', 'COMMITTED', 'UNFUNDED')) f ON cardinality((SELECT $3::text[])) > 0`
-
 /** What campaigns target, of the context of a stored impression. */
 const targetedOf = (row: string) =>
   `jsonb_build_object(${['placement', 'device', 'country', 'categories', 'hour', 'weekday'].map(name => `'${name}', ${row}.context->'${name}'`).join(', ')})`
-
-interface VisitorRow extends Omit<BidVisitor, 'ads' | 'isSuppressed' | 'audiences' | 'shown'> {
-  granted: boolean | null
-  at: Date
-  source: string
-  suppressed: boolean
-  audiences: string[] | null
-  campaigns: string[] | null
-  times: number[] | null
-}
 
 /** Bids and their money. Statements of many requests are one statement: while one is under way, the next batch gathers. */
 export class BiddingRepository {
   readonly reserve: (reservation: NewReservation) => Promise<Reserved>
   readonly settle: (notice: Notice, now: Date) => Promise<Settled>
-  private query: VisitorQuery = { audienceIds: [], cappedIds: [], since: new Date() }
-  private readonly byExternalId: (key: string) => Promise<BidVisitor | null>
-  private readonly byId: (key: number) => Promise<BidVisitor | null>
 
   constructor(private readonly database: Database) {
     this.reserve = createBatcher(reservations => this.reserveAll(reservations))
     const settle = createBatcher<{ notice: Notice; now: Date }, Settled>(given => this.settleAll(given))
     this.settle = (notice, now) => settle({ notice, now })
-    this.byExternalId = createBatcher(async keys =>
-      this.visitors(keys, 'externalId', await this.readVisitors('"externalId"', 'text', keys)),
-    )
-    this.byId = createBatcher(async keys => this.visitors(keys, 'id', await this.readVisitors('id', 'int', keys)))
   }
 
   /** What a notice would do now; nothing of it stays. */
   foreseen(notice: Notice, now: Date): Promise<Settled> {
     return this.database.rehearse(async dry => (await dry.sql<Settled>(SETTLE, [JSON.stringify([noticeOf({ notice, now }, 0)])]))[0])
-  }
-
-  /** A person by external or internal id, or null. */
-  visitor(key: string | number, query: VisitorQuery): Promise<BidVisitor | null> {
-    this.query = query
-    return typeof key === 'string' ? this.byExternalId(key) : this.byId(key)
   }
 
   /** Returns how many reservations ended. */
@@ -516,20 +460,6 @@ export class BiddingRepository {
     }
     return settled
   }
-
-  private readVisitors(column: string, type: string, keys: readonly unknown[]): Promise<VisitorRow[]> {
-    const { audienceIds, cappedIds, since } = this.query
-    return this.database.sql<VisitorRow>(
-      VISITORS(column, type),
-      [[...new Set(keys)], audienceIds, cappedIds, since],
-      `bid-visitors-${type}`,
-    )
-  }
-
-  private visitors(keys: readonly unknown[], key: 'id' | 'externalId', rows: readonly VisitorRow[]): (BidVisitor | null)[] {
-    const found = new Map<unknown, BidVisitor>(rows.map(row => [row[key], visitorOf(row)]))
-    return keys.map(each => found.get(each) ?? null)
-  }
 }
 
 function noticeOf({ notice, now }: { notice: Notice; now: Date }, place: number) {
@@ -540,28 +470,5 @@ function noticeOf({ notice, now }: { notice: Notice; now: Date }, place: number)
     now,
     micros: micros === null ? null : Number(micros),
     minToWinMicros: minToWinMicros === null ? null : Number(minToWinMicros),
-  }
-}
-
-function visitorOf(row: VisitorRow): BidVisitor {
-  const { id, externalId, gender, birthYear, city, country, affinity, granted, at, source, suppressed, audiences, campaigns, times } = row
-  const shown = new Map<string, number[]>()
-  for (const [index, campaign] of (campaigns ?? []).entries()) {
-    const list = shown.get(campaign) ?? []
-    list.push((times?.[index] ?? 0) * 1000)
-    shown.set(campaign, list)
-  }
-  return {
-    id,
-    externalId,
-    gender,
-    birthYear,
-    city,
-    country,
-    affinity,
-    ads: granted === null ? null : { granted, at, source },
-    isSuppressed: suppressed,
-    audiences: new Set(audiences ?? []),
-    shown,
   }
 }

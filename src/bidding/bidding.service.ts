@@ -5,7 +5,8 @@ import { InvalidInput, NotFound } from '../platform/errors.js'
 import type { Metrics } from '../platform/metrics.js'
 import { v7 } from '../platform/uuid.js'
 import { type Contribution, type Decisions, type Dropped, decisionRow } from '../registry/decisions.js'
-import type { BiddingRepository, BidVisitor, Notice, Reserved, Settled } from './bidding.repository.js'
+import type { BidVisitor, BidVisitorsRepository } from './bid-visitors.repository.js'
+import type { BiddingRepository, Notice, Reserved, Settled } from './bidding.repository.js'
 import { type Blocklist, blockedBecause } from './blocklist.js'
 import { ageOf, type ContextFacts } from './features.js'
 import type { Predictions, Predictor } from './predictor.js'
@@ -73,6 +74,7 @@ interface Trail {
 
 interface Parts {
   repository: BiddingRepository
+  visitors: Pick<BidVisitorsRepository, 'find'>
   snapshots: Snapshots
   predictor: Predictor
   decisions: Pick<Decisions, 'record'>
@@ -100,11 +102,14 @@ export class BiddingService {
   constructor(private readonly parts: Parts) {}
 
   async decide(request: BidRequest): Promise<BidMade | NoBidMade> {
-    const { repository, snapshots } = this.parts
+    const { visitors, snapshots } = this.parts
     const now = this.now()
     const snapshot = await snapshots.current()
     const since = new Date(now.getTime() - snapshot.capHours * HOUR_MS)
-    const visitor = request.user === null ? null : await repository.visitor(request.user, { ...snapshot, since })
+    const visitor =
+      request.user === null
+        ? null
+        : await visitors.find(request.user, { audienceIds: snapshot.audienceIds, cappedIds: snapshot.cappedIds, since })
     const trail: Trail = { rules: [...(request.rules ?? [])], counts: {}, examples: [] }
     const person = personOf(request, visitor, trail)
     const context = this.contextOf(request, person, now)

@@ -23,7 +23,7 @@ const INSERT = `
     WHERE i.owner IS NOT NULL AND (i.product IS NULL OR i."productId" IS NOT NULL)
     ORDER BY i.place
     ON CONFLICT ("messageId") DO NOTHING RETURNING "messageId", "userId"),
-  said AS (INSERT INTO "UserChange" ("userIds") SELECT coalesce(array_agg(DISTINCT "userId"), '{}') FROM stored HAVING set_config('bellwether.told', 'on', true) = 'on')
+  said AS (INSERT INTO "UserChange" (aspect, "userIds") SELECT 'EVENTS', coalesce(array_agg(DISTINCT "userId"), '{}') FROM stored HAVING set_config('bellwether.told', 'on', true) = 'on')
   SELECT "messageId" FROM stored`
 
 /** The events of users; the only place that writes them one batch at a time. */

@@ -114,7 +114,7 @@ export class RecommendationsRepository {
 
   constructor(
     private readonly database: Database,
-    private readonly changes = new UserChanges(database),
+    private readonly changes = new UserChanges(database, ['EVENTS', 'CONSENTS', 'IDENTITY']),
   ) {
     this.lookByExternalId = createBatcher(keys => this.look(keys, VISITORS('"externalId"', 'text'), 'visitors'), LOOKS)
     this.lookById = createBatcher(keys => this.look(keys, VISITORS('id', 'int'), 'visitors-by-id'), LOOKS)

@@ -14,14 +14,18 @@ const KEPT_MS = 2 * STALE_MS
  * Newest first, as PostgreSQL would read the whole table for the few rows at its end otherwise; the sub-selects hide from it how few, so that it plans once.
  */
 const CHANGES = `
-  SELECT pg_current_snapshot()::text AS snapshot, CASE WHEN count(*) > ${MOST_ROWS} THEN '*' ELSE string_agg(coalesce(array_to_string("userIds", ','), '*'), ',') END AS changed
+  SELECT pg_current_snapshot()::text AS snapshot, CASE WHEN count(*) > ${MOST_ROWS} THEN '*'
+    ELSE string_agg(coalesce(array_to_string("userIds", ','), '*'), ',') FILTER (WHERE aspect = ANY($3::"UserAspect"[])) END AS changed
   FROM (
-    (SELECT "userIds" FROM "UserChange" WHERE xact >= (SELECT $1::bigint) ORDER BY xact DESC LIMIT ${MOST_ROWS + 1})
-    UNION ALL (SELECT "userIds" FROM "UserChange" WHERE xact = ANY((SELECT $2::bigint[])::bigint[]) LIMIT ${MOST_ROWS + 1})
-  ) said`
+    (SELECT aspect, "userIds" FROM "UserChange" WHERE xact >= (SELECT $1::bigint) ORDER BY xact DESC LIMIT ${MOST_ROWS + 1})
+    UNION ALL (SELECT aspect, "userIds" FROM "UserChange" WHERE xact = ANY((SELECT $2::bigint[])::bigint[]) LIMIT ${MOST_ROWS + 1})
+  ) told`
 const SNAPSHOT = 'SELECT pg_current_snapshot()::text AS snapshot'
 /** What this snapshot saw, and what a dump brought from a database that had counted further. */
 const FORGET = `DELETE FROM "UserChange" WHERE pg_visible_in_snapshot(xact::text::xid8, $1::pg_snapshot) OR xact >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint RETURNING 1`
+
+/** What of users others remember. */
+export type UserAspect = 'EVENTS' | 'CONSENTS' | 'IDENTITY' | 'SUPPRESSION' | 'AUDIENCES'
 
 /** A snapshot of PostgreSQL's, as text: `xmin:xmax:under way`. */
 interface Seen {
@@ -31,8 +35,8 @@ interface Seen {
 }
 
 /**
- * Tells whether what was read of a user is what a request would read now, for less than reading it: whoever changes events, consents or identities says whose in
- * the same transaction (the triggers of `UserChange` see to it), and one look at what was committed since the last one answers for everybody who asks meanwhile.
+ * Tells whether what was read of these aspects of a user is what a request would read now, for less than reading it: whoever changes one says of whom in the same
+ * transaction (the triggers of `UserChange` see to it), and one look at what was committed since the last one answers for everybody who asks meanwhile.
  * It begins after they asked, so that what was acknowledged before a request is known to it, whichever process did it.
  */
 export class UserChanges {
@@ -48,6 +52,7 @@ export class UserChanges {
 
   constructor(
     private readonly database: Pick<Database, 'sql'>,
+    private readonly aspects: readonly UserAspect[],
     private readonly now: () => number = Date.now,
   ) {}
 
@@ -97,7 +102,7 @@ export class UserChanges {
     const [, xmax, underWay] = seen.snapshot.split(':')
     const [{ snapshot, changed }] = await this.database.sql<{ snapshot: string; changed: string | null }>(
       CHANGES,
-      [xmax, `{${underWay}}`],
+      [xmax, `{${underWay}}`, this.aspects],
       'user-changes',
     )
     this.seen = { snapshot, at }

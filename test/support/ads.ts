@@ -1,4 +1,5 @@
 import { BidDoor } from '../../src/bidding/bid-door.js'
+import { BidVisitorsRepository } from '../../src/bidding/bid-visitors.repository.js'
 import { BiddingRepository } from '../../src/bidding/bidding.repository.js'
 import { AuctionOutcomeResolver, BiddingResolver } from '../../src/bidding/bidding.resolver.js'
 import { BiddingService } from '../../src/bidding/bidding.service.js'
@@ -29,6 +30,7 @@ export function biddingWorld(database: Database, options: { timeZone?: string; c
   const calendar = new AccountCalendar(options.timeZone ?? 'UTC')
   const bidding = new BiddingService({
     repository,
+    visitors: new BidVisitorsRepository(database, undefined, () => now().getTime()),
     snapshots,
     predictor: new Predictor(models),
     decisions,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { BiddingRepository } from '../../../src/bidding/bidding.repository.js'
+import { BidVisitorsRepository } from '../../../src/bidding/bid-visitors.repository.js'
 import { FIELDS } from '../../../src/bidding/features.js'
 import { openDatabase } from '../../../src/platform/database.js'
 import { silentLog } from '../../../src/platform/log.js'
@@ -173,14 +173,65 @@ describe('a bid', () => {
 describe('whom it is for', () => {
   test('PostgreSQL plans the look at visitors once, however many are looked at', async () => {
     const one = openDatabase(database.url, silentLog, 1)
-    const repository = new BiddingRepository(one)
     for (let count = 1; count <= 16; count++) {
-      const query = { audienceIds: ['in', 'out'].slice(count % 3), cappedIds: ['some'].slice(count % 2), since: new Date() }
-      await Promise.all(Array.from({ length: 1 + (count % 4) }, (_, at) => repository.visitor(`u-${1 + at}`, query)))
+      const query = { audienceIds: ['in', 'out'].slice(count % 3), cappedIds: ['some'], since: new Date() }
+      const remembersNobody = new BidVisitorsRepository(one)
+      await Promise.all(Array.from({ length: 1 + (count % 4) }, (_, at) => remembersNobody.find(`u-${1 + at}`, query)))
     }
-    const plans = await one.sql(`SELECT generic_plans::int AS generic FROM pg_prepared_statements WHERE name = 'bid-visitors-text'`)
+    const plans = await one.sql(
+      `SELECT name, generic_plans::int AS generic FROM pg_prepared_statements WHERE name IN ('bid-visitors-by-externalId', 'bid-shown') ORDER BY name`,
+    )
     await one.close()
-    expect(plans).toEqual([{ generic: 11 }])
+    expect(plans).toEqual([
+      { name: 'bid-shown', generic: 11 },
+      { name: 'bid-visitors-by-externalId', generic: 11 },
+    ])
+  })
+
+  test('what is remembered of a person is what the moment says of consent, suppression, audiences and what was shown', async () => {
+    const clock = { now: Date.parse('2026-11-30T12:00:00Z') }
+    const remembering = new BidVisitorsRepository(database, undefined, () => clock.now)
+    const keys = ['u-1', 'u-2', 'u-3', 'u-4', 'nobody'] as const
+    const query = { audienceIds: ['in', 'out'], cappedIds: [] as string[], since: new Date(0) }
+    const remembered = async (more: Partial<typeof query> = {}) => {
+      const asked = { ...query, ...more }
+      const found = await Promise.all(keys.map(key => remembering.find(key, asked)))
+      const afresh = new BidVisitorsRepository(database)
+      expect(found).toEqual(await Promise.all(keys.map(key => afresh.find(key, asked))))
+      return found
+    }
+    const before = await remembered()
+    expect((await remembered())[0]).toBe(before[0])
+    const idOf = (key: string) => before[keys.indexOf(key as 'u-1')]?.id
+    const steps: [string, unknown[]][] = [
+      [`UPDATE "Consent" SET granted = NOT granted WHERE "userId" = $1 AND purpose = 'ADS'`, [idOf('u-1')]],
+      [`INSERT INTO "Suppression" ("userId", reason) VALUES ($1, 'test')`, [idOf('u-4')]],
+      ['DELETE FROM "AudienceMember" WHERE "userId" = $1', [idOf('u-3')]],
+      [`INSERT INTO "AudienceMember" ("audienceId", "userId") VALUES ('in', $1)`, [idOf('u-3')]],
+      ['DELETE FROM "Suppression" WHERE "userId" = $1', [idOf('u-4')]],
+      [`UPDATE "Consent" SET granted = NOT granted WHERE "userId" = $1 AND purpose = 'ADS'`, [idOf('u-1')]],
+    ]
+    for (const [text, values] of steps) {
+      const [was, is] = [await remembered(), await database.sql(text, values).then(() => remembered())]
+      expect(is).not.toEqual(was)
+    }
+    await database.sql(`INSERT INTO "AudienceMember" ("audienceId", "userId") VALUES ('out', $1)`, [idOf('u-3')])
+    // Other audiences than those that were looked through.
+    expect((await remembered({ audienceIds: ['in'] }))[2]?.audiences).toEqual(new Set(['in']))
+    // Facts may be a minute old.
+    await database.sql(`UPDATE "User" SET city = 'Elsewhere' WHERE "externalId" = 'u-2'`)
+    clock.now += 59_999
+    const [, second] = await Promise.all(keys.map(key => remembering.find(key, { ...query, audienceIds: ['in'] })))
+    expect(second?.city).not.toBe('Elsewhere')
+    clock.now += 1
+    expect((await remembered())[1]?.city).toBe('Elsewhere')
+    // What was shown is always that of the moment.
+    const campaign = await world.campaign({ frequencyCap: { impressions: 9, hours: 24 } })
+    for (let times = 1; times <= 2; times++) {
+      await ask({ userExternalId: 'u-1' })
+      const [first] = await remembered({ cappedIds: [campaign.key] })
+      expect(first?.shown.get(campaign.key)).toHaveLength(times)
+    }
   })
 
   test('an audience is addressed only with consent to ADS', async () => {

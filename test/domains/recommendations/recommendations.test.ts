@@ -117,7 +117,7 @@ describe('a shop with two tastes', () => {
 
   test('PostgreSQL plans the look at visitors once, however many are looked at', async () => {
     const database = openDatabase(house.app.database.url, silentLog, 1)
-    const [changes, placements] = [new UserChanges(database), new PlacementsRepository(database)]
+    const [changes, placements] = [new UserChanges(database, ['EVENTS', 'CONSENTS', 'IDENTITY']), new PlacementsRepository(database)]
     await changes.look()
     for (let count = 1; count <= 16; count++) {
       const several = Array.from({ length: 1 + (count % 4) }, (_, at) => at)

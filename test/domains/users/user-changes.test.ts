@@ -7,6 +7,7 @@ import { UserChanges } from '../../../src/users/user-changes.js'
 import { createTestDatabase } from '../../support/database.js'
 
 const USERS = 12
+const ALL = ['EVENTS', 'CONSENTS', 'IDENTITY', 'SUPPRESSION', 'AUDIENCES'] as const
 const MINUTE = 60_000
 let database: Awaited<ReturnType<typeof createTestDatabase>>
 let changes: UserChanges
@@ -22,12 +23,12 @@ beforeAll(async () => {
 afterAll(() => database.drop())
 beforeEach(async () => {
   now = Date.parse('2026-11-30T12:00:00Z')
-  changes = new UserChanges(database, () => now)
+  changes = new UserChanges(database, ALL, () => now)
   await changes.look()
 })
 
 const ADD = `INSERT INTO "Event" ("messageId", "userId", "productId", type, "occurredAt") VALUES (gen_random_uuid(), $1, 1, 'VIEW', now())`
-const SAY = 'INSERT INTO "UserChange" ("userIds") VALUES (ARRAY[$1::int])'
+const SAY = `INSERT INTO "UserChange" (aspect, "userIds") VALUES ('EVENTS', ARRAY[$1::int])`
 const MOVE = 'UPDATE "Event" SET "userId" = $2 WHERE "userId" = $1'
 const MERGE = 'UPDATE "User" SET "mergedIntoId" = $2 WHERE id = $1'
 const CONSENT = `INSERT INTO "Consent" ("userId", purpose, granted, at, source) SELECT id, 'PERSONALISATION', $2, now(), 'test' FROM unnest($1::int[]) id
@@ -105,6 +106,28 @@ test('a user who is merged, taken apart again, renamed or removed is changed', a
   await database.sql(`INSERT INTO "User" (id, "externalId", "updatedAt") VALUES (8, 'u8', now()), (12, 'u12', now())`)
 })
 
+test('who must not be addressed, or may be again, is changed; where audiences change, everybody is', async () => {
+  const suppress = `INSERT INTO "Suppression" ("userId", reason) SELECT unnest($1::int[]), 'test' ON CONFLICT ("userId") DO UPDATE SET reason = 'again'`
+  expect(await changedBy(() => database.sql(suppress, [[2, 3]]))).toEqual([2, 3])
+  expect(await changedBy(() => database.sql(suppress, [[3]]))).toEqual([3])
+  expect(await changedBy(() => database.sql('DELETE FROM "Suppression" WHERE "userId" = 2'))).toEqual([2])
+  expect(await changedBy(() => database.sql('TRUNCATE "Suppression"'))).toBe('everybody')
+  const join = `INSERT INTO "AudienceMember" ("audienceId", "userId", score) VALUES ('a', 5, 1)`
+  expect(await changedBy(() => database.sql(join))).toBe('everybody')
+  expect(await changedBy(() => database.sql('DELETE FROM "AudienceMember"'))).toBe('everybody')
+})
+
+test('who goes by some aspects is told of those only', async () => {
+  const consents = new UserChanges(database, ['CONSENTS'], () => now)
+  await consents.look()
+  const { mark } = consents
+  await track(1)
+  await database.sql(ADD, [2])
+  await database.sql(CONSENT, [[3], true])
+  await consents.look()
+  expect([1, 2, 3].map(id => consents.holds(mark, id))).toEqual([true, true, false])
+})
+
 test('what a transaction wrote is told once it is committed, however many came and went meanwhile, and never if it is taken back', async () => {
   for (const end of ['COMMIT', 'ROLLBACK'])
     await database.withClient(async client => {
@@ -127,18 +150,21 @@ test('a look that is under way answers nobody who asks after it began', async ()
   })
   // The first look is answered by PostgreSQL, and its answer is under way for a while.
   let isFirst = true
-  const slow = new UserChanges({
-    sql: async (...asked: Parameters<Database['sql']>) => {
-      const wasFirst = isFirst
-      isFirst = false
-      const rows = await database.sql(...asked)
-      if (wasFirst) {
-        answered?.()
-        await held
-      }
-      return rows as never
+  const slow = new UserChanges(
+    {
+      sql: async (...asked: Parameters<Database['sql']>) => {
+        const wasFirst = isFirst
+        isFirst = false
+        const rows = await database.sql(...asked)
+        if (wasFirst) {
+          answered?.()
+          await held
+        }
+        return rows as never
+      },
     },
-  })
+    ALL,
+  )
   const first = slow.look()
   await isAnswered
   const { mark } = slow
@@ -155,10 +181,13 @@ test('a look that is under way answers nobody who asks after it began', async ()
 
 test('a look that fails says so to all who wait for it, and the next one tells what it would have told', async () => {
   let isBroken = true
-  const sometimes = new UserChanges({
-    sql: (...asked: Parameters<Database['sql']>) =>
-      (isBroken ? Promise.reject(new Error('the connection is lost')) : database.sql(...asked)) as never,
-  })
+  const sometimes = new UserChanges(
+    {
+      sql: (...asked: Parameters<Database['sql']>) =>
+        (isBroken ? Promise.reject(new Error('the connection is lost')) : database.sql(...asked)) as never,
+    },
+    ALL,
+  )
   isBroken = false
   await sometimes.look()
   const { mark } = sometimes
@@ -175,7 +204,7 @@ test('a look that fails says so to all who wait for it, and the next one tells w
 
 test('too many changes to tell, and a silence of more than a minute, change everybody', async () => {
   const many = (count: number) =>
-    database.sql('INSERT INTO "UserChange" ("userIds") SELECT ARRAY[7] FROM generate_series(1, $1::int)', [count])
+    database.sql(`INSERT INTO "UserChange" (aspect, "userIds") SELECT 'EVENTS', ARRAY[7] FROM generate_series(1, $1::int)`, [count])
   expect(await changedBy(() => many(1_000))).toEqual([7])
   expect(await changedBy(() => many(1_001))).toBe('everybody')
   now += MINUTE
@@ -188,10 +217,10 @@ test('too many changes to tell, and a silence of more than a minute, change ever
 
 test('of users without number, those told first are not mixed up with those told last', async () => {
   const { mark } = changes
-  await database.sql('INSERT INTO "UserChange" ("userIds") SELECT array_agg(n) FROM generate_series(1000, 30999) n')
+  await database.sql(`INSERT INTO "UserChange" (aspect, "userIds") SELECT 'EVENTS', array_agg(n) FROM generate_series(1000, 30999) n`)
   await changes.look()
   expect([changes.holds(mark, 1_000), changes.holds(mark, 3)]).toEqual([false, true])
-  await database.sql('INSERT INTO "UserChange" ("userIds") SELECT array_agg(n) FROM generate_series(31000, 60999) n')
+  await database.sql(`INSERT INTO "UserChange" (aspect, "userIds") SELECT 'EVENTS', array_agg(n) FROM generate_series(31000, 60999) n`)
   await changes.look()
   expect([1_000, 31_000, 60_999].map(id => changes.holds(mark, id))).toEqual([false, false, false])
   expect([1_000, 31_000, 60_999].map(id => changes.holds(changes.mark, id))).toEqual([true, true, true])
@@ -199,7 +228,7 @@ test('of users without number, those told first are not mixed up with those told
 
 test('changes are forgotten when nobody can go by them any more', async () => {
   const rows = async () => (await database.sql('SELECT 1 FROM "UserChange"')).length
-  const sweeper = new UserChanges(database, () => now)
+  const sweeper = new UserChanges(database, ALL, () => now)
   await database.sql('DELETE FROM "UserChange"')
   await track(1)
   await database.withClient(async client => {
@@ -218,7 +247,7 @@ test('changes are forgotten when nobody can go by them any more', async () => {
     expect([await sweeper.forget(), await rows()]).toEqual([2, 0])
   })
   // A dump from a database that had counted further.
-  await database.sql('INSERT INTO "UserChange" (xact, "userIds") VALUES (1::bigint << 60, ARRAY[3])')
+  await database.sql(`INSERT INTO "UserChange" (xact, aspect, "userIds") VALUES (1::bigint << 60, 'EVENTS', ARRAY[3])`)
   now += 2 * MINUTE
   expect([await sweeper.forget(), await rows()]).toEqual([1, 0])
 })
