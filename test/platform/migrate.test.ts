@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -82,4 +82,8 @@ test('the database of something else is left alone', async () => {
   await ask(url, 'CREATE TABLE invoices (id int)')
   await expect(migrate(url, root)).rejects.toThrow('The database holds tables of something else (invoices); give Bellwether one of its own')
   expect(await ask(url, `SELECT to_regclass('_prisma_migrations') AS name`)).toEqual([{ name: null }])
+})
+
+test('what the next migration starts from is the schema of now', () => {
+  expect(readFileSync('prisma/migrations/schema.prisma', 'utf8')).toBe(readFileSync('prisma/schema.prisma', 'utf8'))
 })
