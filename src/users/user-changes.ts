@@ -6,8 +6,8 @@ const MOST_ROWS = 1_000
 const REMEMBERED = 50_000
 /** After so long without a look nothing that was read before holds. */
 const STALE_MS = 60_000
-/** Rows stay for longer than anybody goes by them. */
-const KEPT_MS = 2 * STALE_MS
+/** Rows stay for longer than anybody goes by them: a look may wait for another minute until it is taken. */
+const KEPT_MS = 3 * STALE_MS
 
 /**
  * What was committed since the snapshot with this xmax and these transactions under way: those it did not see are the later ones and those that it saw under way.

@@ -238,17 +238,17 @@ test('changes are forgotten when nobody can go by them any more', async () => {
     expect(await sweeper.forget()).toBe(0)
     await client.query('COMMIT')
     await track(2)
-    now += 2 * MINUTE - 1
+    now += 3 * MINUTE - 1
     expect([await sweeper.forget(), await rows()]).toEqual([0, 3])
     now += 1
     // Of what was not committed when it noted it nothing goes.
     expect([await sweeper.forget(), await rows()]).toEqual([1, 2])
-    now += 2 * MINUTE
+    now += 3 * MINUTE
     expect([await sweeper.forget(), await rows()]).toEqual([2, 0])
   })
   // A dump from a database that had counted further.
   await database.sql(`INSERT INTO "UserChange" (xact, aspect, "userIds") VALUES (1::bigint << 60, 'EVENTS', ARRAY[3])`)
-  now += 2 * MINUTE
+  now += 3 * MINUTE
   expect([await sweeper.forget(), await rows()]).toEqual([1, 0])
 })
 
