@@ -29,14 +29,13 @@ export class CatalogueRepository {
     return this.database.sql('SELECT * FROM "Product" WHERE id = ANY($1::int[])', [ids], 'products-by-ids')
   }
 
-  /** Internal ids of products that were changed in the last `seconds`, by the clock of PostgreSQL. */
-  async changedWithin(seconds: number, limit: number): Promise<number[]> {
-    const rows = await this.database.sql<{ id: number }>(
-      'SELECT id FROM "Product" WHERE "updatedAt" > now() - make_interval(secs => $1) LIMIT $2',
+  /** Products that were changed in the last `seconds`, by the clock of PostgreSQL: internal id, and which version of the row it is. */
+  changedWithin(seconds: number, limit: number): Promise<{ id: number; row: string }[]> {
+    return this.database.sql(
+      'SELECT id, xmin::text AS row FROM "Product" WHERE "updatedAt" > now() - make_interval(secs => $1) LIMIT $2',
       [seconds, limit],
       'products-changed',
     )
-    return rows.map(row => row.id)
   }
 
   byExternalIds(externalIds: readonly string[]): Promise<ProductRow[]> {

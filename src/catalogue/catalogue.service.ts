@@ -58,6 +58,8 @@ export class CatalogueService {
   private readonly counts = new LRUCache<string, Promise<Passing>>({ max: REMEMBERED_FILTERS, ttl: STALE_MS })
   private lookedAt: number
   private looking: Promise<void> | undefined
+  /** Versions of rows that the last look found: a change is found for a minute, and taken up once. */
+  private noticed: ReadonlyMap<number, string> = new Map()
   /** Grows with every invalidation, so that a read which began before one is not kept after it. */
   private invalidations = 0
   private readonly unsubscribe: () => void
@@ -249,8 +251,11 @@ export class CatalogueService {
   private async look(age: number): Promise<void> {
     const startedAt = this.now()
     try {
-      const changed = await this.products.changedWithin(age / 1000 + LONGEST_TRANSACTION_SECONDS, MOST_CHANGES)
-      if (changed.length > 0) this.forget(changed.length < MOST_CHANGES ? changed : [])
+      const found = await this.products.changedWithin(age / 1000 + LONGEST_TRANSACTION_SECONDS, MOST_CHANGES)
+      const changed = found.filter(({ id, row }) => this.noticed.get(id) !== row).map(({ id }) => id)
+      this.noticed = new Map(found.map(({ id, row }) => [id, row]))
+      if (found.length === MOST_CHANGES) this.forget([])
+      else if (changed.length > 0) this.forget(changed)
     } catch {
       this.forget([])
     }

@@ -188,6 +188,23 @@ describe('products in memory', () => {
     patient.close()
   })
 
+  test('take a change up once, however often the look that goes back a minute finds it, and the next change of the same product again', async () => {
+    let milliseconds = 0
+    const patient = new CatalogueService(new CatalogueRepository(database), localSignals(), 'EUR', () => milliseconds)
+    const { key } = await catalogue.upsert({ externalId: 'once', title: 'One' })
+    const changesAfterLook = async () => {
+      milliseconds += 5_001
+      await patient.byIds([key])
+      return patient.changes
+    }
+    const first = await changesAfterLook()
+    expect([await changesAfterLook(), await changesAfterLook()]).toEqual([first, first])
+    await catalogue.upsert({ externalId: 'once', title: 'Two' })
+    expect([await changesAfterLook(), await changesAfterLook()]).toEqual([first + 1, first + 1])
+    expect((await patient.byIds([key])).get(key)?.title).toBe('Two')
+    patient.close()
+  })
+
   test('never keep what was read before a change that came in between', async () => {
     const { key } = await catalogue.upsert({ externalId: 'between', title: 'Old' })
     const reading = catalogue.byIds([key])

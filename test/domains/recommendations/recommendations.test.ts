@@ -276,11 +276,13 @@ describe('a shop with two tastes', () => {
       const { data } = await house.as('marketer').run('query($id: ID!) { decision(id: $id) { sameAs } }', { id: decisionId })
       return (data as never as { decision: { sameAs: string | null } }).decision.sameAs
     }
-    /** Asks until nothing of late is new any more. */
+    /** Asks until nothing of late is new any more: a look at the catalogue may come between two that are asked for. */
     const warm = async () => {
-      const list = await ask({ user: 'u3' })
-      expect(await repeats(await ask({ user: 'u3' }))).toBe(list.decisionId)
-      return list
+      for (let time = 0; time < 5; time++) {
+        const [list, again] = [await ask({ user: 'u3' }), await ask({ user: 'u3' })]
+        if ((await repeats(again)) === ((await repeats(list)) ?? list.decisionId)) return list
+      }
+      throw new Error('The list is made anew each time')
     }
     const run = async (client: ClientKind, mutation: string) =>
       expect((await house.as(client).run(`mutation { ${mutation} }`)).errors).toBeUndefined()
