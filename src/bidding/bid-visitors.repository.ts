@@ -25,12 +25,16 @@ export interface VisitorQuery {
   since: Date
 }
 
-/** The sub-selects hide from the planner how many are asked for, so that PostgreSQL keeps one plan instead of making one each time, which takes longer than the answer. */
+/**
+ * Who refused PROFILING has no affinity, also before his profile is taken away. The sub-selects hide from the planner how many are asked for, so that PostgreSQL
+ * keeps one plan instead of making one each time, which takes longer than the answer.
+ */
 const VISITORS = (column: string, type: string) => `
   SELECT u.id, u."externalId", u.gender, u."birthYear", u.city, u.country, c.granted, c.at, c.source, s."userId" IS NOT NULL AS suppressed,
     p.categories->0->>0 AS affinity, m.ids AS audiences
   FROM unnest((SELECT $1::${type}[])) AS wanted(key) JOIN "User" u ON u.${column} = wanted.key
-  LEFT JOIN "Consent" c ON c."userId" = u.id AND c.purpose = 'ADS' LEFT JOIN "Suppression" s ON s."userId" = u.id LEFT JOIN "UserProfile" p ON p."userId" = u.id
+  LEFT JOIN "Consent" c ON c."userId" = u.id AND c.purpose = 'ADS' LEFT JOIN "Suppression" s ON s."userId" = u.id
+  LEFT JOIN "UserProfile" p ON p."userId" = u.id AND NOT EXISTS (SELECT FROM "Consent" k WHERE k."userId" = u.id AND k.purpose = 'PROFILING' AND NOT k.granted)
   LEFT JOIN LATERAL (SELECT array_agg("audienceId") AS ids FROM "AudienceMember" WHERE "userId" = u.id AND "audienceId" = ANY((SELECT $2::text[])::text[])) m ON cardinality((SELECT $2::text[])) > 0`
 const SHOWN = `
   SELECT "userId", array_agg("campaignId") AS campaigns, array_agg(extract(epoch FROM "createdAt")::float8) AS times FROM "BidReservation"

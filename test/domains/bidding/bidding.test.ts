@@ -225,6 +225,19 @@ describe('whom it is for', () => {
     expect(second?.city).not.toBe('Elsewhere')
     clock.now += 1
     expect((await remembered())[1]?.city).toBe('Elsewhere')
+    // Tastes are not used from the moment on that PROFILING is refused, though the profile is still there.
+    await database.sql(
+      `INSERT INTO "UserProfile" ("userId", "refreshedAt", "eventCount", "lastEventId", "orderDays", "monetaryMicros", "featureVersion", features, categories, brands, channels, hours)
+       VALUES ($1, now(), 1, 1, 0, 0, 1, '{}', '[["Tea", 1]]', '[]', '[]', '{}')`,
+      [idOf('u-1')],
+    )
+    clock.now += 60_000
+    expect((await remembered())[0]?.affinity).toBe('Tea')
+    await database.sql(`INSERT INTO "Consent" ("userId", purpose, granted, at, source) VALUES ($1, 'PROFILING', false, now(), 'test')`, [
+      idOf('u-1'),
+    ])
+    expect((await remembered())[0]?.affinity).toBeNull()
+    await database.sql('DELETE FROM "UserProfile"')
     // What was shown is always that of the moment.
     const campaign = await world.campaign({ frequencyCap: { impressions: 9, hours: 24 } })
     for (let times = 1; times <= 2; times++) {
