@@ -44,13 +44,27 @@ export interface EventDefaults {
   contentIds: boolean
 }
 
+/** The names of what an event says. */
+export const EVENT_FIELDS = [
+  'messageId',
+  'userId',
+  'anonymousId',
+  'productId',
+  'type',
+  'value',
+  'quantity',
+  'price',
+  'currency',
+  'timestamp',
+  'properties',
+] as const satisfies readonly (keyof RawEvent)[]
 export const ANONYMOUS = 'anonymous:'
-const LONGEST_ID = 200
+export const LONGEST_ID = 200
 const LONGEST_PROPERTIES = 16_384
 const DEEPEST_PROPERTIES = 32
 const LARGEST_QUANTITY = 1_000_000_000
 const LARGEST_PRICE = 1_000_000_000
-const DAY_MS = 86_400_000
+export const DAY_MS = 86_400_000
 const TYPES = new Set<string>(Object.values(EventType))
 /** Decimal, as people and CSV writers write it; JavaScript would also read 0x10 and 0b1. */
 const DECIMAL = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?\s*$/i

@@ -1,10 +1,11 @@
 import { detectLanguage } from '../algorithms/text/language.js'
-import { type Cell, Written } from '../platform/bulk.js'
+import type { Cell } from '../platform/bulk.js'
 import { cleanUser, type UserFacts } from '../users/user-rules.js'
+import { EventLines } from './event-lines.js'
+import { EVENT_COLUMNS, EventRows } from './event-rows.js'
 import {
-  type CleanEvent,
-  cleanEvent,
   currencyOf as currency,
+  EVENT_FIELDS,
   isAbsent,
   microsOf,
   optionalId,
@@ -13,7 +14,8 @@ import {
   RowFault,
   timeOf,
 } from './event-rules.js'
-import type { References, Resolved } from './import-references.js'
+import { type BatchRows, CellRows } from './import-batch.js'
+import type { FileFormat } from './import-rows.js'
 
 /** A row as it was uploaded, its columns already renamed by the mapping. */
 export type ImportRecord = Record<string, unknown>
@@ -26,7 +28,7 @@ export interface RowContext {
   line: number
 }
 
-/** A kind of bulk data: how a row is checked, staged by COPY, and merged set by set. */
+/** A kind of bulk data: how its rows are gathered, staged by COPY, and merged set by set. */
 export interface ImportKind {
   /** Names that rows may have; one that ends in a dot stands for all that begin with it. What else stands in a row is not read. */
   fields: readonly string[]
@@ -34,26 +36,28 @@ export interface ImportKind {
   needs: readonly (readonly string[])[]
   /** Name and type of the staging columns. */
   columns: readonly (readonly [name: string, type: string])[]
-  /** Cells of one row; throws `RowFault` or `DomainError` with a sentence. */
-  cells(record: ImportRecord, context: RowContext): Cell[]
-  /** Where rows name people and products whose ids are staged in their place: what a row names, and its staged cells. */
-  references?: {
-    of(cells: readonly Cell[]): References
-    staged(cells: readonly Cell[], resolved: Resolved): Cell[]
-  }
-  /** Place among the cells of what makes a row the same as another one: the first of a file counts, the others are duplicates. */
-  firstOf?: number
-  /** Place among the cells of the key of what a row describes: a later row changes what it gives and leaves the rest, as a later file would. */
-  completesBy?: number
-  /**
-   * Statements over the staging table `staged`, run in order in the batch's transaction; the rows that the last one wrote are those merged.
-   * Not `careful`, they may fail with a unique violation where a row is there already: what is new costs no look-up then.
-   */
-  merge(options: { careful: boolean }): readonly string[]
+  /** What makes the rows of one batch after the other of a file. */
+  batches(context: Omit<RowContext, 'line'>, format: FileFormat): () => BatchRows
+  /** Table into which a batch is copied as it is, for as long as none of its rows was there already. */
+  table?: string
+  /** Statements over the staging table `staged`, run in order in the batch's transaction; the rows that the last one wrote are those merged. */
+  merge: readonly string[]
   /** SQL that selects (line, reason) of staged rows that may not be merged. */
   refusals?: string
-  /** The same of rows that name strangers, for a shop that refuses those; `references` need none. */
+  /** The same of rows that name strangers, for a shop that refuses those. */
   strangers?: string
+}
+
+/** A kind whose rows are cells of its staging table. */
+export interface CellKind extends Omit<ImportKind, 'batches' | 'table'> {
+  /** Cells of one row; throws `RowFault` or `DomainError` with a sentence. */
+  cells(record: ImportRecord, context: RowContext): Cell[]
+  /** Place among the cells of the key of what a row describes: a later row changes what it gives and leaves the rest, as a later file would. */
+  completesBy?: number
+}
+
+function ofCells(kind: CellKind): ImportKind {
+  return { ...kind, batches: context => () => new CellRows(kind, context) }
 }
 
 /** Creates the users and products that staged rows name and nobody knows yet. */
@@ -67,42 +71,20 @@ const STUB_PRODUCTS = `
 const STRANGE_USERS = `SELECT s.line, 'userId names nobody' AS reason FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner WHERE s.owner IS NOT NULL AND u.id IS NULL`
 const STRANGE_PRODUCTS = `SELECT s.line, 'productId names no product' AS reason FROM staged s LEFT JOIN "Product" p ON p."externalId" = s.product WHERE s.product IS NOT NULL AND p.id IS NULL`
 
+const EVENT_NAMES = EVENT_COLUMNS.map(([name]) => `"${name}"`).join(', ')
+
 const events: ImportKind = {
-  fields: ['messageId', 'userId', 'anonymousId', 'productId', 'type', 'value', 'quantity', 'price', 'currency', 'timestamp', 'properties'],
+  fields: EVENT_FIELDS,
   needs: [['userId', 'anonymousId'], ['type']],
-  firstOf: 0,
-  columns: [
-    ['message', 'text'],
-    ['owner', 'int'],
-    ['product', 'int'],
-    ['type', '"EventType"'],
-    ['value', 'float8'],
-    ['quantity', 'int'],
-    ['price', 'bigint'],
-    ['currency', 'char(3)'],
-    ['at', 'timestamptz'],
-    ['properties', 'jsonb'],
-  ],
-  cells: (record, { now, currency: accountCurrency, fileId, line }) => {
-    // Two equal lines without an id are two events, and stay the same two when the file is sent again: the id is the file's and the line's.
-    const fallbackId = () => `import:${fileId}:${line}`
-    const event: CleanEvent = cleanEvent(record, { now, currency: accountCurrency, fallbackId, contentIds: false })
-    return [
-      event.messageId,
-      event.user,
-      event.anonymousId,
-      event.product,
-      new Written([event.type, event.value, event.quantity, event.priceMicros, event.currency, event.at, event.properties]),
-    ]
+  columns: EVENT_COLUMNS,
+  batches: (context, format) => {
+    const lines = new EventLines(format, context)
+    return () => new EventRows(context, lines)
   },
-  references: {
-    of: ([, owner, anonymousId, product]) => ({ owner, anonymousId, product }) as References,
-    staged: ([message, , , , ...rest], { userId, productId }) => [message, userId, productId, ...rest],
-  },
-  merge: ({ careful }) => [
-    `INSERT INTO "Event" ("messageId", "userId", "productId", type, value, quantity, "priceMicros", "currencyCode", "occurredAt", properties)
-     SELECT s.message, s.owner, s.product, s.type, s.value, s.quantity, s.price, s.currency, s.at, s.properties FROM staged s
-     ${careful ? 'WHERE NOT EXISTS (SELECT FROM "Event" e WHERE e."messageId" = s.message) ON CONFLICT ("messageId") DO NOTHING' : ''}`,
+  table: '"Event"',
+  merge: [
+    `INSERT INTO "Event" (${EVENT_NAMES}) SELECT ${EVENT_NAMES} FROM staged s
+     WHERE NOT EXISTS (SELECT FROM "Event" e WHERE e."messageId" = s."messageId") ON CONFLICT ("messageId") DO NOTHING`,
   ],
 }
 
@@ -119,7 +101,7 @@ const USER_COLUMNS = [
   ['createdAt', 'timestamptz'],
 ] as const
 
-const users: ImportKind = {
+const users = ofCells({
   fields: ['externalId', 'userId', ...USER_COLUMNS.map(([name]) => name), 'traits'],
   needs: [['externalId', 'userId']],
   completesBy: 0,
@@ -137,7 +119,7 @@ const users: ImportKind = {
     const { externalId, changes } = cleanUser(facts as unknown as UserFacts, now)
     return [externalId, ...USER_COLUMNS.map(([name]) => (changes[name]?.value ?? null) as Cell), (changes.traits?.value ?? null) as Cell]
   },
-  merge: () => [
+  merge: [
     `INSERT INTO "User" ("externalId", ${USER_COLUMNS.map(([name]) => `"${name}"`).join(', ')}, traits)
      SELECT key, ${USER_COLUMNS.map(([name]) => (name === 'createdAt' ? 'COALESCE(s."createdAt", now())' : `s."${name}"`)).join(', ')}, COALESCE(s.traits, '{}') FROM staged s ORDER BY key
      ON CONFLICT ("externalId") DO UPDATE SET ${USER_COLUMNS.filter(([name]) => name !== 'createdAt')
@@ -145,9 +127,9 @@ const users: ImportKind = {
        .join(', ')},
        traits = "User".traits || EXCLUDED.traits, version = "User".version + 1, "updatedAt" = now()`,
   ],
-}
+})
 
-const products: ImportKind = {
+const products = ofCells({
   fields: [
     'externalId',
     'productId',
@@ -197,7 +179,7 @@ const products: ImportKind = {
       propertiesOf(record.attributes, 'attributes'),
     ]
   },
-  merge: () => [
+  merge: [
     `INSERT INTO "Product" ("externalId", title, description, categories, brand, "priceMicros", "currencyCode", "marginShare", stock, attributes)
      SELECT key, title, description, COALESCE(categories, '{}'), brand, price, currency, margin, stock, COALESCE(attributes, '{}') FROM staged ORDER BY key
      ON CONFLICT ("externalId") DO UPDATE SET title = EXCLUDED.title, description = COALESCE(EXCLUDED.description, "Product".description),
@@ -206,74 +188,76 @@ const products: ImportKind = {
        "marginShare" = COALESCE(EXCLUDED."marginShare", "Product"."marginShare"), stock = COALESCE(EXCLUDED.stock, "Product".stock), attributes = "Product".attributes || EXCLUDED.attributes,
        stub = false, version = "Product".version + 1, "updatedAt" = now()`,
   ],
-}
+})
 
 const SOURCES = ['review', 'post', 'news', 'message']
 /** Before a post's id, by whatever door it comes: a post that comes by two of them is one, and no review has its id. */
 export const POST_PREFIX = 'post:'
 
 /** Texts of one source unless a row names its own, kept under `prefix` and their id. What is not given is what reading them finds. */
-const texts = (source: string, prefix = ''): ImportKind => ({
-  fields: [
-    'externalId',
-    'id',
-    'userId',
-    'userExternalId',
-    'productId',
-    'productExternalId',
-    'text',
-    'rating',
-    'locale',
-    'createdAt',
-    'timestamp',
-    'source',
-  ],
-  needs: [['text']],
-  columns: [
-    ['key', 'text'],
-    ['owner', 'text'],
-    ['product', 'text'],
-    ['text', 'text'],
-    ['rating', 'int'],
-    ['locale', 'text'],
-    ['at', 'timestamptz'],
-    ['source', 'text'],
-  ],
-  cells: (record, { now, fileId, line }) => {
-    const text = optionalId(record.text, 'text', 20_000)
-    if (text === null) throw new RowFault('text', 'text is needed')
-    const rating = optionalNumber(record.rating, 'rating', 1, 5)
-    const at = isAbsent(record.createdAt ?? record.timestamp) ? now : timeOf(record.createdAt ?? record.timestamp, now, 'createdAt')
-    const named = optionalId(record.source, 'source', 20)?.toLowerCase() ?? source
-    if (!SOURCES.includes(named)) throw new RowFault('source', `source must be one of ${SOURCES.join(', ')}, not ${JSON.stringify(named)}`)
-    const id = optionalId(record.externalId ?? record.id, 'externalId')
-    return [
-      id === null ? `import:${fileId}:${line}` : `${prefix}${id}`,
-      optionalId(record.userId ?? record.userExternalId, 'userId'),
-      optionalId(record.productId ?? record.productExternalId, 'productId'),
-      text,
-      rating === null ? null : Math.round(rating),
-      optionalId(record.locale, 'locale', 35) ?? detectLanguage(text).language.replace(/^(none|other)$/, 'und'),
-      at,
-      named,
-    ]
-  },
-  strangers: `SELECT DISTINCT ON (line) * FROM (${STRANGE_USERS} UNION ALL ${STRANGE_PRODUCTS}) strangers`,
-  merge: () => [
-    STUB_USERS,
-    STUB_PRODUCTS,
-    `INSERT INTO "Review" (id, "externalId", "userId", "productId", text, rating, locale, "createdAt", source)
+const texts = (source: string, prefix = ''): ImportKind =>
+  ofCells({
+    fields: [
+      'externalId',
+      'id',
+      'userId',
+      'userExternalId',
+      'productId',
+      'productExternalId',
+      'text',
+      'rating',
+      'locale',
+      'createdAt',
+      'timestamp',
+      'source',
+    ],
+    needs: [['text']],
+    columns: [
+      ['key', 'text'],
+      ['owner', 'text'],
+      ['product', 'text'],
+      ['text', 'text'],
+      ['rating', 'int'],
+      ['locale', 'text'],
+      ['at', 'timestamptz'],
+      ['source', 'text'],
+    ],
+    cells: (record, { now, fileId, line }) => {
+      const text = optionalId(record.text, 'text', 20_000)
+      if (text === null) throw new RowFault('text', 'text is needed')
+      const rating = optionalNumber(record.rating, 'rating', 1, 5)
+      const at = isAbsent(record.createdAt ?? record.timestamp) ? now : timeOf(record.createdAt ?? record.timestamp, now, 'createdAt')
+      const named = optionalId(record.source, 'source', 20)?.toLowerCase() ?? source
+      if (!SOURCES.includes(named))
+        throw new RowFault('source', `source must be one of ${SOURCES.join(', ')}, not ${JSON.stringify(named)}`)
+      const id = optionalId(record.externalId ?? record.id, 'externalId')
+      return [
+        id === null ? `import:${fileId}:${line}` : `${prefix}${id}`,
+        optionalId(record.userId ?? record.userExternalId, 'userId'),
+        optionalId(record.productId ?? record.productExternalId, 'productId'),
+        text,
+        rating === null ? null : Math.round(rating),
+        optionalId(record.locale, 'locale', 35) ?? detectLanguage(text).language.replace(/^(none|other)$/, 'und'),
+        at,
+        named,
+      ]
+    },
+    strangers: `SELECT DISTINCT ON (line) * FROM (${STRANGE_USERS} UNION ALL ${STRANGE_PRODUCTS}) strangers`,
+    merge: [
+      STUB_USERS,
+      STUB_PRODUCTS,
+      `INSERT INTO "Review" (id, "externalId", "userId", "productId", text, rating, locale, "createdAt", source)
      SELECT gen_random_uuid()::text, s.key, u.id, p.id, s.text, s.rating, s.locale, s.at, s.source FROM staged s LEFT JOIN "User" u ON u."externalId" = s.owner LEFT JOIN "Product" p ON p."externalId" = s.product
      ON CONFLICT ("externalId") DO NOTHING`,
-  ],
-})
+    ],
+  })
 
 /** Columns that a mapping names "context.<name>" become the context of the impression. */
 const CONTEXT = 'context.'
 /** iPinYou writes times as yyyyMMddHHmmssSSS. */
 const COMPACT_TIME = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{3})$/
 
-const adLog: ImportKind = {
+const adLog = ofCells({
   fields: [
     'messageId',
     'adId',
@@ -327,7 +311,7 @@ const adLog: ImportKind = {
   },
   refusals: `SELECT s.line, 'adId names no ad' AS reason FROM staged s LEFT JOIN "Ad" a ON a."externalId" = s.ad WHERE a.id IS NULL`,
   strangers: STRANGE_USERS,
-  merge: () => [
+  merge: [
     STUB_USERS,
     // The same impression again, in this file or another, brings what was not known before: a click or a conversion that came late.
     `INSERT INTO "AdLogEntry" ("messageId", "adId", "userId", "occurredAt", clicked, "clickedAt", converted, "convertedAt", "costMicros", "conversionValueMicros", context)
@@ -340,7 +324,7 @@ const adLog: ImportKind = {
        WHERE "AdLogEntry"."decisionId" IS NULL AND (EXCLUDED.clicked AND NOT "AdLogEntry".clicked OR EXCLUDED.converted AND NOT "AdLogEntry".converted
          OR EXCLUDED."costMicros" > "AdLogEntry"."costMicros" OR EXCLUDED."conversionValueMicros" > "AdLogEntry"."conversionValueMicros")`,
   ],
-}
+})
 
 function expanded(value: unknown): unknown {
   const [, year, month, day, hour, minute, second, fraction] = COMPACT_TIME.exec(String(value)) ?? []
@@ -359,16 +343,6 @@ function namedContext(record: ImportRecord): Record<string, unknown> {
 
 export function isField({ fields }: ImportKind, name: string): boolean {
   return fields.includes(name) || fields.some(field => field.endsWith('.') && name.startsWith(field))
-}
-
-/** What two rows say together of the thing that both describe: the later one where it says something, and JSON objects name by name. */
-export function completed({ columns }: ImportKind, earlier: readonly Cell[], later: readonly Cell[]): Cell[] {
-  return later.map((cell, at) => {
-    const before = earlier[at]
-    if (cell === null || cell === undefined) return before
-    const isObject = columns[at][1] === 'jsonb' && typeof before === 'string' && typeof cell === 'string'
-    return isObject ? JSON.stringify({ ...JSON.parse(before), ...JSON.parse(cell) }) : cell
-  })
 }
 
 export const IMPORT_KINDS: Readonly<Record<string, ImportKind>> = {

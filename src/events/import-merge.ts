@@ -1,38 +1,34 @@
 import type pg from 'pg'
-import { type Cell, copyIn } from '../platform/bulk.js'
+import { copyIn } from '../platform/bulk.js'
 import { codeOf } from '../platform/database.js'
-import type { Batch, Reject } from './import.repository.js'
+import type { Batch, Reject } from './import-batch.js'
 import type { ImportKind } from './import-kinds.js'
-import { ReferenceCache, type Resolved } from './import-references.js'
+import { ReferenceCache, type Unknown } from './import-references.js'
 
 export interface MergeFacts {
   importId: string
   kind: ImportKind
-  unknownReferences: 'stub' | 'reject'
+  unknownReferences: Unknown
 }
 
-interface Row {
-  line: number
-  cells: Cell[]
-}
-
-/** A batch in the staging table of a connection, its transaction open. */
+/** A batch on its connection; its transaction is open where it lies in the staging table. */
 interface Staged {
   client: pg.PoolClient
   batch: Batch
-  rows: Row[]
   nameless: Reject[]
+  isStaged: boolean
 }
 
 const UNIQUE_VIOLATION = '23505'
 
 /**
  * Merges the batches of an import in their order, each with its rejects and the checkpoint in one transaction. While PostgreSQL merges one batch on one
- * connection, the next one is staged on the other, and the caller reads the one after that.
+ * connection, the next one is staged on the other, and the caller reads the one after that. Where a kind has a table of its own to be copied into, batches need no
+ * staging until one has a row that was there already.
  */
 export class ImportMerge {
   private readonly references = new ReferenceCache()
-  /** Rows were there already: later batches look first. */
+  /** Rows of a batch that was copied were there already: later batches look first. */
   private careful = false
   private turn = 0
   private staging: Promise<void> = Promise.resolve()
@@ -79,20 +75,27 @@ export class ImportMerge {
 
   private async stage(client: pg.PoolClient, batch: Batch): Promise<Staged> {
     // Before the transaction: one that had made a user and waits for the batch before it would keep that batch, and every other writer, from the same user.
-    const staged = { client, batch, ...(await this.resolved(client, batch)) }
-    await this.copy(staged)
+    const nameless = (await batch.rows.resolve?.(client, this.references, this.facts.unknownReferences)) ?? []
+    const staged = { client, batch, nameless, isStaged: false }
+    if (!this.isCopied()) await this.copyToStaging(staged)
     return staged
   }
 
-  private async copy({ client, rows }: Staged): Promise<void> {
-    await client.query('BEGIN')
-    const copy = copyIn(client, 'staged', ['line', ...this.facts.kind.columns.map(([name]) => name)])
-    for (const { line, cells } of rows) {
-      const full = copy.row([line, ...cells])
-      // Waiting for nothing, too, costs every row a turn of the queue.
-      if (full) await full
-    }
-    await copy.end()
+  /** Whether batches are copied straight into their table. */
+  private isCopied(): boolean {
+    return this.facts.kind.table !== undefined && !this.careful
+  }
+
+  private async copyToStaging(staged: Staged): Promise<void> {
+    await staged.client.query('BEGIN')
+    await this.copy(staged, 'staged')
+    staged.isStaged = true
+  }
+
+  private async copy({ client, batch: { rows } }: Staged, table: string): Promise<number> {
+    const copy = copyIn(client, table, rows.columns)
+    await rows.copyInto(copy)
+    return copy.end()
   }
 
   private async merge(staged: Staged, readFrom: number): Promise<void> {
@@ -102,30 +105,31 @@ export class ImportMerge {
       await staged.client.query('ROLLBACK').catch(() => {})
       if (codeOf(error) !== UNIQUE_VIOLATION || this.careful) throw error
       this.careful = true
-      await this.copy(staged)
+      staged.isStaged = false
       await this.mergeStaged(staged, readFrom)
     }
   }
 
   /** Refuses when another attempt has gone past this batch already. */
-  private async mergeStaged({ client, batch, rows, nameless }: Staged, readFrom: number): Promise<void> {
+  private async mergeStaged(staged: Staged, readFrom: number): Promise<void> {
+    const { client, batch, nameless } = staged
     const { importId, kind } = this.facts
+    // Rows may have turned out to be there already after this batch was on its way.
+    if (!staged.isStaged) await (this.isCopied() ? client.query('BEGIN') : this.copyToStaging(staged))
     const { rowCount } = await client.query(`SELECT 1 FROM "Import" WHERE id = $1 AND "rowsRead" = $2 AND state = 'RUNNING' FOR UPDATE`, [
       importId,
       readFrom,
     ])
     if (!rowCount) throw new Error('Another attempt took this import over')
     const rejects = [...batch.rejects, ...nameless, ...(await this.refused(client, batch))]
-    let merged = 0
-    for (const statement of rows.length > 0 ? kind.merge({ careful: this.careful }) : [])
-      merged = (await client.query(statement)).rowCount ?? 0
+    const merged = batch.rows.size === 0 ? 0 : staged.isStaged ? await this.runMerge(client) : await this.copy(staged, kind.table as string)
     if (rejects.length > 0) {
       await client.query(
         'INSERT INTO "ImportReject" ("importId", line, reason, raw) SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING',
         [importId, rejects.map(({ line }) => line), rejects.map(({ reason }) => storable(reason)), rejects.map(({ raw }) => storable(raw))],
       )
     }
-    const duplicates = batch.duplicates + batch.rows.length + batch.rejects.length - rejects.length - merged
+    const duplicates = batch.duplicates + batch.rows.size + batch.rejects.length - rejects.length - merged
     await client.query(
       `UPDATE "Import" SET "rowsRead" = $2, "rowsMerged" = "rowsMerged" + $3, "rowsRejected" = "rowsRejected" + $4, "rowsDuplicate" = "rowsDuplicate" + $5 WHERE id = $1`,
       [importId, batch.readTo, merged, rejects.length, Math.max(0, duplicates)],
@@ -133,25 +137,11 @@ export class ImportMerge {
     await client.query('COMMIT')
   }
 
-  /** The rows with ids for names; those whose names mean nobody are refused. */
-  private async resolved(client: pg.PoolClient, { rows }: Batch): Promise<Pick<Staged, 'rows' | 'nameless'>> {
-    const { references: names } = this.facts.kind
-    if (!names) return { rows, nameless: [] }
-    const found = await this.references.resolve(
-      client,
-      rows.map(({ cells }) => names.of(cells)),
-      this.facts.unknownReferences,
-    )
-    const faultOf = ({ userId, productId }: Resolved) =>
-      userId === undefined ? 'userId names nobody' : productId === undefined ? 'productId names no product' : undefined
-    const nameless: Reject[] = []
-    const kept: Row[] = []
-    rows.forEach(({ line, raw, cells }, at) => {
-      const reason = faultOf(found[at])
-      if (reason) nameless.push({ line, raw, reason })
-      else kept.push({ line, cells: names.staged(cells, found[at]) })
-    })
-    return { rows: kept, nameless }
+  /** The rows that the last statement wrote. */
+  private async runMerge(client: pg.PoolClient): Promise<number> {
+    let merged = 0
+    for (const statement of this.facts.kind.merge) merged = (await client.query(statement)).rowCount ?? 0
+    return merged
   }
 
   private async refused(client: pg.PoolClient, batch: Batch): Promise<Reject[]> {
@@ -162,8 +152,8 @@ export class ImportMerge {
       const { rows } = await client.query<{ line: string; reason: string }>(refusals)
       if (rows.length === 0) continue
       await client.query('DELETE FROM staged WHERE line = ANY($1)', [rows.map(({ line }) => line)])
-      const raws = new Map(batch.rows.map(({ line, raw }) => [line, raw]))
-      refused.push(...rows.map(({ line, reason }) => ({ line: Number(line), reason, raw: raws.get(Number(line)) ?? '' })))
+      const raws = batch.rows.raws?.()
+      refused.push(...rows.map(({ line, reason }) => ({ line: Number(line), reason, raw: raws?.get(Number(line)) ?? '' })))
     }
     return refused
   }

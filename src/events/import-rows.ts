@@ -3,16 +3,29 @@ import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { InvalidInput } from '../platform/errors.js'
 import { repeatedKey } from '../platform/json-text.js'
-import { RecordReader } from '../platform/record-reader.js'
+import { codes, RecordReader } from '../platform/record-reader.js'
 import type { ImportRecord } from './import-kinds.js'
 
+/** A row of a file. Whoever knows what it looks like may do with its bytes; `read` says to all others what it is. */
 export interface FileRow {
   /** Line in the file on which the row begins, from 1. */
+  line: number
+  /** What the row stands in, where it is one line of it. */
+  bytes?: Buffer
+  start: number
+  /** Without what ends the line. */
+  end: number
+  read(): ReadRow
+}
+
+export interface ReadRow {
   line: number
   raw: string
   /** The row, or why it is none. */
   record?: ImportRecord
   fault?: string
+  /** Names of the record in the order of the file, where the rows to come may have the same. */
+  names?: readonly string[]
 }
 
 export type FileFormat = 'ndjson' | 'csv'
@@ -22,7 +35,8 @@ const LONGEST_NAME = 60
 /** A file whose rows each have names of their own must not fill the memory. */
 const MOST_NAMES = 10_000
 const GUNZIP_CHUNK = 256 * 1024
-const NEWLINE = 10
+const [NEWLINE, RETURN, SPACE, DOUBLE_QUOTE, DELETE] = codes('\n\r "\x7f')
+const BYTE_ORDER_MARK = Buffer.from('\uFEFF')
 /** What the reject file adds to a row; they are no facts of it when it is sent again. */
 const NOTES = ['_line', '_reason']
 /** The notes at the end of a row whose cells cannot be told apart. */
@@ -39,8 +53,8 @@ export async function* rowsOf(
   compression?: 'gzip',
   onHeader: (header: string) => void = () => {},
 ): AsyncGenerator<FileRow[]> {
-  const texts = textsOf(compression === 'gzip' ? unpacked(bytes) : bytes)
-  yield* format === 'csv' ? csvRows(texts, onHeader) : jsonRows(texts)
+  const blocks = blocksOf(compression === 'gzip' ? unpacked(bytes) : bytes)
+  yield* format === 'csv' ? csvRows(blocks, onHeader) : jsonRows(blocks)
 }
 
 /** The bytes inside a gzip file; one that is damaged or breaks off is `InvalidInput`. */
@@ -56,14 +70,13 @@ export async function* unpacked(bytes: AsyncIterable<Buffer>): AsyncGenerator<Bu
   }
 }
 
-/** The file as text in pieces of whole lines (the last may lack its end). Lines beyond the limit are cut just behind it. */
-async function* textsOf(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
+/** The file in pieces of whole lines (the last may lack its end), without its mark of byte order. Lines beyond the limit are cut just behind it. */
+async function* blocksOf(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let carry: Buffer[] = []
   let carried = 0
   let isFirst = true
-  const text = (block: Buffer) => {
-    const decoded = isUtf8(block) ? block.toString('utf8') : decodedByLine(block)
-    const plain = isFirst && decoded.startsWith('\uFEFF') ? decoded.slice(1) : decoded
+  const block = (lines: Buffer) => {
+    const plain = isFirst && lines.indexOf(BYTE_ORDER_MARK) === 0 ? lines.subarray(BYTE_ORDER_MARK.length) : lines
     isFirst = false
     return plain
   }
@@ -75,43 +88,84 @@ async function* textsOf(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
       carried += chunk.length
       continue
     }
+    const first = carried > 0 ? chunk.indexOf(NEWLINE) : -1
     // One that was cut ends here; its first newline still belongs to it.
-    yield text(Buffer.concat([...carry, carried > LONGEST_LINE ? chunk.subarray(chunk.indexOf(NEWLINE), end) : chunk.subarray(0, end)]))
+    if (carried > 0) yield block(Buffer.concat([...carry, chunk.subarray(carried > LONGEST_LINE ? first : 0, first + 1)]))
+    if (first + 1 < end) yield block(chunk.subarray(first + 1, end))
     carry = end < chunk.length ? [chunk.subarray(end)] : []
     carried = chunk.length - end
   }
-  if (carried > 0) yield text(Buffer.concat(carry))
+  if (carried > 0) yield block(Buffer.concat(carry))
+}
+
+/** A text that may be read as the line it stands in. */
+class Line implements FileRow {
+  constructor(
+    readonly line: number,
+    readonly bytes: Buffer,
+    readonly start: number,
+    readonly end: number,
+    private readonly reader: (text: string, line: number) => ReadRow,
+  ) {}
+
+  read(): ReadRow {
+    return this.reader(decoded(this.bytes.subarray(this.start, this.end)), this.line)
+  }
+}
+
+/** The lines of a block that are not blank; the first one is `line`. */
+function linesOf(block: Buffer, line: number, reader: (text: string, line: number) => ReadRow): { rows: FileRow[]; nextLine: number } {
+  const rows: FileRow[] = []
+  let number = line
+  for (let start = 0; start < block.length; number++) {
+    const newline = block.indexOf(NEWLINE, start)
+    const stop = newline < 0 ? block.length : newline
+    const end = stop > start && block[stop - 1] === RETURN ? stop - 1 : stop
+    if (!isBlank(block, start, end)) rows.push(new Line(number, block, start, end, reader))
+    start = stop + 1
+  }
+  return { rows, nextLine: number }
+}
+
+function isBlank(block: Buffer, start: number, end: number): boolean {
+  // Nearly all lines begin with what is no blank.
+  const isInked = block[start] > SPACE && block[start] < DELETE
+  return end === start || (!isInked && block.toString('utf8', start, end).trim() === '')
+}
+
+function decoded(line: Buffer): string {
+  return isUtf8(line) ? line.toString('utf8') : line.toString('utf8').replaceAll('\uFFFD', BROKEN)
 }
 
 /** Decodes lines that are UTF-8, and marks the others. */
 function decodedByLine(block: Buffer): string {
+  if (isUtf8(block)) return block.toString('utf8')
   let text = ''
   for (let from = 0; from < block.length; ) {
     const end = block.indexOf(NEWLINE, from)
     const line = block.subarray(from, end < 0 ? block.length : end + 1)
-    text += isUtf8(line) ? line.toString('utf8') : line.toString('utf8').replaceAll('\uFFFD', BROKEN)
+    text += decoded(line)
     from += line.length
   }
   return text
 }
 
-async function* jsonRows(texts: AsyncIterable<string>): AsyncGenerator<FileRow[]> {
+async function* jsonRows(blocks: AsyncIterable<Buffer>): AsyncGenerator<FileRow[]> {
   const reader = new RecordReader()
-  let line = 0
-  for await (const text of texts) {
-    const lines = text.split('\n')
-    if (lines[lines.length - 1] === '') lines.pop()
-    yield lines.flatMap(each => jsonRow(each, ++line, reader) ?? [])
+  const read = (raw: string, line: number) => jsonRow(raw, line, reader)
+  let line = 1
+  for await (const block of blocks) {
+    const { rows, nextLine } = linesOf(block, line, read)
+    line = nextLine
+    yield rows
   }
 }
 
-function jsonRow(text: string, line: number, reader: RecordReader): FileRow | undefined {
-  const raw = text.endsWith('\r') ? text.slice(0, -1) : text
-  if (raw.trim() === '') return undefined
+function jsonRow(raw: string, line: number, reader: RecordReader): ReadRow {
   const refused = unreadable(raw, line)
   if (refused) return refused
   const plain = reader.read(raw)
-  if (plain) return { line, raw, record: plain }
+  if (plain) return { line, raw, record: plain, names: Object.keys(plain) }
   try {
     const record = JSON.parse(raw)
     if (typeof record !== 'object' || record === null || Array.isArray(record)) return { line, raw, fault: 'the line is not a JSON object' }
@@ -122,7 +176,7 @@ function jsonRow(text: string, line: number, reader: RecordReader): FileRow | un
   }
 }
 
-async function* csvRows(texts: AsyncIterable<string>, onHeader: (header: string) => void): AsyncGenerator<FileRow[]> {
+async function* csvRows(blocks: AsyncIterable<Buffer>, onHeader: (header: string) => void): AsyncGenerator<FileRow[]> {
   let header: string[] | undefined
   let isResend = false
   const rowOf = (part: CsvPart): FileRow | undefined => {
@@ -132,13 +186,23 @@ async function* csvRows(texts: AsyncIterable<string>, onHeader: (header: string)
       onHeader(csvLine(isResend ? header.filter(name => !NOTES.includes(name)) : header))
       return undefined
     }
-    if (part.cells) return csvRow(part, part.cells, header as string[], isResend)
-    return { ...part, raw: isResend ? part.raw.replace(CSV_NOTES, '') : part.raw }
+    const read = part.cells
+      ? csvRow(part, part.cells, header as string[], isResend)
+      : { ...part, raw: isResend ? part.raw.replace(CSV_NOTES, '') : part.raw }
+    return { line: part.line, start: 0, end: 0, read: () => read }
   }
+  const read = (raw: string, line: number) => csvRow({ line, raw }, raw.split(','), header as string[], isResend)
   let line = 1
   let open = ''
-  for await (const text of texts) {
-    const { parts, rest, nextLine } = csvParts(open + text, line, false)
+  for await (const block of blocks) {
+    // Without quotes every line is a row.
+    if (header && open === '' && !block.includes(DOUBLE_QUOTE)) {
+      const { rows, nextLine } = linesOf(block, line, read)
+      line = nextLine
+      yield rows
+      continue
+    }
+    const { parts, rest, nextLine } = csvParts(open + decodedByLine(block), line, false)
     open = rest
     line = nextLine
     yield parts.flatMap(part => rowOf(part) ?? [])
@@ -146,7 +210,7 @@ async function* csvRows(texts: AsyncIterable<string>, onHeader: (header: string)
   yield csvParts(open, line, true).parts.flatMap(part => rowOf(part) ?? [])
 }
 
-function csvRow({ line, raw }: CsvPart, cells: string[], header: readonly string[], isResend: boolean): FileRow {
+function csvRow({ line, raw }: CsvPart, cells: string[], header: readonly string[], isResend: boolean): ReadRow {
   const refused = unreadable(raw, line)
   if (refused) return refused
   // The notes of a reject file stand last, also behind a row with too many cells.
@@ -157,10 +221,10 @@ function csvRow({ line, raw }: CsvPart, cells: string[], header: readonly string
   }
   const record: ImportRecord = {}
   for (let at = 0; at < header.length; at++) record[header[at]] = cells[at]
-  return { line, raw: own(), record }
+  return { line, raw: own(), record, names: isResend ? undefined : header }
 }
 
-function unreadable(raw: string, line: number): FileRow | undefined {
+function unreadable(raw: string, line: number): ReadRow | undefined {
   if (raw.length > LONGEST_LINE)
     return {
       line,

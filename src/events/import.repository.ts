@@ -1,5 +1,5 @@
-import type { Cell } from '../platform/bulk.js'
 import type { Database } from '../platform/database.js'
+import type { Reject } from './import-batch.js'
 import { ImportMerge, type MergeFacts } from './import-merge.js'
 
 export interface ImportRow {
@@ -31,21 +31,6 @@ export interface ImportOptions {
   header?: string
   /** Names in the rows that nothing reads, such as misspelt ones. */
   unread?: string[]
-}
-
-export interface Reject {
-  line: number
-  reason: string
-  raw: string
-}
-
-export interface Batch {
-  rows: { line: number; cells: Cell[]; raw: string }[]
-  rejects: Reject[]
-  /** Rows that repeat an earlier one of the same batch. */
-  duplicates: number
-  /** Data rows of the file read when this batch is done. */
-  readTo: number
 }
 
 const REJECTS_PER_PAGE = 5_000

@@ -8,9 +8,10 @@ import { reportStage } from '../platform/stages.js'
 import { v7 } from '../platform/uuid.js'
 import { faultOf } from './event-rules.js'
 import type { Settings } from './events.service.js'
-import type { Batch, ImportOptions, ImportRepository, ImportRow } from './import.repository.js'
-import { completed, IMPORT_KINDS, type ImportKind, type ImportRecord, isField, type RowContext } from './import-kinds.js'
-import { type FileFormat, type FileRow, headerOf, rejectLine, rowsOf, unpacked, unreadNames } from './import-rows.js'
+import type { ImportOptions, ImportRepository, ImportRow } from './import.repository.js'
+import type { Batch, BatchRows } from './import-batch.js'
+import { IMPORT_KINDS, type ImportKind, type ImportRecord, isField } from './import-kinds.js'
+import { type FileFormat, type FileRow, headerOf, type ReadRow, rejectLine, rowsOf, unpacked, unreadNames } from './import-rows.js'
 
 export interface Upload {
   kind: string
@@ -81,7 +82,6 @@ export class ImportService {
       now: this.parts.now?.() ?? new Date(),
       currency: this.parts.settings.currency,
       fileId: row.options.contentHash ?? importId,
-      line: 0,
     }
     const theirs = new Set(Object.values(row.options.mapping ?? {}))
     const names = unreadNames(row.format, name => theirs.has(name) || isField(kind, name), MOST_UNREAD)
@@ -103,7 +103,7 @@ export class ImportService {
             etaSeconds: eta,
           })
         }
-        for await (const batch of this.batches(row, kind, context, readTo, totals, names.see)) {
+        for await (const batch of this.batches(row, kind.batches(context, row.format), readTo, totals, names.see)) {
           signal.throwIfAborted()
           await merge.add(batch, readTo, report)
           readTo = batch.readTo
@@ -177,8 +177,7 @@ export class ImportService {
 
   private async *batches(
     row: ImportRow,
-    kind: ImportKind,
-    context: RowContext,
+    rowsOfBatch: () => BatchRows,
     skip: number,
     totals: { bytes: number },
     see: (record: ImportRecord) => void,
@@ -186,7 +185,7 @@ export class ImportService {
     const { mapping, zone, compression } = row.options
     const rename = renamer(mapping, zone)
     let read = 0
-    let batch = openBatch(skip)
+    let batch = openBatch(rowsOfBatch(), skip)
     const counted = async function* (bytes: AsyncIterable<Buffer>) {
       for await (const chunk of bytes) {
         for (let from = 0; from < chunk.length; from += PIECE_BYTES) {
@@ -200,49 +199,54 @@ export class ImportService {
       row.options.header = header
     })) {
       for (const each of rows) {
-        if (each.record) see(each.record)
-        if (++read <= skip) continue
-        this.add(batch, each, kind, rename, context)
+        const isNew = ++read > skip
+        if (!isNew || rename || !take(batch, each)) {
+          const whole = each.read()
+          if (whole.record) see(whole.record)
+          if (!isNew) continue
+          add(batch, whole, rename)
+        }
         batch.readTo = read
-        if (batch.rows.length + batch.rejects.length + batch.duplicates < BATCH_ROWS && batch.characters < BATCH_CHARACTERS) continue
+        if (batch.rows.size + batch.rejects.length + batch.duplicates < BATCH_ROWS && batch.characters < BATCH_CHARACTERS) continue
         yield batch
-        batch = openBatch(read)
+        batch = openBatch(rowsOfBatch(), read)
       }
       // The job's lock and heart want the event loop between pieces, and so does the batch that is being staged.
       await new Promise(done => setImmediate(done))
     }
-    if (batch.rows.length + batch.rejects.length + batch.duplicates > 0) yield batch
+    if (batch.rows.size + batch.rejects.length + batch.duplicates > 0) yield batch
   }
+}
 
-  private add(
-    batch: OpenBatch,
-    { line, raw, record, fault }: FileRow,
-    kind: ImportKind,
-    rename: (record: ImportRecord) => ImportRecord,
-    context: RowContext,
-  ) {
-    batch.characters += raw.length
-    if (!record) {
-      batch.rejects.push({ line, raw, reason: fault ?? 'the row cannot be read' })
-      return
-    }
-    try {
-      context.line = line
-      const cells = kind.cells(rename(record), context)
-      const place = kind.firstOf ?? kind.completesBy
-      const key = place === undefined ? undefined : (cells[place] as string)
-      const earlier = key === undefined ? undefined : batch.seen.get(key)
-      if (earlier) {
-        if (kind.completesBy !== undefined) earlier.cells = completed(kind, earlier.cells, cells)
-        batch.duplicates++
-        return
-      }
-      const row = { line, raw, cells }
-      if (key !== undefined) batch.seen.set(key, row)
-      batch.rows.push(row)
-    } catch (error) {
-      batch.rejects.push({ line, raw, reason: faultOf(error) })
-    }
+/** A batch that is being filled. */
+interface OpenBatch extends Batch {
+  characters: number
+}
+
+function openBatch(rows: BatchRows, readTo: number): OpenBatch {
+  return { rows, rejects: [], duplicates: 0, readTo, characters: 0 }
+}
+
+/** Whether the row could be taken as it stands in the file; it has the names of one that was read before. */
+function take(batch: OpenBatch, row: FileRow): boolean {
+  const isAdded = batch.rows.take?.(row)
+  if (isAdded === undefined) return false
+  batch.characters += row.end - row.start
+  if (!isAdded) batch.duplicates++
+  return true
+}
+
+function add(batch: OpenBatch, { line, raw, record, fault, names }: ReadRow, rename: ((record: ImportRecord) => ImportRecord) | undefined) {
+  batch.characters += raw.length
+  if (!record) {
+    batch.rejects.push({ line, raw, reason: fault ?? 'the row cannot be read' })
+    return
+  }
+  try {
+    const row = rename ? { line, raw, record: rename(record) } : { line, raw, record, names }
+    if (!batch.rows.add(row)) batch.duplicates++
+  } catch (error) {
+    batch.rejects.push({ line, raw, reason: faultOf(error) })
   }
 }
 
@@ -260,17 +264,6 @@ function checkMapping(kind: ImportKind, name: string, { mapping = {} }: ImportOp
       {},
       ['mapping'],
     )
-}
-
-/** A batch that is being filled. */
-interface OpenBatch extends Batch {
-  characters: number
-  /** Rows by what others may have in common with them. */
-  seen: Map<string, Batch['rows'][number]>
-}
-
-function openBatch(readTo: number): OpenBatch {
-  return { rows: [], rejects: [], duplicates: 0, readTo, characters: 0, seen: new Map() }
 }
 
 /** Files that cannot be what they are sent as. */
@@ -313,8 +306,11 @@ function checkedHeader(kind: ImportKind, name: string, first: Buffer, { mapping 
 }
 
 /** Columns under our names; "=PURCHASE" is a constant; a time without a zone gets the one that was given. */
-function renamer(mapping: Record<string, string> | undefined, zone: string | undefined): (record: ImportRecord) => ImportRecord {
-  if (!mapping && !zone) return record => record
+function renamer(
+  mapping: Record<string, string> | undefined,
+  zone: string | undefined,
+): ((record: ImportRecord) => ImportRecord) | undefined {
+  if (!mapping && !zone) return undefined
   const pairs = Object.entries(mapping ?? {})
   return record => {
     // A copy by spread keeps a field called __proto__ a field.

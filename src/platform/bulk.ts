@@ -3,16 +3,7 @@ import { finished } from 'node:stream/promises'
 import pg from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 
-export type Cell = string | number | bigint | boolean | Date | null | undefined | Written
-
-/** Neighbouring cells as COPY's text format has them, which many rows that wait are kept in: it takes a fraction of the memory of their values. */
-export class Written {
-  readonly text: string
-
-  constructor(cells: readonly Cell[]) {
-    this.text = rowText(cells)
-  }
-}
+export type Cell = string | number | bigint | boolean | Date | null | undefined
 
 export interface CopyIn {
   /** Adds one row; await it, because it waits while the server is slower than the caller. */
@@ -68,7 +59,8 @@ export function copyIn(client: pg.ClientBase, table: string, columns: readonly s
   }
 }
 
-function rowText(cells: readonly Cell[]): string {
+/** Cells of a row in COPY's text format, without its newline. */
+export function rowText(cells: readonly Cell[]): string {
   return cells.map(cellText).join('\t')
 }
 
@@ -76,8 +68,7 @@ function rowText(cells: readonly Cell[]): string {
 export function cellText(value: Cell): string {
   if (value === null || value === undefined) return '\\N'
   if (typeof value === 'string') return escapeText(value)
-  if (value instanceof Date) return timeText(value)
-  if (value instanceof Written) return value.text
+  if (value instanceof Date) return timeText(value.getTime())
   return String(value)
 }
 
@@ -86,12 +77,11 @@ const TWO_DIGITS = Array.from({ length: 60 }, (_, value) => String(value).padSta
 /** Rows that follow each other are mostly of one day. */
 let lastDay = { day: Number.NaN, text: '' }
 
-/** As `toISOString`, which takes several times as long. */
-function timeText(date: Date): string {
-  const time = date.getTime()
+/** Milliseconds since 1970 as `toISOString` has them, which takes several times as long. */
+export function timeText(time: number): string {
   const day = Math.floor(time / DAY_MS)
   if (day !== lastDay.day) {
-    const text = date.toISOString()
+    const text = new Date(time).toISOString()
     lastDay = { day, text: text.slice(0, text.indexOf('T') + 1) }
   }
   const rest = time - day * DAY_MS
@@ -103,7 +93,8 @@ function timeText(date: Date): string {
 const NEEDS_ESCAPE = /[\\\b\f\n\r\t\v]/
 const ESCAPES: Record<string, string> = { '\\': '\\\\', '\b': '\\b', '\f': '\\f', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\v': '\\v' }
 
-function escapeText(text: string): string {
+/** A text within COPY's text format. */
+export function escapeText(text: string): string {
   return NEEDS_ESCAPE.test(text) ? text.replace(/[\\\b\f\n\r\t\v]/g, character => ESCAPES[character]) : text
 }
 

@@ -146,6 +146,7 @@ export class RecordReader {
   }
 }
 
-function codes(characters: string): number[] {
+/** UTF-16 code of each character. */
+export function codes(characters: string): number[] {
   return [...characters].map(character => character.charCodeAt(0))
 }

@@ -3,7 +3,8 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { createClient } from 'graphql-ws'
 import WebSocket from 'ws'
-import { type Batch, ImportRepository } from '../../../src/events/import.repository.js'
+import { ImportRepository } from '../../../src/events/import.repository.js'
+import type { Batch } from '../../../src/events/import-batch.js'
 import { IMPORT_KINDS } from '../../../src/events/import-kinds.js'
 import { rejectLine, rowsOf } from '../../../src/events/import-rows.js'
 import { tryDecodeId } from '../../../src/graphql/node-id.js'
@@ -424,7 +425,7 @@ describe('the rows of a file', () => {
     }
     const rows: Row[] = []
     for await (const part of rowsOf(pieces(), format))
-      rows.push(...part.map(({ line, record, fault }) => (record ? { line, record } : { line, fault })))
+      rows.push(...part.map(row => row.read()).map(({ line, record, fault }) => (record ? { line, record } : { line, fault })))
     return rows
   }
 
@@ -435,7 +436,7 @@ describe('the rows of a file', () => {
     }
     const rejected: string[] = []
     for await (const rows of rowsOf(pieces(), 'csv'))
-      for (const { line, raw, fault } of rows) rejected.push(rejectLine('csv', { line, raw, reason: fault ?? '' }))
+      for (const { line, raw, fault } of rows.map(row => row.read())) rejected.push(rejectLine('csv', { line, raw, reason: fault ?? '' }))
     expect(rejected).toEqual(['1,"open,2,"a closing quote is followed by text"\n', '1,2,3,3,"the row has 3 cells, the header 2"\n'])
   })
 
@@ -557,8 +558,9 @@ test('while a batch waits to be merged, whoever knows the same people need not w
   await database.sql(`INSERT INTO "Import" (id, kind, format, options, state) VALUES ($1, 'events', 'csv', '{}', 'RUNNING')`, [importId])
   const batchOf = (line: number, message: string, user: string): Batch => {
     const record = { messageId: message, userId: user, type: 'VIEW', timestamp: '2026-01-01T00:00:00Z' }
-    const context = { now: new Date(), fileId: importId, line } as Parameters<typeof IMPORT_KINDS.events.cells>[1]
-    return { rows: [{ line, cells: IMPORT_KINDS.events.cells(record, context), raw: '' }], rejects: [], duplicates: 0, readTo: line }
+    const rows = IMPORT_KINDS.events.batches({ now: new Date(), fileId: importId, currency: 'EUR' }, 'csv')()
+    rows.add({ line, raw: '', record })
+    return { rows, rejects: [], duplicates: 0, readTo: line }
   }
   const merged: number[] = []
   const told = async ({ readTo }: Batch) => void merged.push(readTo)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { ReferenceCache } from '../../../src/events/import-references.js'
+import { ReferenceCache, userKey } from '../../../src/events/import-references.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
 import { startTestApp, type TestApp } from '../../support/app.js'
 
@@ -233,12 +233,10 @@ test('an import under way finds a person again after a merge and after its undoi
   const cache = new ReferenceCache()
   const found = () =>
     house.app.database.withClient(async client => {
-      const [{ userId }] = await cache.resolve(
-        client,
-        [{ owner: 'anonymous:ines-phone', anonymousId: 'ines-phone', product: null }],
-        'stub',
-      )
-      return userId
+      const key = Buffer.from(userKey('anonymous:ines-phone', 'ines-phone'))
+      await cache.begin(client)
+      if (cache.users.get(key) === undefined) await cache.findUsers(client, [key.toString()], 'stub')
+      return cache.users.get(key)
     })
   expect(await found()).toBe(visitor)
   await house.app.events.identify({ externalId: 'ines' }, 'ines-phone')
