@@ -51,7 +51,7 @@ export class ImportMerge {
   /** Begins to stage a batch when the one before it is staged, and to merge it when that one is committed; `merged` is told when it is. Throws what one before failed with. */
   async add(batch: Batch, readFrom: number, merged: (batch: Batch) => Promise<void>): Promise<void> {
     await this.staging
-    this.staging = this.stage(this.connections[this.turn++ % 2], batch).then(async staged => {
+    this.staging = this.stage(batch).then(async staged => {
       await this.merging
       this.merging = this.merge(staged, readFrom).then(() => merged(batch))
       this.merging.catch(() => {})
@@ -73,11 +73,16 @@ export class ImportMerge {
     }
   }
 
-  private async stage(client: pg.PoolClient, batch: Batch): Promise<Staged> {
+  private async stage(batch: Batch): Promise<Staged> {
+    // One connection copies all, while the names of the next batch are looked up on the other; batches that are staged take turns.
+    const isCopied = this.isCopied()
+    this.turn = isCopied ? 0 : 1 - this.turn
+    const client = this.connections[this.turn]
     // Before the transaction: one that had made a user and waits for the batch before it would keep that batch, and every other writer, from the same user.
-    const nameless = (await batch.rows.resolve?.(client, this.references, this.facts.unknownReferences)) ?? []
+    const nameless =
+      (await batch.rows.resolve?.(isCopied ? this.connections[1] : client, this.references, this.facts.unknownReferences)) ?? []
     const staged = { client, batch, nameless, isStaged: false }
-    if (!this.isCopied()) await this.copyToStaging(staged)
+    if (!isCopied) await this.copyToStaging(staged)
     return staged
   }
 

@@ -1,3 +1,5 @@
+import type pg from 'pg'
+import { copyBytes } from '../platform/bulk.js'
 import type { Database } from '../platform/database.js'
 import type { Reject } from './import-batch.js'
 import { ImportMerge, type MergeFacts } from './import-merge.js'
@@ -130,13 +132,9 @@ export class ImportRepository {
   /** The bytes of the upload, chunk by chunk. */
   async *bytes(id: string): AsyncGenerator<Buffer> {
     for (let seq = 0; ; seq++) {
-      const [row] = await this.database.sql<{ data: Buffer }>(
-        'SELECT data FROM "ImportChunk" WHERE "importId" = $1 AND seq = $2',
-        [id, seq],
-        'read-chunk',
-      )
-      if (!row) return
-      yield row.data
+      const chunk = await this.database.withClient(client => chunkOf(client, id, seq))
+      if (!chunk) return
+      yield chunk
     }
   }
 
@@ -166,4 +164,13 @@ export class ImportRepository {
       }),
     )
   }
+}
+
+async function chunkOf(client: pg.PoolClient, importId: string, seq: number): Promise<Buffer | undefined> {
+  let chunk: Buffer | undefined
+  const query = `SELECT data FROM "ImportChunk" WHERE "importId" = ${client.escapeLiteral(importId)} AND seq = ${seq}`
+  await copyBytes(client, query, bytes => {
+    chunk = Buffer.copyBytesFrom(bytes)
+  })
+  return chunk
 }

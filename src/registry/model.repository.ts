@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { copyBinary } from '../platform/bulk.js'
+import { copyBytes } from '../platform/bulk.js'
 import type { Database, Transaction } from '../platform/database.js'
 import type { ModelReviewVerdict, ModelStatus, ModelTask } from '../platform/generated/prisma/enums.js'
 import { v7 } from '../platform/uuid.js'
@@ -185,8 +185,7 @@ export class ModelRepository {
   }
 
   /**
-   * The bytes of a model's artifact with the checksum that was stored beside them; undefined where there is none. In their binary form, since as text they
-   * are twice as long and take several times as long to read, and in parts, which bounds what the driver holds of them beside the whole.
+   * The bytes of a model's artifact with the checksum that was stored beside them; undefined where there is none. They come in parts, which bounds what the driver holds of them beside the whole.
    */
   artifact(modelId: string): Promise<{ data: Uint8Array; isIntact: boolean } | undefined> {
     return this.database.withClient(async client => {
@@ -196,10 +195,7 @@ export class ModelRepository {
       const data = new Uint8Array(row.bytes)
       for (let from = 0; from < row.bytes; from += PART) {
         const part = `SELECT substring(data FROM ${from + 1} FOR ${PART}) FROM "Artifact" WHERE "modelId" = ${client.escapeLiteral(modelId)}`
-        await copyBinary(client, part, (bytes, at) => {
-          const [length, start] = [bytes.getInt32(at + 2), at + 6]
-          data.set(new Uint8Array(bytes.buffer, start, length), from)
-        })
+        await copyBytes(client, part, bytes => data.set(bytes, from))
       }
       return { data, isIntact: checksum(data) === row.sha256 }
     })
