@@ -12,6 +12,7 @@ const ROWS = 500_000
 const MANY_ROWS = 5_000_000
 const TYPES = ['VIEW', 'VIEW', 'VIEW', 'CLICK', 'ADD_TO_CART', 'PURCHASE']
 const START = Date.UTC(2025, 0, 1)
+const QUIET_LOOKS = 10
 
 /** Events over HTTP, from the first byte sent to the job's end, beside a bare COPY of the rows that came of it into the same table, emptied in between. */
 export const bulkImport: Benchmark = {
@@ -127,9 +128,14 @@ async function copied(platform: Platform, count: number): Promise<number> {
   return seconds
 }
 
-/** The same start for both: an empty table, and nothing left to be written by the other's turn. */
+/** The same start for both: an empty table, nothing left to be written by the other's turn, and no profiles under way that are made of what it brought. */
 async function settle({ database }: Platform) {
   await database.query('TRUNCATE "Event"')
+  for (let quiet = 0; quiet < QUIET_LOOKS; quiet++) {
+    await sleep(100)
+    const { rows } = await database.query(`SELECT 1 FROM "Job" WHERE state IN ('WAITING', 'ACTIVE') LIMIT 1`)
+    if (rows.length > 0) quiet = 0
+  }
   await database.query('CHECKPOINT')
 }
 
