@@ -4,7 +4,7 @@ import { createCrew } from '../math/threads.js'
 import { rowNorms } from './similarity.js'
 
 /** Users that the kernel takes at once. */
-const LANES = 8
+const LANES = 16
 
 interface Ratings {
   userCount: number
@@ -31,7 +31,8 @@ export function cosinePredictions({ userCount, itemCount, users, items, ratings 
   crew.run('similarities', userCount, stride, ...own, ...rated, norms.byteOffset, similarity.byteOffset)
   const globalMean = ratings.length > 0 ? ratings.reduce((sum, rating) => sum + rating, 0) / ratings.length : 0
   const out = arena.f64(userCount * itemCount)
-  crew.run('predictCells', itemCount, userCount, stride, ...rated, similarity.byteOffset, globalMean, out.byteOffset)
+  const panels = arena.f32(crew.threads * userCount * LANES)
+  crew.run('predictCells', itemCount, userCount, stride, ...rated, similarity.byteOffset, panels.byteOffset, globalMean, out.byteOffset)
   crew.close()
   return out
 }
