@@ -32,6 +32,8 @@ export interface GoodRow {
 /** Those rows of a batch that may be merged. */
 export interface BatchRows {
   readonly size: number
+  /** So many rows are enough for a batch. */
+  readonly most: number
   /** Columns of what `copyInto` copies. */
   readonly columns: readonly string[]
   /** Adds a row; false for one that repeats an earlier one. Throws `RowFault` or `DomainError` with a sentence. */
@@ -53,6 +55,7 @@ interface CellRow {
 
 /** Rows as the cells of a kind's staging table. */
 export class CellRows implements BatchRows {
+  readonly most = 5_000
   readonly columns: readonly string[]
   private readonly rows: CellRow[] = []
   /** Rows by the key of what they describe. */

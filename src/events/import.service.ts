@@ -23,7 +23,6 @@ export interface Upload {
 const CHUNK_BYTES = 1024 * 1024
 /** What is read at a stretch. */
 const PIECE_BYTES = 32 * 1024
-const BATCH_ROWS = 5_000
 /** A batch of long rows is shorter, so that memory is the same for all. */
 const BATCH_CHARACTERS = 16 * 1024 * 1024
 const LONGEST_HEADER = 256 * 1024
@@ -44,6 +43,7 @@ export class ImportService {
     const id = v7()
     const hash = createHash('sha256')
     await this.imports.create({ id, kind: name, format, options, createdBy: by })
+    let storing = Promise.resolve()
     try {
       let seq = 0
       let bytes = 0
@@ -53,18 +53,23 @@ export class ImportService {
         if (seq === 0 && format === 'csv' && !options.compression) header = checkedHeader(kind, name, data, options)
         hash.update(data)
         bytes += data.length
-        await this.imports.addChunk(id, seq++, data)
+        // The next piece comes in while this one is stored.
+        await storing
+        storing = this.imports.addChunk(id, seq++, data)
+        storing.catch(() => {})
       }
       const stored = stepwise(chunked(body), keep)
       // A packed file is unpacked once while it comes in: what breaks off or has no good header is refused now, not after 202.
       if (options.compression) header = await checkedGzip(kind, name, stored, format, options)
       else for await (const _ of stored);
+      await storing
       if (bytes === 0) throw new InvalidInput('The file is empty', {}, ['body'])
       const jobId = v7()
       await this.imports.complete(id, { bytes, jobId, contentHash: hash.digest('hex').slice(0, 24), header })
       await this.jobs.enqueue('import', { importId: id }, { id: jobId, createdBy: by })
       return { jobId }
     } catch (error) {
+      await storing.catch(() => {})
       await this.imports.discard(id)
       throw error
     }
@@ -207,7 +212,7 @@ export class ImportService {
           add(batch, whole, rename)
         }
         batch.readTo = read
-        if (batch.rows.size + batch.rejects.length + batch.duplicates < BATCH_ROWS && batch.characters < BATCH_CHARACTERS) continue
+        if (batch.rows.size + batch.rejects.length + batch.duplicates < batch.rows.most && batch.characters < BATCH_CHARACTERS) continue
         yield batch
         batch = openBatch(rowsOfBatch(), read)
       }

@@ -73,23 +73,23 @@ describe('a file', () => {
   test.each(['csv', 'ndjson'] as const)(
     'of several batches (%s) stores each event once where some were there already, and the first of two',
     async format => {
-      const ROWS = 17_000
+      const ROWS = 45_000
       const PER_USER = 50
       const timestamp = '2026-01-01T08:00:00+08:00'
       // Rows of the second batch repeat what an earlier file and the first batch brought; some rows have to be read one by one, and some are at fault.
-      const idOf = (row: number) => (row === 7_000 ? `${format}-known` : row === 7_001 ? `${format}-3` : `${format}-${row}`)
+      const idOf = (row: number) => (row === 27_000 ? `${format}-known` : row === 27_001 ? `${format}-3` : `${format}-${row}`)
       const record = (row: number) => ({
         messageId: idOf(row),
         userId: `many-${format}-${row % PER_USER}`,
-        productId: row % 1_000 === 1 ? `tea-茶-${row}` : 'tea',
-        type: row % 4_000 === 2 ? 'GIVE' : 'PURCHASE',
+        productId: row % 5_000 === 1 ? `tea-茶-${row}` : 'tea',
+        type: row % 9_000 === 2 ? 'GIVE' : 'PURCHASE',
         quantity: 1,
         price: row / 100,
         timestamp,
       })
       const text = (rows: readonly object[]) =>
         format === 'csv' ? [Object.keys(rows[0]), ...rows.map(Object.values)].join('\n') : rows.map(row => JSON.stringify(row)).join('\n')
-      expect(await imported(house, 'events', text([{ ...record(7_000), price: 9 }]), { format })).toMatchObject({ rowsMerged: 1 })
+      expect(await imported(house, 'events', text([{ ...record(27_000), price: 9 }]), { format })).toMatchObject({ rowsMerged: 1 })
       const status = await imported(house, 'events', text(Array.from({ length: ROWS }, (_, row) => record(row))), { format })
       expect(status).toMatchObject({ rowsRead: ROWS, rowsMerged: ROWS - 7, rowsDuplicate: 2, rowsRejected: 5 })
       const [stored] = await house.app.database.sql<{ n: number; micros: bigint; strange: number; users: number }>(
@@ -97,12 +97,12 @@ describe('a file', () => {
        FROM "Event" e JOIN "Product" p ON p.id = e."productId" WHERE e."messageId" LIKE $1 AND e."occurredAt" = '2026-01-01T00:00:00Z'`,
         [`${format}-%`],
       )
-      const kept = Array.from({ length: ROWS }, (_, row) => row).filter(row => row % 4_000 !== 2 && row !== 7_000 && row !== 7_001)
+      const kept = Array.from({ length: ROWS }, (_, row) => row).filter(row => row % 9_000 !== 2 && row !== 27_000 && row !== 27_001)
       const micros = kept.reduce((sum, row) => sum + row * 10_000, 9_000_000)
       expect(stored).toEqual({
         n: ROWS - 6,
         micros: BigInt(micros),
-        strange: kept.filter(row => row % 1_000 === 1).length,
+        strange: kept.filter(row => row % 5_000 === 1).length,
         users: PER_USER,
       })
       expect((await rejects(house, status.jobId)).split('\n').filter(line => line.includes('GIVE'))).toHaveLength(5)
