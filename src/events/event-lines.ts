@@ -14,7 +14,7 @@ const FRACTION_DIGITS = 6
 /** No zone is further from UTC. */
 const MOST_HOURS = 14
 /** 2025-01-01 */
-export const DATE_LENGTH = 10
+const DATE_LENGTH = 10
 /** 2025-01-01T00:00:00 */
 const TIME_LENGTH = 19
 const FRACTION_LENGTH = 4

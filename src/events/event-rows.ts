@@ -2,8 +2,8 @@ import type pg from 'pg'
 import { type CopyIn, escapeText, rowText, timeText } from '../platform/bulk.js'
 import { ByteMap } from '../platform/byte-map.js'
 import { codes } from '../platform/record-reader.js'
-import { DATE_LENGTH, type EventLines, MESSAGE, PRICE, PRODUCT, QUANTITY, USER, VALUE } from './event-lines.js'
-import { cleanEvent, DAY_MS } from './event-rules.js'
+import { type EventLines, MESSAGE, PRICE, PRODUCT, QUANTITY, USER, VALUE } from './event-lines.js'
+import { cleanEvent } from './event-rules.js'
 import type { BatchRows, GoodRow, Reject } from './import-batch.js'
 import type { RowContext } from './import-kinds.js'
 import { type ReferenceCache, type Unknown, userKey } from './import-references.js'
@@ -22,7 +22,7 @@ export const EVENT_COLUMNS = [
   ['properties', 'jsonb'],
 ] as const
 
-const [TAB, DOT, ZERO, COLON, LARGE_T, LARGE_Z] = codes('\t.0:TZ')
+const [TAB, DOT, ZERO] = codes('\t.0')
 const NULL = Buffer.from('\\N')
 /** The last cell, and the end of a row. */
 const NO_PROPERTIES = Buffer.from('\t\\N\n')
@@ -58,8 +58,6 @@ export class EventRows implements BatchRows {
   /** Where these two end, for each row. */
   private readonly ends: number[] = []
   private readonly messages = new ByteMap()
-  private day = Number.NaN
-  private dayText = ''
   /** Ids of user and product of each row; 0 for a product that is not named, or while there is none. */
   private ids = new Int32Array()
   private readonly nameless = new Set<Row>()
@@ -203,30 +201,8 @@ export class EventRows implements BatchRows {
     text[at++] = TAB
     at = lines.currency === null ? written(text, at, NULL, 0, NULL.length) : writtenText(text, at, lines.currency)
     text[at++] = TAB
-    at = this.writeTime(text, at, lines.time)
+    at = writtenText(text, at, timeText(lines.time))
     return written(text, at, NO_PROPERTIES, 0, NO_PROPERTIES.length)
-  }
-
-  /** Rows that follow each other are mostly of one day. */
-  private writeTime(text: Buffer, from: number, time: number): number {
-    const day = Math.floor(time / DAY_MS)
-    if (day !== this.day) {
-      this.day = day
-      this.dayText = timeText(time).slice(0, DATE_LENGTH)
-    }
-    const rest = time - day * DAY_MS
-    const seconds = Math.floor(rest / 1000)
-    let at = writtenText(text, from, this.dayText)
-    text[at++] = LARGE_T
-    at = writtenDigits(text, at, Math.floor(seconds / 3600), 2)
-    text[at++] = COLON
-    at = writtenDigits(text, at, Math.floor(seconds / 60) % 60, 2)
-    text[at++] = COLON
-    at = writtenDigits(text, at, seconds % 60, 2)
-    text[at++] = DOT
-    at = writtenDigits(text, at, rest % 1000, 3)
-    text[at++] = LARGE_Z
-    return at
   }
 
   private reserve(bytes: number) {
@@ -253,10 +229,6 @@ function writtenText(to: Buffer, at: number, text: string): number {
 function writtenNumber(to: Buffer, at: number, number: number): number {
   let digits = 1
   for (let rest = number; rest >= 10; rest = Math.floor(rest / 10)) digits++
-  return writtenDigits(to, at, number, digits)
-}
-
-function writtenDigits(to: Buffer, at: number, number: number, digits: number): number {
   for (let place = at + digits - 1, rest = number; place >= at; place--, rest = Math.floor(rest / 10)) to[place] = ZERO + (rest % 10)
   return at + digits
 }
