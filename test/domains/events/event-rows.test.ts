@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type pg from 'pg'
-import { faultOf } from '../../../src/events/event-rules.js'
+import { EVENT_FIELDS, faultOf } from '../../../src/events/event-rules.js'
 import type { BatchRows } from '../../../src/events/import-batch.js'
 import { IMPORT_KINDS } from '../../../src/events/import-kinds.js'
 import { ReferenceCache } from '../../../src/events/import-references.js'
@@ -162,20 +162,7 @@ const event = fc.record({
   properties: mostly(fc.constant(''), '{}', '{"a":1}', '[]', 'x'),
   other: mostly(ids('o'), '', '"', 'a"b', '茶', '1e5', 'true', '[1]'),
 })
-const KEYS = [
-  'messageId',
-  'userId',
-  'anonymousId',
-  'productId',
-  'type',
-  'value',
-  'quantity',
-  'price',
-  'currency',
-  'timestamp',
-  'properties',
-  'other',
-] as const
+const KEYS = [...EVENT_FIELDS, 'other'] as const
 /** One order and choice of names for a file, which some of its lines do not keep to. */
 const file = fc.record({
   names: fc.shuffledSubarray([...KEYS], { minLength: 8 }),
