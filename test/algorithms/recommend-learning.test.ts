@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
-import { BrokenArtifact, pack } from '../../src/algorithms/artifact.js'
+import { BrokenArtifact, type NumberArray, pack, unpack } from '../../src/algorithms/artifact.js'
 import { createRandom } from '../../src/algorithms/math/random.js'
 import { type Content, content, wordsOf } from '../../src/algorithms/recommend/content.js'
 import { ease } from '../../src/algorithms/recommend/ease.js'
+import { fading } from '../../src/algorithms/recommend/fading.js'
 import { historiesOf, holdOutLater, holdOutUsers } from '../../src/algorithms/recommend/hold-out.js'
 import { hybrid } from '../../src/algorithms/recommend/hybrid.js'
 import { algorithms, fitAndEvaluate } from '../../src/algorithms/recommend/index.js'
@@ -10,6 +11,7 @@ import { onceEach, onceReader } from '../../src/algorithms/recommend/preference.
 import type { Recommender } from '../../src/algorithms/recommend/recommender.js'
 import { repeat } from '../../src/algorithms/recommend/repeat.js'
 import { rerank } from '../../src/algorithms/recommend/rerank.js'
+import { slim } from '../../src/algorithms/recommend/slim.js'
 import { trending } from '../../src/algorithms/recommend/trending.js'
 import { tune } from '../../src/algorithms/recommend/tune.js'
 import { historyOf, interactionsOf, twoTastes } from '../support/worlds.js'
@@ -96,12 +98,91 @@ describe('hybrid', () => {
 
 test('a search keeps what is best on the validation split, within its tries, and leaves alone what is fixed', () => {
   const data = twoTastes()
-  const { params, trials } = tune(ease, data, {}, random(), 3)
+  const { params, trials } = tune(ease, data, {}, random(), { tries: 3 })
   expect(trials.length).toBe(3)
   const best = Math.max(...trials.map(({ ndcgAt10 }) => ndcgAt10))
-  expect(trials.find(({ ndcgAt10 }) => ndcgAt10 === best)?.params.reg).toBe(params.reg)
+  expect(trials.find(({ ndcgAt10 }) => ndcgAt10 === best)?.params).toEqual(params)
   expect(tune(ease, data, { reg: 7 }, random()).params.reg).toBe(7)
   expect(tune(ease, interactionsOf(0, 3, []), {}, random()).trials).toEqual([])
+})
+
+test('a search for what is taken again tests that, where one for what is new has nothing to test', () => {
+  const events = twoTastes()
+  const again = { ...events, items: events.items.map((_, at) => events.users[at] % events.itemCount) }
+  const searchable = { ...repeat, search: { halfLifeDays: [10] } }
+  expect(tune(searchable, again, {}, random()).trials).toEqual([])
+  expect(tune(searchable, again, {}, random(), { repeats: true }).trials[0].ndcgAt10).toBeCloseTo(1, 6)
+})
+
+describe('what fades', () => {
+  const now = Date.parse('2026-01-01')
+  const aged = (entries: readonly (readonly [user: number, item: number, days: number])[], values?: readonly number[]) => ({
+    ...interactionsOf(
+      4,
+      4,
+      entries.map(([user, item]) => [user, item] as const),
+    ),
+    values: Float32Array.from(entries, ([, , days], at) => values?.[at] ?? 2 ** (-days / 60)),
+    times: Float64Array.from(entries, ([, , days]) => now - days * DAY),
+    now,
+  })
+  const entries = [
+    [0, 0, 300],
+    [0, 1, 240],
+    [1, 0, 20],
+    [1, 2, 0],
+    [2, 1, 60],
+    [2, 3, 60],
+    [3, 2, 30],
+    [3, 3, 90],
+  ] as const
+  const full = aged(
+    entries,
+    entries.map(() => 1),
+  )
+
+  test('is half for every half-life, and all of what has no time, is of the future, or does not fade', () => {
+    expect(fading(now - 60 * DAY, now, 60)).toBe(0.5)
+    expect(fading(now - 180 * DAY, now, 60)).toBe(0.125)
+    for (const [time, halfLife] of [
+      [0, 60],
+      [now + DAY, 60],
+      [now - DAY, 0],
+      [now - DAY, -3],
+      [Number.NaN, 60],
+    ])
+      expect(fading(time, now, halfLife)).toBe(1)
+  })
+
+  test.each([ease, slim])('$name is taught by the faded weights, and reads them so, as of the newest event of a history', algorithm => {
+    const settings = { reg: 0.5, l1: 0.01 }
+    const model = algorithm.fit(full, { ...settings, halfLifeDays: 60 }, random())
+    const plain = algorithm.fit(aged(entries), { ...settings, halfLifeDays: 0 }, random())
+    const history = { items: Int32Array.of(0, 3), values: Float32Array.of(1, 1), times: Float64Array.of(now - 500 * DAY, now - 440 * DAY) }
+    const halved = { ...history, values: Float32Array.of(0.5, 1) }
+    expect(scoresOf(model, history).some(score => score > 0)).toBe(true)
+    expect([...scoresOf(model, history)]).toEqual([...scoresOf(plain, halved)])
+    expect([...scoresOf(algorithm.load(model.save()), history)]).toEqual([...scoresOf(model, history)])
+    expect([...scoresOf(algorithm.load(plain.save()), history)]).not.toEqual([...scoresOf(model, history)])
+    const sum = model.explain(history, 2).reduce((total, { weight }) => total + weight, 0)
+    expect(sum).toBeCloseTo(scoresOf(model, history)[2], 6)
+  })
+
+  test('a model of before there was a half-life reads everything in full', () => {
+    const model = ease.fit(full, { reg: 0.5, halfLifeDays: 0 }, random())
+    const { meta, arrays } = unpack('ease/1', model.save())
+    const older = pack('ease/1', { meta: { itemCount: meta.itemCount, votes: meta.votes }, arrays: arrays as Record<string, NumberArray> })
+    const history = { items: Int32Array.of(0, 3), values: Float32Array.of(1, 1), times: Float64Array.of(now - 500 * DAY, now) }
+    expect([...scoresOf(ease.load(older), history)]).toEqual([...scoresOf(model, history)])
+  })
+
+  test('ratings do not', () => {
+    const ratings = { ...full, kind: 'explicit' as const }
+    const model = ease.fit(ratings, { reg: 0.5, halfLifeDays: 60 }, random())
+    const never = ease.fit(ratings, { reg: 0.5, halfLifeDays: 0 }, random())
+    const history = { items: Int32Array.of(0, 3), values: Float32Array.of(5, 4), times: Float64Array.of(now - 500 * DAY, now) }
+    expect([...scoresOf(model, history)]).toEqual([...scoresOf(never, history)])
+  })
 })
 
 test('training reports the parameters it chose and how a hybrid blends', () => {

@@ -3,6 +3,7 @@ import { pack, unpack } from '../artifact.js'
 import { dense, inverseSpd } from '../math/dense.js'
 import { Arena, loadKernels } from '../math/kernels.js'
 import { topIndexes } from '../math/select.js'
+import { faded } from './fading.js'
 import { positives, sumOfParts, voteReader } from './preference.js'
 import { gramOfKnown } from './products.js'
 import type { History, RecommendAlgorithm, Recommender } from './recommender.js'
@@ -14,6 +15,7 @@ interface State {
   itemCount: number
   /** Taught by ratings, each of which was one vote. */
   votes: boolean
+  halfLifeDays: number
   /** Items that the model knows, ascending; the others score 0. */
   known: Int32Array
   /** B of the known items, row-major float32, zero diagonal: row i holds what item i says about the others. */
@@ -21,15 +23,17 @@ interface State {
 }
 
 /**
- * Embarrassingly shallow autoencoder (Steck 2019): B = I − P·diag(1/P_jj), P = (XᵀX + λI)⁻¹, score_j = Σ_{i ∈ history} w_i B_ij. Costs items³, so of a
- * larger catalogue the `items` with the most users are learned, and the rest gets 0.
+ * Embarrassingly shallow autoencoder (Steck 2019): B = I − P·diag(1/P_jj), P = (XᵀX + λI)⁻¹, score_j = Σ_{i ∈ history} w_i B_ij. What was long
+ * ago says less of what is next: implicit weights are halved every `halfLifeDays` (0: never) of age when it learns, and of distance from the newest event when it
+ * reads a history. Costs items³, so of a larger catalogue the `items` with the most users are learned, and the rest gets 0.
  */
 export const ease: RecommendAlgorithm = {
   name: 'ease',
-  defaults: { reg: 300, items: 6_000 },
-  search: { reg: [100, 250, 500, 1_000] },
+  defaults: { reg: 300, halfLifeDays: 60, items: 6_000 },
+  search: { halfLifeDays: [0, 30, 120, 240], reg: [100, 250, 500, 1_000] },
   fit: (data, params) => {
-    const { known, gram } = gramOfKnown(positives(data), parameter(params, ease.defaults, 'items'))
+    const halfLifeDays = parameter(params, ease.defaults, 'halfLifeDays')
+    const { known, gram } = gramOfKnown(positives(faded(data, halfLifeDays)), parameter(params, ease.defaults, 'items'))
     const n = known.length
     const reg = Math.max(1e-3, parameter(params, ease.defaults, 'reg'))
     for (let item = 0; item < n; item++) gram[item * n + item] += reg
@@ -39,13 +43,15 @@ export const ease: RecommendAlgorithm = {
       for (let j = 0; j < n; j++) weights[i * n + j] *= diagonal[j]
       weights[i * n + i] = 0
     }
-    return recommenderOf({ itemCount: data.itemCount, votes: data.kind === 'explicit', known, weights })
+    return recommenderOf({ itemCount: data.itemCount, votes: data.kind === 'explicit', halfLifeDays, known, weights })
   },
   load: artifact => {
     const { meta, arrays } = unpack(FORMAT, artifact)
     return recommenderOf({
       itemCount: Number(meta.itemCount),
       votes: Boolean(meta.votes),
+      // Artifacts from before there was one have none.
+      halfLifeDays: Number(meta.halfLifeDays ?? 0),
       known: arrays.known as Int32Array,
       weights: arrays.weights as Float32Array,
     })
@@ -56,7 +62,7 @@ interface Vector {
   addRows(count: number, rows: number, weights: number, matrix: number, width: number, out: number): void
 }
 
-function recommenderOf({ itemCount, votes, known, weights: learned }: State): Recommender {
+function recommenderOf({ itemCount, votes, halfLifeDays, known, weights: learned }: State): Recommender {
   const n = known.length
   const arena = new Arena()
   const kernels = loadKernels<Vector>('vector', arena)
@@ -66,7 +72,7 @@ function recommenderOf({ itemCount, votes, known, weights: learned }: State): Re
   known.forEach((item, at) => {
     place[item] = at
   })
-  const row = voteReader(itemCount, votes)
+  const row = voteReader(itemCount, votes, halfLifeDays)
   const sums = arena.f32(n)
   /** What each item of the history adds to the score. */
   const parts = ({ items, values }: ReturnType<typeof row>, item: number): Float64Array => {
@@ -129,6 +135,6 @@ function recommenderOf({ itemCount, votes, known, weights: learned }: State): Re
         .slice(0, count)
       return { items: best.map(each => known[each]), scores: Float32Array.from(best, each => scores[each]) }
     },
-    save: () => pack(FORMAT, { meta: { itemCount, votes }, arrays: { known, weights } }),
+    save: () => pack(FORMAT, { meta: { itemCount, votes, halfLifeDays }, arrays: { known, weights } }),
   }
 }

@@ -10,6 +10,7 @@ const NOTHING = new Int32Array(0)
 export interface ItemWeights {
   /** Taught by ratings, each of which was one vote. */
   votes: boolean
+  halfLifeDays?: number
   /** Row i: the items j that item i speaks for, ascending, with its weight for them. */
   matrix: SparseMatrix
 }
@@ -25,13 +26,13 @@ export function loadItemWeights(format: string, artifact: Uint8Array): Recommend
     columns: arrays.columns as Int32Array,
     values: arrays.values as Float64Array,
   }
-  return itemWeightsRecommender(format, { votes: Boolean(meta.votes), matrix })
+  return itemWeightsRecommender(format, { votes: Boolean(meta.votes), halfLifeDays: Number(meta.halfLifeDays ?? 0), matrix })
 }
 
 /** A recommender of the form score_j = Σ_{i ∈ history} w_i M_ij with a sparse M ≥ 0; its artifacts are of this format. */
-export function itemWeightsRecommender(format: string, { votes, matrix }: ItemWeights): Recommender {
+export function itemWeightsRecommender(format: string, { votes, halfLifeDays = 0, matrix }: ItemWeights): Recommender {
   const itemCount = matrix.rows
-  const row = voteReader(itemCount, votes)
+  const row = voteReader(itemCount, votes, halfLifeDays)
   let columns: SparseMatrix | undefined
   let tally: Tally | undefined
   /** What each item of the history adds to the score; both lists are ascending. */
@@ -86,7 +87,7 @@ export function itemWeightsRecommender(format: string, { votes, matrix }: ItemWe
     },
     save: () => {
       const { offsets, columns, values } = matrix
-      return pack(format, { meta: { votes, itemCount }, arrays: { offsets, columns, values } })
+      return pack(format, { meta: { votes, halfLifeDays, itemCount }, arrays: { offsets, columns, values } })
     },
   }
 }

@@ -1,23 +1,22 @@
 import { parameter } from '../algorithm.js'
 import { pack, unpack } from '../artifact.js'
 import { topIndexes } from '../math/select.js'
+import { fading } from './fading.js'
 import type { RecommendAlgorithm, Recommender } from './recommender.js'
 
 const FORMAT = 'popularity/1'
-const DAY_MS = 86_400_000
 
 /** What everybody likes of late: Σ w · 2^(−age / halfLifeDays) per item. The baseline of recommendation; the same for every user. */
 export const popularity: RecommendAlgorithm = {
   name: 'popularity',
   defaults: { halfLifeDays: 30 },
   fit: ({ itemCount, items, values, times, kind, now }, params) => {
-    const halfLife = parameter(params, popularity.defaults, 'halfLifeDays') * DAY_MS
+    const halfLifeDays = parameter(params, popularity.defaults, 'halfLifeDays')
     const scores = new Float64Array(itemCount)
     for (let at = 0; at < items.length; at++) {
-      // A time that is unknown is as good as now; a rating counts as one vote, whatever it says.
-      const age = times[at] > 0 ? Math.max(0, now - times[at]) : 0
+      // A rating counts as one vote, whatever it says.
       const weight = kind === 'explicit' ? 1 : values[at]
-      scores[items[at]] += weight * (halfLife > 0 ? 2 ** (-age / halfLife) : 1)
+      scores[items[at]] += weight * fading(times[at], now, halfLifeDays)
     }
     return fromScores(scores.map(score => Math.max(0, score)))
   },

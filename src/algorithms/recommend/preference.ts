@@ -1,5 +1,6 @@
 import { topIndexes } from '../math/select.js'
 import { countingSort, type SparseMatrix, sparseFrom } from '../math/sparse.js'
+import { fadedHistory } from './fading.js'
 import type { History, Interactions, Recommender } from './recommender.js'
 
 /** Users × items: ratings as they are (the last one of a pair counts), implicit weights summed and damped, pairs that sum to nothing left out. */
@@ -105,11 +106,12 @@ export function rowReader(itemCount: number, kind: Interactions['kind']) {
   return remembered(history => historyRow(history, itemCount, kind))
 }
 
-/** The same for algorithms taught by `positives`: where they were taught ratings, each item of the history is one vote. */
-export function voteReader(itemCount: number, votes: boolean) {
+/** The same for algorithms taught by `positives`: where they were taught ratings, each item of the history is one vote, else its weight fades. */
+export function voteReader(itemCount: number, votes: boolean, halfLifeDays = 0) {
   return remembered(history => {
-    const row = historyRow(history, itemCount, votes ? 'explicit' : 'implicit')
-    return votes ? { items: row.items, values: row.values.map(() => 1) } : row
+    if (!votes) return historyRow(fadedHistory(history, halfLifeDays), itemCount, 'implicit')
+    const { items } = historyRow(history, itemCount, 'explicit')
+    return { items, values: new Float64Array(items.length).fill(1) }
   })
 }
 

@@ -1,9 +1,9 @@
 import { parameter } from '../algorithm.js'
 import { pack, unpack } from '../artifact.js'
+import { fadedHistory } from './fading.js'
 import type { Evidence, History, RecommendAlgorithm, Recommender } from './recommender.js'
 
 const FORMAT = 'repeat/1'
-const DAY_MS = 86_400_000
 
 interface State {
   itemCount: number
@@ -24,12 +24,11 @@ export const repeat: RecommendAlgorithm = {
 }
 
 function recommenderOf({ itemCount, halfLifeDays, now }: State): Recommender {
-  const each = ({ items, values, times }: History, use: (item: number, weight: number) => void) => {
-    const newest = times.reduce((most, time) => Math.max(most, time), 0)
+  const each = (history: History, use: (item: number, weight: number) => void) => {
+    const { items, values } = fadedHistory(history, halfLifeDays)
     for (let at = 0; at < items.length; at++) {
       if (items[at] < 0 || items[at] >= itemCount || !Number.isFinite(values[at])) continue
-      const age = halfLifeDays > 0 && times[at] > 0 ? (newest - times[at]) / (halfLifeDays * DAY_MS) : 0
-      use(items[at], values[at] * 2 ** -age)
+      use(items[at], values[at])
     }
   }
   const scoreOf = (history: History, item: number): number => {

@@ -22,15 +22,25 @@ const MOST_ENTRIES = 300_000
 
 /**
  * The best of the algorithm's `search` values on a validation split of `data` (the later fifth of each user's entries), one parameter after the other, at
- * most `tries` fits. A value must beat the one it replaces; parameters in `fixed` stay as given.
+ * most `tries` fits. A value must beat the one it replaces; parameters in `fixed` stay as given. For lists of what is new to the user, unless what he had may be
+ * listed again (`repeats`).
  */
-export function tune(algorithm: RecommendAlgorithm, data: Interactions, fixed: Params, random: Random, tries = 10): Tuned {
+export function tune(
+  algorithm: RecommendAlgorithm,
+  data: Interactions,
+  fixed: Params,
+  random: Random,
+  { tries = 10, repeats = false } = {},
+): Tuned {
   const best: Record<string, number | string | boolean> = { ...algorithm.defaults, ...fixed }
   const space = Object.entries(algorithm.search ?? {}).filter(([name]) => !Object.hasOwn(fixed, name))
   if (space.length === 0 || data.items.length === 0) return { params: best, trials: [] }
-  const heldOut = holdOutLater(sampled(data, random.fork('sample')), VALIDATION_SHARE, VALIDATION_USERS, random.fork('validation'))
+  const heldOut = holdOutLater(sampled(data, random.fork('sample')), VALIDATION_SHARE, VALIDATION_USERS, random.fork('validation'), repeats)
   if (heldOut.tests.length === 0) return { params: best, trials: [] }
-  const measure = (params: Params): Trial => ({ params, ndcgAt10: validation(algorithm, heldOut, params, random.fork(algorithm.name)) })
+  const measure = (params: Params): Trial => ({
+    params,
+    ndcgAt10: validation(algorithm, heldOut, params, random.fork(algorithm.name), repeats),
+  })
   let leader = measure({ ...best })
   const trials = [leader]
   for (const [name, values] of space) {
@@ -45,14 +55,14 @@ export function tune(algorithm: RecommendAlgorithm, data: Interactions, fixed: P
   return { params: best, trials }
 }
 
-function validation(algorithm: RecommendAlgorithm, { train, tests }: HeldOut, params: Params, random: Random): number {
+function validation(algorithm: RecommendAlgorithm, { train, tests }: HeldOut, params: Params, random: Random, repeats: boolean): number {
   const model = algorithm.fit(train, params, random)
   const scores = new Float64Array(train.itemCount)
   const skip = new Uint8Array(train.itemCount)
   function* rankings(): Generator<RankingTest> {
     for (const { history, relevant } of tests) {
       model.score(history, scores)
-      for (const item of history.items) skip[item] = 1
+      if (!repeats) for (const item of history.items) skip[item] = 1
       yield { scores, skip, relevant }
       for (const item of history.items) skip[item] = 0
     }

@@ -38,7 +38,7 @@ export const onlineRetail: Protocol = {
     for (const slot of ['new', 'all'] as const) {
       const counted = { ...inputs[slot], train: { ...interactions(train, words, invoices, false), ...invoices?.lines } }
       for (const method of all.filter(({ name }) => !methods || methods.includes(name))) {
-        const input = COUNTING.includes(method.name) ? counted : inputs[slot]
+        const input = COUNTING.includes(method.name) ? counted : { ...inputs[slot], ...(slot === 'all' && { repeated: counted.train }) }
         yield* [...measured('online-retail', [method], input, undefined, slot)].map((result): MethodResult => ({ ...result, slot }))
       }
     }
