@@ -116,7 +116,7 @@ export class BidDoor {
       pCvr,
       multiplier,
       expiresAt,
-      explanation,
+      explained: explanation,
     })
   }
 

@@ -15,12 +15,12 @@ export interface BidVisitor {
   country: string | null
   affinity: string | null
   audiences: ReadonlySet<string>
-  /** Milliseconds of what was shown or may be shown still, by campaign. */
-  shown: ReadonlyMap<string, readonly number[]>
+  /** Milliseconds of what was shown or may be shown still, by campaign; only after `withShown`. */
+  shown?: ReadonlyMap<string, readonly number[]>
 }
 
-export interface VisitorQuery {
-  audienceIds: readonly string[]
+/** Of which campaigns it is to be known what was shown since when. */
+export interface ShownQuery {
   cappedIds: readonly string[]
   since: Date
 }
@@ -36,9 +36,11 @@ const VISITORS = (column: string, type: string) => `
   LEFT JOIN "Consent" c ON c."userId" = u.id AND c.purpose = 'ADS' LEFT JOIN "Suppression" s ON s."userId" = u.id
   LEFT JOIN "UserProfile" p ON p."userId" = u.id AND NOT EXISTS (SELECT FROM "Consent" k WHERE k."userId" = u.id AND k.purpose = 'PROFILING' AND NOT k.granted)
   LEFT JOIN LATERAL (SELECT array_agg("audienceId") AS ids FROM "AudienceMember" WHERE "userId" = u.id AND "audienceId" = ANY((SELECT $2::text[])::text[])) m ON cardinality((SELECT $2::text[])) > 0`
+/** A bid counts for the cap of its campaign until it is known that nothing was shown. */
+export const COUNTS_FOR_CAP = `state IN ('RESERVED', 'WON', 'COMMITTED', 'UNFUNDED')`
 const SHOWN = `
   SELECT "userId", array_agg("campaignId") AS campaigns, array_agg(extract(epoch FROM "createdAt")::float8) AS times FROM "BidReservation"
-  WHERE "userId" = ANY((SELECT $1::int[])::int[]) AND "createdAt" > $3 AND "campaignId" = ANY((SELECT $2::text[])::text[]) AND state IN ('RESERVED', 'WON', 'COMMITTED', 'UNFUNDED')
+  WHERE "userId" = ANY((SELECT $1::int[])::int[]) AND "createdAt" > $3 AND "campaignId" = ANY((SELECT $2::text[])::text[]) AND ${COUNTS_FOR_CAP}
   GROUP BY 1`
 
 interface VisitorRow extends Omit<BidVisitor, 'ads' | 'isSuppressed' | 'audiences' | 'shown'> {
@@ -65,7 +67,7 @@ interface Read {
   until: number
 }
 
-type Shown = BidVisitor['shown']
+type Shown = NonNullable<BidVisitor['shown']>
 
 /** So old may facts and tastes be, by which ads are chosen and clicks predicted. Consent, suppression and audiences are those of the moment. */
 const FACTS_MS = 60_000
@@ -75,7 +77,8 @@ const NOTHING_SHOWN: Shown = new Map()
 
 /** Who it is that a bid is asked for. Look-ups of many requests are one statement. */
 export class BidVisitorsRepository {
-  private query: VisitorQuery = { audienceIds: [], cappedIds: [], since: new Date() }
+  private audienceIds: readonly string[] = []
+  private shownQuery: ShownQuery = { cappedIds: [], since: new Date() }
   private readonly read = new LRUCache<string | number, Read>({ max: REMEMBERED })
   private readonly lookByExternalId: (key: string) => Promise<BidVisitor | null>
   private readonly lookById: (key: number) => Promise<BidVisitor | null>
@@ -91,24 +94,28 @@ export class BidVisitorsRepository {
     this.shownTo = createBatcher(ids => this.shown(ids))
   }
 
-  /** A person by external or internal id, or null. */
-  async find(key: string | number, query: VisitorQuery): Promise<BidVisitor | null> {
-    this.query = query
+  /** A person by external or internal id, or null; of these audiences those he is in. */
+  async find(key: string | number, audienceIds: readonly string[]): Promise<BidVisitor | null> {
+    this.audienceIds = audienceIds
     await this.changes.look()
-    const visitor = this.unchanged(key) ?? (await (typeof key === 'string' ? this.lookByExternalId(key) : this.lookById(key)))
-    if (!visitor || query.cappedIds.length === 0) return visitor
-    return { ...visitor, shown: await this.shownTo(visitor.id) }
+    return this.unchanged(key) ?? (typeof key === 'string' ? this.lookByExternalId(key) : this.lookById(key))
+  }
+
+  /** What was shown to the person, at this moment. */
+  async withShown(visitor: BidVisitor, query: ShownQuery): Promise<BidVisitor> {
+    this.shownQuery = query
+    return { ...visitor, shown: query.cappedIds.length === 0 ? NOTHING_SHOWN : await this.shownTo(visitor.id) }
   }
 
   private unchanged(key: string | number): BidVisitor | undefined {
     const known = this.read.get(key)
     if (!known || this.now() >= known.until || !this.changes.holds(known.mark, known.visitor.id)) return undefined
-    return isAlike(known.audienceIds, this.query.audienceIds) ? known.visitor : undefined
+    return isAlike(known.audienceIds, this.audienceIds) ? known.visitor : undefined
   }
 
   private async look(keys: readonly (string | number)[], by: 'id' | 'externalId', statement: string): Promise<(BidVisitor | null)[]> {
     const { mark } = this.changes
-    const { audienceIds } = this.query
+    const { audienceIds } = this
     const until = this.now() + FACTS_MS
     const rows = await this.database.sql<VisitorRow>(statement, [[...new Set(keys)], audienceIds], `bid-visitors-by-${by}`)
     const found = new Map<string | number, BidVisitor>()
@@ -121,7 +128,7 @@ export class BidVisitorsRepository {
   }
 
   private async shown(ids: readonly number[]): Promise<Shown[]> {
-    const { cappedIds, since } = this.query
+    const { cappedIds, since } = this.shownQuery
     const rows = await this.database.sql<ShownRow>(SHOWN, [[...new Set(ids)], cappedIds, since], 'bid-shown')
     const found = new Map(rows.map(row => [row.userId, shownOf(row)]))
     return ids.map(id => found.get(id) ?? NOTHING_SHOWN)
@@ -155,6 +162,5 @@ function visitorOf(row: VisitorRow): BidVisitor {
     ads: granted === null ? null : { granted, at, source },
     isSuppressed: suppressed,
     audiences: new Set(audiences ?? []),
-    shown: NOTHING_SHOWN,
   }
 }

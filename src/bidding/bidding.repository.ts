@@ -4,7 +4,9 @@ import { CONVERSIONS, CONVERTED, CONVERTED_VALUE, USUAL_WORTH } from '../campaig
 import type { ImpressionContext } from '../campaigns/targeting.js'
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
+import { type ColumnTypes, rowSet, rowSetValues } from '../platform/row-set.js'
 import { DECISION_COLUMNS } from '../registry/decisions.js'
+import { COUNTS_FOR_CAP } from './bid-visitors.repository.js'
 import { type ProductSentiments, sentimentsOf } from './product-sentiment.js'
 
 /** A bid's money that is to be held. */
@@ -19,9 +21,12 @@ export interface NewReservation {
   pCvr: number
   modelId: string | null
   auction: string
-  context: unknown
+  context: object
   createdAt: Date
   expiresAt: Date
+  /** So often the person may be shown the campaign, this time included; null without a cap. */
+  cap: number | null
+  capSince: Date | null
   /** What is the decision's own, beside what it has in common with the bid: it is stored with the money, or not at all. */
   servedBy: string
   detail: object
@@ -29,9 +34,9 @@ export interface NewReservation {
   inputHash: string
 }
 
-/** `missing`: the period has no ledger yet, or the campaign does not run any more. `room` is what is left now. */
+/** `missing`: the period has no ledger yet, or the campaign does not run any more. `capped`: the person has seen the campaign often enough. `room` is what is left now. */
 export interface Reserved {
-  outcome: 'reserved' | 'no room' | 'missing'
+  outcome: 'reserved' | 'capped' | 'no room' | 'missing'
   roomMicros: number
 }
 
@@ -145,20 +150,43 @@ const SAME_TARGET = 'e."occurredAt" >= GREATEST(c."targetSince", c."learningSinc
 const EXPECTED = `CASE WHEN e."decisionId" IS NULL THEN ${CONVERTED} WHEN e.clicked THEN (SELECT r."pCvr" FROM "BidReservation" r WHERE r.id = e."decisionId") ELSE 0 END`
 
 const WON_TTL = '24 hours'
-const RESERVE_TYPES =
-  'place int, id text, "campaignId" text, period text, "adId" int, "userId" int, micros bigint, "pCtr" float8, "pCvr" float8, "modelId" text, auction text, context jsonb, "createdAt" timestamptz, "expiresAt" timestamptz, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text'
+const RESERVATION: ColumnTypes = {
+  id: 'text',
+  campaignId: 'text',
+  period: 'text',
+  adId: 'int',
+  userId: 'int',
+  micros: 'bigint',
+  pCtr: 'float8',
+  pCvr: 'float8',
+  modelId: 'text',
+  auction: 'text',
+  context: 'jsonb',
+  createdAt: 'timestamptz',
+  expiresAt: 'timestamptz',
+  cap: 'int',
+  capSince: 'timestamptz',
+  servedBy: 'text',
+  detail: 'jsonb',
+  consentBasis: 'text',
+  inputHash: 'text',
+}
 
 /**
  * Holds money for the bids of many requests in one statement. Ledgers are locked in one order for all servers; of the bids of this batch as many are
- * taken, in their order, as fit what is left at that moment. A campaign that was paused meanwhile gets nothing.
+ * taken, in their order, as fit what is left at that moment. A campaign that was paused meanwhile gets nothing, nor does one that its person has seen as often as its
+ * cap says.
  */
 const RESERVE = `
-  WITH asked AS (SELECT * FROM json_to_recordset($1) AS a(${RESERVE_TYPES})),
+  WITH asked AS (${rowSet(RESERVATION)}),
   held AS (
     SELECT l."campaignId", l.period, l."limitMicros" - l."spentMicros" - l."reservedMicros" AS room
     FROM "BudgetLedger" l JOIN "Campaign" c ON c.id = l."campaignId" AND c.status = 'ENABLED'
     WHERE (l."campaignId", l.period) IN (SELECT "campaignId", period FROM asked) ORDER BY l."campaignId", l.period FOR UPDATE OF l),
-  fitted AS (SELECT a.*, h.room, sum(a.micros) OVER (PARTITION BY a."campaignId", a.period ORDER BY a.place) AS running FROM asked a JOIN held h USING ("campaignId", period)),
+  allowed AS (
+    SELECT * FROM asked a WHERE cap IS NULL OR cap > (
+      SELECT count(*) FROM (SELECT FROM "BidReservation" r WHERE r."userId" = a."userId" AND r."campaignId" = a."campaignId" AND r."createdAt" > a."capSince" AND r.${COUNTS_FOR_CAP} LIMIT a.cap) shown)),
+  fitted AS (SELECT a.*, h.room, sum(a.micros) OVER (PARTITION BY a."campaignId", a.period ORDER BY a.place) AS running FROM allowed a JOIN held h USING ("campaignId", period)),
   taken AS (
     UPDATE "BudgetLedger" l SET "reservedMicros" = l."reservedMicros" + t.micros
     FROM (SELECT "campaignId", period, sum(micros)::bigint AS micros FROM fitted WHERE running <= room GROUP BY 1, 2) t
@@ -171,8 +199,9 @@ const RESERVE = `
   decided AS (
     INSERT INTO "Decision" (${DECISION_COLUMNS})
     SELECT f.id, 'bid', f."createdAt", f."userId", f."modelId", f."servedBy", f.detail, f."consentBasis", f."inputHash" FROM fitted f JOIN taken USING ("campaignId", period) WHERE f.running <= f.room)
-  SELECT CASE WHEN k.id IS NOT NULL THEN 'reserved' WHEN h.room IS NOT NULL THEN 'no room' ELSE 'missing' END AS outcome, COALESCE(t.rest, h.room, 0)::float8 AS "roomMicros"
-  FROM asked a LEFT JOIN held h USING ("campaignId", period) LEFT JOIN taken t USING ("campaignId", period) LEFT JOIN kept k ON k.id = a.id ORDER BY a.place`
+  SELECT CASE WHEN k.id IS NOT NULL THEN 'reserved' WHEN h.room IS NULL THEN 'missing' WHEN b.id IS NULL THEN 'capped' ELSE 'no room' END AS outcome,
+    COALESCE(t.rest, h.room, 0)::float8 AS "roomMicros"
+  FROM asked a LEFT JOIN held h USING ("campaignId", period) LEFT JOIN taken t USING ("campaignId", period) LEFT JOIN kept k ON k.id = a.id LEFT JOIN allowed b ON b.id = a.id ORDER BY a.place`
 
 const SETTLE_TYPES =
   'place int, id text, type text, reference text, micros bigint, "minToWinMicros" bigint, "isBilled" bool, at timestamptz, now timestamptz'
@@ -437,7 +466,7 @@ export class BiddingRepository {
   }
 
   private async reserveAll(reservations: NewReservation[]): Promise<Reserved[]> {
-    return this.database.sql<Reserved>(RESERVE, [JSON.stringify(reservations.map((each, place) => ({ ...each, place })))], 'reserve')
+    return this.database.sql<Reserved>(RESERVE, rowSetValues(RESERVATION, cappedInTurn(reservations)), 'reserve')
   }
 
   /** A second notice of one bid waits for the next statement, because it depends on what the first one did. */
@@ -460,6 +489,20 @@ export class BiddingRepository {
     }
     return settled
   }
+}
+
+/** Of several bids for one person and campaign each counts the ones before it, which the statement does not see. */
+function cappedInTurn(reservations: readonly NewReservation[]): readonly NewReservation[] {
+  if (reservations.every(({ cap }) => cap === null)) return reservations
+  const before = new Map<string, number>()
+  return reservations.map(reservation => {
+    const { cap, userId, campaignId } = reservation
+    if (cap === null) return reservation
+    const key = `${userId} ${campaignId}`
+    const count = before.get(key) ?? 0
+    before.set(key, count + 1)
+    return count === 0 ? reservation : { ...reservation, cap: Math.max(0, cap - count) }
+  })
 }
 
 function noticeOf({ notice, now }: { notice: Notice; now: Date }, place: number) {

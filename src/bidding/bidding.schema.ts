@@ -5,6 +5,7 @@ import { Money, MoneyInput } from '../graphql/money.js'
 import { Payload } from '../graphql/payload.js'
 import { DateTime } from '../graphql/scalars.js'
 import { Contribution } from '../registry/decision.schema.js'
+import { contributionsIn } from '../registry/decisions.js'
 
 export enum AuctionKind {
   FIRST_PRICE = 'FIRST_PRICE',
@@ -65,7 +66,12 @@ export class Bid {
   @Field(() => [Contribution], {
     description: 'Parts in micros that sum to the price, then parts of the log-odds of pCTR and pCVR',
   })
-  explanation!: Contribution[]
+  get explanation(): Contribution[] {
+    return contributionsIn(this.explained)
+  }
+
+  /** The lines that the decision keeps. */
+  explained!: string
 }
 
 @ObjectType({ simpleResolvers: true })

@@ -1,12 +1,13 @@
+import { LRUCache } from 'lru-cache'
 import { type BidAnswer, bidAndWorth, createOpportunity, decide, type Opportunity } from '../algorithms/bidding/strategy.js'
 import { isInHours, mismatch, type ReadyContext, readyContext } from '../campaigns/targeting.js'
 import type { AccountCalendar, LocalMoment } from '../campaigns/time-zone.js'
 import { InvalidInput, NotFound } from '../platform/errors.js'
 import type { Metrics } from '../platform/metrics.js'
 import { v7 } from '../platform/uuid.js'
-import { type Contribution, type Decisions, type Dropped, decisionRow } from '../registry/decisions.js'
+import { type Decisions, type Dropped, decisionRow, lineOf, linesOf } from '../registry/decisions.js'
 import type { BidVisitor, BidVisitorsRepository } from './bid-visitors.repository.js'
-import type { BiddingRepository, Notice, Reserved, Settled } from './bidding.repository.js'
+import type { BiddingRepository, Notice, Settled } from './bidding.repository.js'
 import { type Blocklist, blockedBecause } from './blocklist.js'
 import { ageOf, type ContextFacts } from './features.js'
 import type { Predictions, Predictor } from './predictor.js'
@@ -50,7 +51,8 @@ export interface BidMade {
   multiplier: number
   reservedMicros: number
   expiresAt: Date
-  explanation: Contribution[]
+  /** Parts of the price and of its predictions, as decisions keep them. */
+  explanation: string
 }
 
 export interface NoBidMade {
@@ -74,7 +76,7 @@ interface Trail {
 
 interface Parts {
   repository: BiddingRepository
-  visitors: Pick<BidVisitorsRepository, 'find'>
+  visitors: Pick<BidVisitorsRepository, 'find' | 'withShown'>
   snapshots: Snapshots
   predictor: Predictor
   decisions: Pick<Decisions, 'record'>
@@ -89,11 +91,14 @@ const TRIES = 4
 const EXAMPLES = 20
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
+/** Of whom it is looked up first what was shown, and how long after a campaign was found to be shown often enough. */
+const REMEMBERED_CAPPED = 50_000
+const CAPPED_MS = 60_000
 
 /** Asks for a bid, and hears what came of it. Which campaign bids, for whom and how much is decided in memory; whether there is money, by the database. */
 export class BiddingService {
-  /** Bids of this process whose reservation is under way, by person and campaign: a cap counts them too. */
-  private readonly underWay = new Map<string, number>()
+  /** Who had seen a campaign often enough of late. */
+  private readonly capped = new LRUCache<number, true>({ max: REMEMBERED_CAPPED, ttl: CAPPED_MS })
   private readonly opportunity = createOpportunity()
   private readonly rank = { worthMicros: 0 }
   private minute = -1
@@ -105,16 +110,27 @@ export class BiddingService {
     const { visitors, snapshots } = this.parts
     const now = this.now()
     const snapshot = await snapshots.current()
-    const since = new Date(now.getTime() - snapshot.capHours * HOUR_MS)
-    const visitor =
-      request.user === null
-        ? null
-        : await visitors.find(request.user, { audienceIds: snapshot.audienceIds, cappedIds: snapshot.cappedIds, since })
+    const visitor = request.user === null ? null : await visitors.find(request.user, snapshot.audienceIds)
+    // The money of a bid is held only if the cap allows it. What was shown is looked up for those alone who may have seen enough.
+    const isSafe = visitor === null || !(request.isDry || this.capped.has(visitor.id))
+    const answer = isSafe ? await this.answerFor(request, visitor, snapshot, now) : undefined
+    if (answer) return answer
+    const { cappedIds, capHours } = snapshot
+    const since = new Date(now.getTime() - capHours * HOUR_MS)
+    const knowing = visitor && (await visitors.withShown(visitor, { cappedIds, since }))
+    return (await this.answerFor(request, knowing, snapshot, now)) as BidMade | NoBidMade
+  }
+
+  /** Undefined where it has to be known what was shown to the visitor, and is not. */
+  private answerFor(
+    request: BidRequest,
+    visitor: BidVisitor | null,
+    snapshot: Snapshot,
+    now: Date,
+  ): Promise<BidMade | NoBidMade | undefined> {
     const trail: Trail = { rules: [...(request.rules ?? [])], counts: {}, examples: [] }
     const person = personOf(request, visitor, trail)
-    const context = this.contextOf(request, person, now)
-    const answer = await this.answer(request, { snapshot, person, context, trail, now })
-    return answer
+    return this.answer(request, { snapshot, person, context: this.contextOf(request, person, now), trail, now })
   }
 
   /** Takes a notice about a bid, or says what it would do. Throws what its sender could have known. */
@@ -146,7 +162,7 @@ export class BiddingService {
       trail,
       now,
     }: { snapshot: Snapshot; person: BidVisitor | null; context: BidRequest['context']; trail: Trail; now: Date },
-  ): Promise<BidMade | NoBidMade> {
+  ): Promise<BidMade | NoBidMade | undefined> {
     const none = (reason: string, predictions?: Predictions) => this.noBid(request, reason, { person, trail, predictions, now })
     if (request.refusal) return none(request.refusal)
     const eligible = this.eligible(request, snapshot, person, context, trail, now)
@@ -158,6 +174,10 @@ export class BiddingService {
       if (request.deadline !== undefined && performance.now() > request.deadline) return none('TIMEOUT', predictions)
       const made = await this.place(request, candidate, { predictions, person, context, trail, now, snapshot })
       if (typeof made === 'object') return made
+      if (made === 'FREQUENCY_CAPPED' && person) {
+        this.capped.set(person.id, true)
+        if (!person.shown) return undefined
+      }
       drop(trail, made, candidate.ad.campaign.row.name)
     }
     return none(mostCommon(trail.counts) ?? 'NO_VALUE', predictions)
@@ -210,16 +230,12 @@ export class BiddingService {
     if (audienceId && !person) return 'CONSENT_MISSING'
     if (audienceId && !person?.audiences.has(audienceId)) return 'NOT_IN_AUDIENCE'
     if (person && excludedAudienceIds?.some(id => person.audiences.has(id))) return 'EXCLUDED_AUDIENCE'
-    if (person && frequencyCap && this.timesShown(person, row.id, now.getTime() - frequencyCap.hours * HOUR_MS) >= frequencyCap.impressions)
-      return 'FREQUENCY_CAPPED'
+    if (person?.shown && frequencyCap) {
+      const since = now.getTime() - frequencyCap.hours * HOUR_MS
+      const times = person.shown.get(row.id)?.filter(time => time > since) ?? []
+      if (times.length >= frequencyCap.impressions) return 'FREQUENCY_CAPPED'
+    }
     return undefined
-  }
-
-  private timesShown({ id, shown }: BidVisitor, campaignKey: string, since: number): number {
-    const times = shown.get(campaignKey) ?? []
-    let count = this.underWay.get(`${id}:${campaignKey}`) ?? 0
-    for (const time of times) if (time > since) count++
-    return count
   }
 
   private predicted(request: BidRequest, ads: readonly AdLine[], context: ContextFacts): Predictions {
@@ -268,7 +284,7 @@ export class BiddingService {
       now,
       snapshot,
     }: { predictions: Predictions; person: BidVisitor | null; context: ContextFacts; trail: Trail; now: Date; snapshot: Snapshot },
-  ): Promise<BidMade | NoBidMade | 'BUDGET_EXHAUSTED' | 'CAMPAIGN_STOPPED'> {
+  ): Promise<BidMade | NoBidMade | 'BUDGET_EXHAUSTED' | 'CAMPAIGN_STOPPED' | 'FREQUENCY_CAPPED'> {
     const { campaign } = ad
     const [pCtr, pCvr] = [predictions.pCtr[at], predictions.pCvr[at]]
     const answer = this.answerOf(request, ad, pCtr, pCvr, snapshot)
@@ -276,7 +292,7 @@ export class BiddingService {
     if (answer.bidMicros < 1) return 'BUDGET_EXHAUSTED'
     const key = v7(now.getTime())
     const expiresAt = new Date(now.getTime() + request.reserveSeconds * 1000)
-    const explanation = [...answer.explanation, ...this.explained(request, ad, context, pCtr, pCvr)]
+    const explanation = `${linesOf(answer.explanation)}\n${this.explained(request, ad, context, pCtr, pCvr)}`
     const made: BidMade = {
       kind: 'bid',
       decisionKey: key,
@@ -306,7 +322,8 @@ export class BiddingService {
       },
       now,
     )
-    const reservation = {
+    const cap = person && campaign.row.frequencyCap
+    const reserved = await this.parts.repository.reserve({
       id: key,
       campaignId: campaign.row.id,
       period: campaign.period,
@@ -320,21 +337,20 @@ export class BiddingService {
       context: loggedOf(context, ad.facts.sentiment),
       createdAt: now,
       expiresAt,
+      cap: cap ? cap.impressions : null,
+      capSince: cap ? new Date(now.getTime() - cap.hours * HOUR_MS) : null,
       servedBy,
       detail,
       consentBasis,
       inputHash,
-    }
-    const isCapped = person !== null && campaign.row.frequencyCap !== null
-    const reserved = isCapped
-      ? await this.counted(`${person.id}:${campaign.row.id}`, () => this.parts.repository.reserve(reservation))
-      : await this.parts.repository.reserve(reservation)
+    })
     campaign.remainingMicros = reserved.roomMicros
     if (reserved.outcome === 'missing') {
       // A new day has begun, or the campaign was stopped: look at the state and let the next campaign bid.
       void this.parts.snapshots.look()
       return 'CAMPAIGN_STOPPED'
     }
+    if (reserved.outcome === 'capped') return 'FREQUENCY_CAPPED'
     if (reserved.outcome !== 'reserved') return 'BUDGET_EXHAUSTED'
     if (request.deadline !== undefined && performance.now() > request.deadline) {
       await this.parts.repository.settle(
@@ -345,17 +361,6 @@ export class BiddingService {
     }
     this.parts.metrics.model('CTR', predictions.servedBy)
     return made
-  }
-
-  private async counted(key: string, work: () => Promise<Reserved>): Promise<Reserved> {
-    this.underWay.set(key, (this.underWay.get(key) ?? 0) + 1)
-    try {
-      return await work()
-    } finally {
-      const left = (this.underWay.get(key) ?? 1) - 1
-      if (left > 0) this.underWay.set(key, left)
-      else this.underWay.delete(key)
-    }
   }
 
   private answerOf(
@@ -384,8 +389,8 @@ export class BiddingService {
     )
   }
 
-  private explained(request: BidRequest, ad: AdLine, context: ContextFacts, pCtr: number, pCvr: number): Contribution[] {
-    if (request.pCtr !== undefined) return [{ feature: 'pCTR', value: 'given by the caller', weight: Math.log(pCtr / (1 - pCtr)) }]
+  private explained(request: BidRequest, ad: AdLine, context: ContextFacts, pCtr: number, pCvr: number): string {
+    if (request.pCtr !== undefined) return lineOf('pCTR', 'given by the caller', Math.log(pCtr / (1 - pCtr)))
     return this.parts.predictor.explain(ad, context, pCtr, pCvr)
   }
 

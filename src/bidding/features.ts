@@ -133,7 +133,7 @@ export function wordsOf(ad: AdFacts, context: ContextFacts): (field: string) => 
     const word = wordOf(name)
     return word === null || word === undefined || word === '' ? 'unknown' : String(word)
   }
-  return field => (CROSSING.test(field) ? field.split(CROSSING).map(shown).join(' × ') : shown(field))
+  return field => (CROSSED_FIELDS.get(field)?.map(shown) ?? [shown(field)]).join(' × ')
 }
 
 /** Years of age in bands. */
@@ -165,7 +165,7 @@ function placesIn(fields: Fields): Int32Array | null {
   return places
 }
 
-const CROSSING = /[*=]/
+const CROSSED_FIELDS = new Map(CROSS_WORDS.map((field): [string, string[]] => [field, field.split(/[*=]/)]))
 const layouts = new WeakMap<Fields, Int32Array | null>()
 const NO_NUMBERS = new Float32Array(0)
 const NO_LABELS = new Uint8Array(0)

@@ -1,5 +1,5 @@
-import type { Additive, Classifier } from '../algorithms/ctr/classifier.js'
-import type { Contribution } from '../registry/decisions.js'
+import type { Additive, Classifier, Contribution as Summand } from '../algorithms/ctr/classifier.js'
+import { lineOf } from '../registry/decisions.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
 import {
   type AdFacts,
@@ -7,6 +7,7 @@ import {
   categoryWord,
   contextWords,
   examplesOf,
+  FIELDS,
   isOurLayout,
   laidOutFor,
   PLACES,
@@ -40,6 +41,7 @@ const PRIOR = { ctr: 0.01, impressions: 100, cvr: 0.02, clicks: 50 }
 /** Nothing is certain: a chance of 0 would never be tried, and one of 1 would bid without bounds. */
 const LEAST = 1e-7
 const MOST = 1 - 1e-7
+const FIELD_OF = FIELDS.words.map(name => [name])
 
 /** Clicks and conversions from the live models; from the ads' own smoothed records before there are any. */
 export class Predictor {
@@ -76,25 +78,46 @@ export class Predictor {
     }
   }
 
-  /** Exact parts of the log-odds of one ad, of clicks and of conversions. */
-  explain(ad: Predictable, context: ContextFacts, pCtr: number, pCvr: number): Contribution[] {
-    return [...this.parts('pCTR', this.modelOf('CTR'), ad, context, pCtr), ...this.parts('pCVR', this.modelOf('CVR'), ad, context, pCvr)]
+  /** Exact parts of the log-odds of one ad, of clicks and of conversions, each strongest first: a line each as decisions keep them. */
+  explain(ad: Predictable, context: ContextFacts, pCtr: number, pCvr: number): string {
+    const clicks = this.parts('pCTR', this.modelOf('CTR'), ad, context, pCtr)
+    return [...clicks, ...this.parts('pCVR', this.modelOf('CVR'), ad, context, pCvr)].join('\n')
   }
 
-  private parts(
-    name: string,
-    model: LiveModel<Classifier> | undefined,
-    ad: Predictable,
-    context: ContextFacts,
-    chance: number,
-  ): Contribution[] {
-    if (!model) return [{ feature: name, value: "the ad's smoothed record", weight: Math.log(chance / (1 - chance)) }]
+  private parts(name: string, model: LiveModel<Classifier> | undefined, ad: Predictable, context: ContextFacts, chance: number): string[] {
+    if (!model) return [lineOf(name, "the ad's smoothed record", Math.log(chance / (1 - chance)))]
     const words = wordsOf(ad.facts, context)
-    return model.model.explain(laidOutFor(model.model.fields, this.examplesOf([ad], context)), 0).map(({ kind, fields, weight }) => ({
-      feature: `${name}: ${fields.length > 0 ? fields.join(' and ') : kind}`,
-      value: fields.map(words).join(', ') || kind,
-      weight,
-    }))
+    const { additive, fields } = model.model
+    const parts =
+      additive && isOurLayout(fields)
+        ? this.summands(model.model, additive, ad, context)
+        : model.model.explain(laidOutFor(fields, this.examplesOf([ad], context)), 0)
+    return parts.map(part => {
+      if (part.fields.length === 1) return lineOf(`${name}: ${part.fields[0]}`, words(part.fields[0]), part.weight)
+      const among = part.fields.length > 0
+      return lineOf(
+        `${name}: ${among ? part.fields.join(' and ') : part.kind}`,
+        among ? part.fields.map(words).join(', ') : part.kind,
+        part.weight,
+      )
+    })
+  }
+
+  /** What `model.explain` says, from the weights of the words alone. */
+  private summands(model: Classifier, additive: Additive, ad: Predictable, context: ContextFacts): Summand[] {
+    const own = this.wordsOf(context)
+    writeCrosses(this.crosses, 0, categoryWord(ad.words), own)
+    const parts: Summand[] = [{ kind: 'bias', fields: [], weight: additive.bias }]
+    let sum = additive.bias
+    for (let place = 0; place < WIDTH; place++) {
+      const word =
+        place < PLACES.context ? ad.words[place] : place < PLACES.cross ? own[place - PLACES.context] : this.crosses[place - PLACES.cross]
+      const weight = additive.weightOf(place, word)
+      sum += weight
+      if (weight !== 0) parts.push({ kind: 'field', fields: FIELD_OF[place], weight })
+    }
+    parts.push(...model.correctionsOf(sum))
+    return parts.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
   }
 
   /** The model that answers; a baseline that has seen nothing is none. */

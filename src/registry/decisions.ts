@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { createBatcher } from '../platform/batcher.js'
 import type { Database } from '../platform/database.js'
+import { type ColumnTypes, rowSet, rowSetValues } from '../platform/row-set.js'
 import { v7 } from '../platform/uuid.js'
 
 export interface Contribution {
@@ -86,9 +87,23 @@ interface Detail {
 }
 
 /** Columns of a decision's row, and their types, for a statement that stores it together with its effect. */
-export const DECISION_COLUMNS = 'id, kind, at, "userId", "modelId", "servedBy", detail, "consentBasis", "inputHash"'
-export const DECISION_TYPES =
-  'id text, kind text, at timestamptz, "userId" int, "modelId" text, "servedBy" text, detail jsonb, "consentBasis" text, "inputHash" text'
+const DECISION: ColumnTypes = {
+  id: 'text',
+  kind: 'text',
+  at: 'timestamptz',
+  userId: 'int',
+  modelId: 'text',
+  servedBy: 'text',
+  detail: 'jsonb',
+  consentBasis: 'text',
+  inputHash: 'text',
+}
+export const DECISION_COLUMNS = Object.keys(DECISION)
+  .map(name => `"${name}"`)
+  .join(', ')
+export const DECISION_TYPES = Object.entries(DECISION)
+  .map(([name, type]) => `"${name}" ${type}`)
+  .join(', ')
 /** Decisions `d`, and as `answers` how often each was answered. */
 export const ANSWERED_DECISIONS = `(SELECT d.*, 1 + coalesce(r.count, 0) AS answers FROM "Decision" d LEFT JOIN "DecisionRepeat" r ON r."decisionId" = d.id) d`
 
@@ -124,7 +139,7 @@ const REPEAT = /^([0-9a-f-]{36})\.([0-9a-z]{8})\.\d+$/
 const LAST_REPEAT_MS = 3_600_000
 const COUNT_REPEATS = `INSERT INTO "DecisionRepeat" ("decisionId", count, at) SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[])
   ON CONFLICT ("decisionId") DO UPDATE SET count = "DecisionRepeat".count + excluded.count, at = greatest("DecisionRepeat".at, excluded.at)`
-const DECIMALS = 1e6
+const DECIMALS = 1e8
 const SEPARATORS = /[\t\n]/
 
 /**
@@ -147,7 +162,7 @@ export class Decisions {
     this.store = createBatcher(rows => this.insert(rows), { largestBatch: LARGEST_BATCH })
   }
 
-  /** Resolves with the decision's id when it is stored. Weights are kept to six decimals. */
+  /** Resolves with the decision's id when it is stored. Weights are kept to eight decimals. */
   async record(decision: NewDecision): Promise<string> {
     const row = decisionRow(decision, this.now())
     await this.store(row)
@@ -192,7 +207,7 @@ export class Decisions {
     const { detail, ...facts } = row
     return {
       ...facts,
-      contributions: detail.features.split('\n').flatMap(contributionsOf),
+      contributions: contributionsIn(detail.features),
       rules: detail.rules,
       dropped: detail.dropped,
       experiment: detail.experiment ?? null,
@@ -215,8 +230,8 @@ export class Decisions {
 
   private async insert(rows: StoredDecision[]): Promise<void[]> {
     await this.database.sql(
-      `INSERT INTO "Decision" (${DECISION_COLUMNS}) SELECT ${DECISION_COLUMNS} FROM json_to_recordset($1) AS d(${DECISION_TYPES})`,
-      [JSON.stringify(rows)],
+      `INSERT INTO "Decision" (${DECISION_COLUMNS}) SELECT ${DECISION_COLUMNS} FROM (${rowSet(DECISION)}) d`,
+      rowSetValues(DECISION, rows),
       'record-decisions',
     )
     return rows.map(() => undefined)
@@ -246,6 +261,11 @@ export class Decisions {
   }
 }
 
+/** One contribution as a decision keeps it. */
+export function lineOf(feature: string, value: string, weight: number): string {
+  return `${cellOf(feature)}\t${cellOf(value)}\t${Math.round(weight * DECIMALS) / DECIMALS}`
+}
+
 /** Contributions as a decision keeps them; those that come again can be kept so. */
 export function linesOf(contributions: readonly Contribution[]): string {
   const cells: (string | number)[] = []
@@ -260,6 +280,11 @@ export function linesOf(contributions: readonly Contribution[]): string {
 
 function cellOf(text: string): string {
   return SEPARATORS.test(text) ? text.replace(/[\t\n]/g, ' ') : text
+}
+
+/** What such lines say, in their order. */
+export function contributionsIn(lines: string): Contribution[] {
+  return lines.split('\n').flatMap(contributionsOf)
 }
 
 function contributionsOf(line: string): Contribution[] {

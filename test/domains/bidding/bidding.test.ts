@@ -174,9 +174,13 @@ describe('whom it is for', () => {
   test('PostgreSQL plans the look at visitors once, however many are looked at', async () => {
     const one = openDatabase(database.url, silentLog, 1)
     for (let count = 1; count <= 16; count++) {
-      const query = { audienceIds: ['in', 'out'].slice(count % 3), cappedIds: ['some'], since: new Date() }
+      const audienceIds = ['in', 'out'].slice(count % 3)
       const remembersNobody = new BidVisitorsRepository(one)
-      await Promise.all(Array.from({ length: 1 + (count % 4) }, (_, at) => remembersNobody.find(`u-${1 + at}`, query)))
+      const look = async (key: string) => {
+        const visitor = await remembersNobody.find(key, audienceIds)
+        if (visitor) await remembersNobody.withShown(visitor, { cappedIds: ['some'], since: new Date() })
+      }
+      await Promise.all(Array.from({ length: 1 + (count % 4) }, (_, at) => look(`u-${1 + at}`)))
     }
     const plans = await one.sql(
       `SELECT name, generic_plans::int AS generic FROM pg_prepared_statements WHERE name IN ('bid-visitors-by-externalId', 'bid-shown') ORDER BY name`,
@@ -192,12 +196,10 @@ describe('whom it is for', () => {
     const clock = { now: Date.parse('2026-11-30T12:00:00Z') }
     const remembering = new BidVisitorsRepository(database, undefined, () => clock.now)
     const keys = ['u-1', 'u-2', 'u-3', 'u-4', 'nobody'] as const
-    const query = { audienceIds: ['in', 'out'], cappedIds: [] as string[], since: new Date(0) }
-    const remembered = async (more: Partial<typeof query> = {}) => {
-      const asked = { ...query, ...more }
-      const found = await Promise.all(keys.map(key => remembering.find(key, asked)))
+    const remembered = async (audienceIds = ['in', 'out']) => {
+      const found = await Promise.all(keys.map(key => remembering.find(key, audienceIds)))
       const afresh = new BidVisitorsRepository(database)
-      expect(found).toEqual(await Promise.all(keys.map(key => afresh.find(key, asked))))
+      expect(found).toEqual(await Promise.all(keys.map(key => afresh.find(key, audienceIds))))
       return found
     }
     const before = await remembered()
@@ -217,11 +219,11 @@ describe('whom it is for', () => {
     }
     await database.sql(`INSERT INTO "AudienceMember" ("audienceId", "userId") VALUES ('out', $1)`, [idOf('u-3')])
     // Other audiences than those that were looked through.
-    expect((await remembered({ audienceIds: ['in'] }))[2]?.audiences).toEqual(new Set(['in']))
+    expect((await remembered(['in']))[2]?.audiences).toEqual(new Set(['in']))
     // Facts may be a minute old.
     await database.sql(`UPDATE "User" SET city = 'Elsewhere' WHERE "externalId" = 'u-2'`)
     clock.now += 59_999
-    const [, second] = await Promise.all(keys.map(key => remembering.find(key, { ...query, audienceIds: ['in'] })))
+    const [, second] = await Promise.all(keys.map(key => remembering.find(key, ['in'])))
     expect(second?.city).not.toBe('Elsewhere')
     clock.now += 1
     expect((await remembered())[1]?.city).toBe('Elsewhere')
@@ -242,8 +244,9 @@ describe('whom it is for', () => {
     const campaign = await world.campaign({ frequencyCap: { impressions: 9, hours: 24 } })
     for (let times = 1; times <= 2; times++) {
       await ask({ userExternalId: 'u-1' })
-      const [first] = await remembered({ cappedIds: [campaign.key] })
-      expect(first?.shown.get(campaign.key)).toHaveLength(times)
+      const [first] = await remembered()
+      const knowing = first && (await remembering.withShown(first, { cappedIds: [campaign.key], since: new Date(0) }))
+      expect(knowing?.shown?.get(campaign.key)).toHaveLength(times)
     }
   })
 
@@ -301,6 +304,25 @@ describe('whom it is for', () => {
     world.clock.now = new Date(Date.now() + 3_700_000)
     expect((await ask({ userExternalId: 'u-6' })).__typename).toBe('Bid')
     expect(campaign.key).toBeTruthy()
+  })
+
+  test('who has seen more campaigns often enough than are tried is shown the next one', async () => {
+    const frequencyCap = { impressions: 1, hours: 1 }
+    const manual = (price: number) => ({ type: 'MANUAL_CPC', cpcBid: eur(price) })
+    const dear = await Promise.all(Array.from({ length: 6 }, (_, at) => world.campaign({ frequencyCap, biddingStrategy: manual(9 - at) })))
+    const cheap = await world.campaign({ biddingStrategy: manual(0.5) })
+    await world.snapshots.look()
+    const shown: string[] = []
+    for (let time = 0; time < 8; time++) {
+      const bid = await ask({ userExternalId: 'u-8' })
+      shown.push(bid.campaign.id)
+      if (time < 6) expect((await decisionOf(bid))?.dropped.counts.FREQUENCY_CAPPED ?? 0).toBe(time)
+    }
+    expect([...shown].sort()).toEqual([...dear, cheap, cheap].map(({ id }) => id).sort())
+    expect(shown.slice(6)).toEqual([cheap.id, cheap.id])
+    // A preview knows it too.
+    const { preview } = await world.bid({ userExternalId: 'u-8', dryRun: true })
+    expect(preview?.campaign.id).toBe(cheap.id)
   })
 
   test('context decides where a campaign runs', async () => {

@@ -5,6 +5,7 @@ import { examplesOf, FIELDS, laidOutFor, WIDTH } from '../../../src/bidding/feat
 import { Predictor } from '../../../src/bidding/predictor.js'
 import { ProductSentiments } from '../../../src/bidding/product-sentiment.js'
 import { encodeId } from '../../../src/graphql/node-id.js'
+import { contributionsIn } from '../../../src/registry/decisions.js'
 import { type BidAnswer, documents, eur, type Payload } from '../../support/ads.js'
 import { startTestApp, type TestApp } from '../../support/app.js'
 
@@ -66,7 +67,7 @@ describe('a model of an earlier version, which was taught fewer features', () =>
     const { pCtr, fault } = predictor.predict([ad(1), ad(4)], {})
     expect(fault).toBeNull()
     expect(pCtr[0]).toBeGreaterThan(pCtr[1])
-    const parts = predictor.explain(ad(1), {}, pCtr[0], pCtr[0]).filter(({ feature }) => feature.startsWith('pCTR'))
+    const parts = contributionsIn(predictor.explain(ad(1), {}, pCtr[0], pCtr[0])).filter(({ feature }) => feature.startsWith('pCTR'))
     expect(parts.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(Math.log(pCtr[0] / (1 - pCtr[0])), 6)
     expect(parts.map(({ feature }) => feature)).not.toContain('pCTR: sentiment')
   })
