@@ -24,6 +24,30 @@ export interface Predictable {
   impressions: number
   clicks: number
   conversions: number
+  /** What is known of it by the weights that a model has now, by task; the predictor's own. */
+  summed?: { CTR?: Summed; CVR?: Summed }
+}
+
+type Task = 'CTR' | 'CVR'
+
+/** By one state of a model's weights: the sum for an ad's words, and what its category has in common with others. */
+interface Summed {
+  by: Weights
+  sum: number
+  category: CategorySum
+}
+
+/** The sum of what crosses a category and the context of the `request`. */
+interface CategorySum {
+  word: number
+  request: number
+  sum: number
+}
+
+/** A state of a model's weights. */
+interface Weights {
+  version: number
+  categories: Map<number, CategorySum>
 }
 
 /** Chances of several ads in one context. */
@@ -42,6 +66,8 @@ const PRIOR = { ctr: 0.01, impressions: 100, cvr: 0.02, clicks: 50 }
 const LEAST = 1e-7
 const MOST = 1 - 1e-7
 const FIELD_OF = FIELDS.words.map(name => [name])
+const labelsOf = (chance: string) => new Map(FIELDS.words.map(name => [name, `${chance}: ${name}`]))
+const LABELS = { pCTR: labelsOf('pCTR'), pCVR: labelsOf('pCVR') }
 
 /** Clicks and conversions from the live models; from the ads' own smoothed records before there are any. */
 export class Predictor {
@@ -49,29 +75,31 @@ export class Predictor {
   /** Of the context that was asked for last: a bid is predicted and then explained from the same one. */
   private last?: { context: ContextFacts; words: Uint32Array }
   private readonly crosses = new Uint32Array(PLACES.end - PLACES.cross)
-  /** By a model's weights, the sum for the words of each ad. */
-  private readonly adSums = new WeakMap<Additive, { version: number; sums: WeakMap<Uint32Array, number> }>()
+  private readonly weights = new WeakMap<Additive, Weights>()
+  private requests = 0
 
   constructor(private readonly models: Pick<LiveModels, 'live' | 'baseline'>) {}
 
   predict(ads: readonly Predictable[], context: ContextFacts): Predictions {
     const [ctr, cvr] = [this.modelOf('CTR'), this.modelOf('CVR')]
     const faults: string[] = []
-    const answer = (model: LiveModel<Classifier> | undefined, smoothed: (ad: Predictable) => number) => {
+    const answer = (task: Task, model: LiveModel<Classifier> | undefined, smoothed: (ad: Predictable) => number) => {
       const chances = new Float64Array(ads.length)
-      if (model) this.modelled(model.model, ads, context, chances)
+      if (model) this.modelled(task, model.model, ads, context, chances)
       for (let at = 0; at < ads.length; at++) {
+        let chance = chances[at]
         // A model whose answer is no number is not believed; the record answers for it.
-        const isNumber = model !== undefined && chances[at] >= 0 && chances[at] <= 1
-        if (model && !isNumber) faults.push(`${model.servedBy} predicted ${chances[at]}`)
-        const chance = isNumber ? chances[at] : smoothed(ads[at])
+        if (model === undefined || !(chance >= 0 && chance <= 1)) {
+          if (model) faults.push(`${model.servedBy} predicted ${chance}`)
+          chance = smoothed(ads[at])
+        }
         chances[at] = chance < LEAST ? LEAST : chance > MOST ? MOST : chance
       }
       return chances
     }
     return {
-      pCtr: answer(ctr, smoothedCtr),
-      pCvr: answer(cvr, smoothedCvr),
+      pCtr: answer('CTR', ctr, smoothedCtr),
+      pCvr: answer('CVR', cvr, smoothedCvr),
       modelId: ctr?.modelId ?? null,
       servedBy: `${ctr?.servedBy ?? 'smoothed click rate'}, ${cvr?.servedBy ?? 'smoothed conversion rate'}`,
       fault: faults[0] ?? null,
@@ -84,7 +112,13 @@ export class Predictor {
     return [...clicks, ...this.parts('pCVR', this.modelOf('CVR'), ad, context, pCvr)].join('\n')
   }
 
-  private parts(name: string, model: LiveModel<Classifier> | undefined, ad: Predictable, context: ContextFacts, chance: number): string[] {
+  private parts(
+    name: keyof typeof LABELS,
+    model: LiveModel<Classifier> | undefined,
+    ad: Predictable,
+    context: ContextFacts,
+    chance: number,
+  ): string[] {
     if (!model) return [lineOf(name, "the ad's smoothed record", Math.log(chance / (1 - chance)))]
     const words = wordsOf(ad.facts, context)
     const { additive, fields } = model.model
@@ -93,7 +127,8 @@ export class Predictor {
         ? this.summands(model.model, additive, ad, context)
         : model.model.explain(laidOutFor(fields, this.examplesOf([ad], context)), 0)
     return parts.map(part => {
-      if (part.fields.length === 1) return lineOf(`${name}: ${part.fields[0]}`, words(part.fields[0]), part.weight)
+      const [field] = part.fields
+      if (part.fields.length === 1) return lineOf(LABELS[name].get(field) ?? `${name}: ${field}`, words(field), part.weight)
       const among = part.fields.length > 0
       return lineOf(
         `${name}: ${among ? part.fields.join(' and ') : part.kind}`,
@@ -121,46 +156,49 @@ export class Predictor {
   }
 
   /** The model that answers; a baseline that has seen nothing is none. */
-  private modelOf(task: 'CTR' | 'CVR'): LiveModel<Classifier> | undefined {
+  private modelOf(task: Task): LiveModel<Classifier> | undefined {
     const baseline = this.models.baseline<Classifier>(task)
     return this.models.live<Classifier>(task) ?? (baseline && baseline.keys.length > 0 ? baseline : undefined)
   }
 
-  private modelled(model: Classifier, ads: readonly Predictable[], context: ContextFacts, chances: Float64Array): void {
-    if (model.additive && isOurLayout(model.fields)) this.summed(model, model.additive, ads, context, chances)
+  private modelled(task: Task, model: Classifier, ads: readonly Predictable[], context: ContextFacts, chances: Float64Array): void {
+    if (model.additive && isOurLayout(model.fields)) this.summed(task, model, model.additive, ads, context, chances)
     else model.predict(laidOutFor(model.fields, this.examplesOf(ads, context)), chances)
   }
 
   /** The weights of an ad's words are added up once for all requests, those of the context once for all ads, and those that cross both once a category. */
-  private summed(model: Classifier, additive: Additive, ads: readonly Predictable[], context: ContextFacts, chances: Float64Array): void {
+  private summed(
+    task: Task,
+    model: Classifier,
+    additive: Additive,
+    ads: readonly Predictable[],
+    context: ContextFacts,
+    chances: Float64Array,
+  ): void {
     const own = this.wordsOf(context)
-    const known = this.adSumsOf(additive)
+    const weights = this.weightsOf(additive)
     const common = additive.bias + sumOf(additive, own, PLACES.context)
-    const byCategory = new Map<number, number>()
+    const request = ++this.requests
     for (let at = 0; at < ads.length; at++) {
-      const { words } = ads[at]
-      let sum = known.get(words)
-      if (sum === undefined) {
-        sum = sumOf(additive, words, PLACES.ad)
-        known.set(words, sum)
+      const ad = ads[at]
+      const kept = ad.summed?.[task]
+      const known = kept?.by === weights ? kept : summedOf(task, ad, additive, weights)
+      const { category } = known
+      if (category.request !== request) {
+        writeCrosses(this.crosses, 0, category.word, own)
+        category.sum = sumOf(additive, this.crosses, PLACES.cross)
+        category.request = request
       }
-      const category = categoryWord(words)
-      let crossed = byCategory.get(category)
-      if (crossed === undefined) {
-        writeCrosses(this.crosses, 0, category, own)
-        crossed = sumOf(additive, this.crosses, PLACES.cross)
-        byCategory.set(category, crossed)
-      }
-      chances[at] = model.probabilityOf(common + sum + crossed)
+      chances[at] = model.probabilityOf(common + known.sum + category.sum)
     }
   }
 
-  private adSumsOf(additive: Additive): WeakMap<Uint32Array, number> {
-    const known = this.adSums.get(additive)
-    if (known?.version === additive.version) return known.sums
-    const sums = new WeakMap<Uint32Array, number>()
-    this.adSums.set(additive, { version: additive.version, sums })
-    return sums
+  private weightsOf(additive: Additive): Weights {
+    const known = this.weights.get(additive)
+    if (known?.version === additive.version) return known
+    const weights = { version: additive.version, categories: new Map() }
+    this.weights.set(additive, weights)
+    return weights
   }
 
   private wordsOf(context: ContextFacts): Uint32Array {
@@ -183,6 +221,16 @@ function smoothedCtr({ clicks, impressions }: Predictable): number {
 
 function smoothedCvr({ conversions, clicks }: Predictable): number {
   return Math.min(1, (conversions + PRIOR.cvr * PRIOR.clicks) / (clicks + PRIOR.clicks))
+}
+
+function summedOf(task: Task, ad: Predictable, additive: Additive, by: Weights): Summed {
+  const word = categoryWord(ad.words)
+  const category = by.categories.get(word) ?? { word, request: 0, sum: 0 }
+  by.categories.set(word, category)
+  const summed = { by, sum: sumOf(additive, ad.words, PLACES.ad), category }
+  ad.summed ??= { CTR: undefined, CVR: undefined }
+  ad.summed[task] = summed
+  return summed
 }
 
 /** Weights of words that stand in fields one after another from `place` on. */

@@ -261,9 +261,9 @@ export class Decisions {
   }
 }
 
-/** One contribution as a decision keeps it. */
+/** One contribution as a decision keeps it; `feature` is a name without tabs and newlines. */
 export function lineOf(feature: string, value: string, weight: number): string {
-  return `${cellOf(feature)}\t${cellOf(value)}\t${Math.round(weight * DECIMALS) / DECIMALS}`
+  return `${feature}\t${cellOf(value)}\t${Math.round(weight * DECIMALS) / DECIMALS}`
 }
 
 /** Contributions as a decision keeps them; those that come again can be kept so. */
