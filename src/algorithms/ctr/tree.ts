@@ -8,11 +8,14 @@ import { classificationTree } from './growing.js'
 
 const FORMAT = 'tree/1'
 
-/** One decision tree (Breiman et al. 1984) by Gini impurity, at least `minimumRows` rows a leaf; words are ordered by their target rate. */
+/**
+ * One decision tree (Breiman et al. 1984) by Gini impurity, at least `minimumRows` rows a leaf (0: a fiftieth of all, from 20 to 200: a leaf of few rows ranks by
+ * chance and errs in its rate); words are ordered by their target rate.
+ */
 export const tree = classifier(
   {
     name: 'tree',
-    defaults: { leaves: 64, depth: 6, minimumRows: 20, codes: 256, strength: 10 },
+    defaults: { leaves: 64, depth: 6, minimumRows: 0, codes: 256, strength: 10 },
     fit: (examples, params, random) => {
       const number = (name: string) => parameter(params as Params, tree.defaults, name)
       const start = logit(smoothedRate(examples.labels))
@@ -24,7 +27,7 @@ export const tree = classifier(
         depth: number('depth'),
         rate: 1,
         reg: 0,
-        minimumHessian: number('minimumRows'),
+        minimumHessian: number('minimumRows') || Math.max(20, Math.min(200, examples.rows / 50)),
         rowShare: 1,
         columnShare: 1,
         codes: Math.min(256, number('codes')),
