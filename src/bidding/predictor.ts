@@ -1,4 +1,4 @@
-import type { Additive, Classifier, Contribution as Summand } from '../algorithms/ctr/classifier.js'
+import type { Additive, Classifier } from '../algorithms/ctr/classifier.js'
 import { lineOf } from '../registry/decisions.js'
 import type { LiveModel, LiveModels } from '../registry/live-models.js'
 import {
@@ -7,7 +7,6 @@ import {
   categoryWord,
   contextWords,
   examplesOf,
-  FIELDS,
   isOurLayout,
   laidOutFor,
   PLACES,
@@ -65,9 +64,6 @@ const PRIOR = { ctr: 0.01, impressions: 100, cvr: 0.02, clicks: 50 }
 /** Nothing is certain: a chance of 0 would never be tried, and one of 1 would bid without bounds. */
 const LEAST = 1e-7
 const MOST = 1 - 1e-7
-const FIELD_OF = FIELDS.words.map(name => [name])
-const labelsOf = (chance: string) => new Map(FIELDS.words.map(name => [name, `${chance}: ${name}`]))
-const LABELS = { pCTR: labelsOf('pCTR'), pCVR: labelsOf('pCVR') }
 
 /** Clicks and conversions from the live models; from the ads' own smoothed records before there are any. */
 export class Predictor {
@@ -112,47 +108,14 @@ export class Predictor {
     return [...clicks, ...this.parts('pCVR', this.modelOf('CVR'), ad, context, pCvr)].join('\n')
   }
 
-  private parts(
-    name: keyof typeof LABELS,
-    model: LiveModel<Classifier> | undefined,
-    ad: Predictable,
-    context: ContextFacts,
-    chance: number,
-  ): string[] {
+  private parts(name: string, model: LiveModel<Classifier> | undefined, ad: Predictable, context: ContextFacts, chance: number): string[] {
     if (!model) return [lineOf(name, "the ad's smoothed record", Math.log(chance / (1 - chance)))]
     const words = wordsOf(ad.facts, context)
-    const { additive, fields } = model.model
-    const parts =
-      additive && isOurLayout(fields)
-        ? this.summands(model.model, additive, ad, context)
-        : model.model.explain(laidOutFor(fields, this.examplesOf([ad], context)), 0)
-    return parts.map(part => {
-      const [field] = part.fields
-      if (part.fields.length === 1) return lineOf(LABELS[name].get(field) ?? `${name}: ${field}`, words(field), part.weight)
-      const among = part.fields.length > 0
-      return lineOf(
-        `${name}: ${among ? part.fields.join(' and ') : part.kind}`,
-        among ? part.fields.map(words).join(', ') : part.kind,
-        part.weight,
+    return model.model
+      .explain(laidOutFor(model.model.fields, this.examplesOf([ad], context)), 0)
+      .map(({ kind, fields, weight }) =>
+        lineOf(`${name}: ${fields.length > 0 ? fields.join(' and ') : kind}`, fields.map(words).join(', ') || kind, weight),
       )
-    })
-  }
-
-  /** What `model.explain` says, from the weights of the words alone. */
-  private summands(model: Classifier, additive: Additive, ad: Predictable, context: ContextFacts): Summand[] {
-    const own = this.wordsOf(context)
-    writeCrosses(this.crosses, 0, categoryWord(ad.words), own)
-    const parts: Summand[] = [{ kind: 'bias', fields: [], weight: additive.bias }]
-    let sum = additive.bias
-    for (let place = 0; place < WIDTH; place++) {
-      const word =
-        place < PLACES.context ? ad.words[place] : place < PLACES.cross ? own[place - PLACES.context] : this.crosses[place - PLACES.cross]
-      const weight = additive.weightOf(place, word)
-      sum += weight
-      if (weight !== 0) parts.push({ kind: 'field', fields: FIELD_OF[place], weight })
-    }
-    parts.push(...model.correctionsOf(sum))
-    return parts.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
   }
 
   /** The model that answers; a baseline that has seen nothing is none. */

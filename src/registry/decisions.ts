@@ -263,7 +263,7 @@ export class Decisions {
 
 /** One contribution as a decision keeps it; `feature` is a name without tabs and newlines. */
 export function lineOf(feature: string, value: string, weight: number): string {
-  return `${feature}\t${cellOf(value)}\t${Math.round(weight * DECIMALS) / DECIMALS}`
+  return `${feature}\t${cellOf(value)}\t${rounded(weight)}`
 }
 
 /** Contributions as a decision keeps them; those that come again can be kept so. */
@@ -272,10 +272,14 @@ export function linesOf(contributions: readonly Contribution[]): string {
   let last: string | undefined
   for (const { feature, value, weight } of contributions) {
     if (feature !== last) cells.push(last === undefined ? '' : '\n', cellOf(feature))
-    cells.push('\t', cellOf(value), '\t', Math.round(weight * DECIMALS) / DECIMALS)
+    cells.push('\t', cellOf(value), '\t', rounded(weight))
     last = feature
   }
   return cells.join('')
+}
+
+function rounded(weight: number): number {
+  return Math.round(weight * DECIMALS) / DECIMALS
 }
 
 function cellOf(text: string): string {

@@ -116,16 +116,6 @@ test('a search for what is taken again tests that, where one for what is new has
 
 describe('what fades', () => {
   const now = Date.parse('2026-01-01')
-  const aged = (entries: readonly (readonly [user: number, item: number, days: number])[], values?: readonly number[]) => ({
-    ...interactionsOf(
-      4,
-      4,
-      entries.map(([user, item]) => [user, item] as const),
-    ),
-    values: Float32Array.from(entries, ([, , days], at) => values?.[at] ?? 2 ** (-days / 60)),
-    times: Float64Array.from(entries, ([, , days]) => now - days * DAY),
-    now,
-  })
   const entries = [
     [0, 0, 300],
     [0, 1, 240],
@@ -136,10 +126,11 @@ describe('what fades', () => {
     [3, 2, 30],
     [3, 3, 90],
   ] as const
-  const full = aged(
-    entries,
-    entries.map(() => 1),
-  )
+  const aged = (weightOf: (days: number) => number) => {
+    const rows = entries.map(([user, item, days]) => [user, item, weightOf(days), now - days * DAY] as const)
+    return { ...interactionsOf(4, 4, rows), now }
+  }
+  const full = aged(() => 1)
 
   test('is half for every half-life, and all of what has no time, is of the future, or does not fade', () => {
     expect(fading(now - 60 * DAY, now, 60)).toBe(0.5)
@@ -157,7 +148,11 @@ describe('what fades', () => {
   test.each([ease, slim])('$name is taught by the faded weights, and reads them so, as of the newest event of a history', algorithm => {
     const settings = { reg: 0.5, l1: 0.01 }
     const model = algorithm.fit(full, { ...settings, halfLifeDays: 60 }, random())
-    const plain = algorithm.fit(aged(entries), { ...settings, halfLifeDays: 0 }, random())
+    const plain = algorithm.fit(
+      aged(days => 2 ** (-days / 60)),
+      { ...settings, halfLifeDays: 0 },
+      random(),
+    )
     const history = { items: Int32Array.of(0, 3), values: Float32Array.of(1, 1), times: Float64Array.of(now - 500 * DAY, now - 440 * DAY) }
     const halved = { ...history, values: Float32Array.of(0.5, 1) }
     expect(scoresOf(model, history).some(score => score > 0)).toBe(true)

@@ -37,8 +37,6 @@ export interface Classifier extends Learned {
   readonly additive?: Additive
   /** Probability of raw log-odds, corrected as `predict` corrects them. */
   probabilityOf(rawLogOdds: number): number
-  /** What `probabilityOf` adds to raw log-odds, each where it is not 0. */
-  correctionsOf(rawLogOdds: number): Contribution[]
   /** Parts of the log-odds of one row, strongest first. */
   explain(examples: Examples, row: number): Contribution[]
   /** Learns from later rows without a new training; absent where the algorithm cannot. The calibration stays. */
@@ -119,21 +117,12 @@ function classifierOf(scorer: Scorer, { name, fields, calibration, shift }: Fram
     scorer.score(examples, out)
     for (let row = 0; row < examples.rows; row++) out[row] = corrected(out[row])
   }
-  const correctionsOf = (score: number) => {
-    const change = corrected(score) - shift - score
-    const parts: Contribution[] = [
-      { kind: 'calibration', fields: [], weight: change },
-      { kind: 'sampling', fields: [], weight: shift },
-    ]
-    return parts.filter(({ weight }) => weight !== 0)
-  }
   const sigmoid = (logOdds: number) => 1 / (1 + Math.exp(-logOdds))
   return {
     fields,
     calibration,
     additive: scorer.additive,
     probabilityOf: rawLogOdds => sigmoid(corrected(rawLogOdds)),
-    correctionsOf,
     predict: (examples, out = new Float64Array(examples.rows)) => {
       score(examples, out)
       for (let row = 0; row < examples.rows; row++) out[row] = sigmoid(out[row])
@@ -143,7 +132,10 @@ function classifierOf(scorer: Scorer, { name, fields, calibration, shift }: Fram
     explain: (examples, row) => {
       checkExamples(examples, fields)
       const parts = scorer.parts(examples, row).filter(({ kind, weight }) => kind === 'bias' || weight !== 0)
-      parts.push(...correctionsOf(parts.reduce((sum, { weight }) => sum + weight, 0)))
+      const score = parts.reduce((sum, { weight }) => sum + weight, 0)
+      const change = corrected(score) - shift - score
+      if (change !== 0) parts.push({ kind: 'calibration', fields: [], weight: change })
+      if (shift !== 0) parts.push({ kind: 'sampling', fields: [], weight: shift })
       return parts.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
     },
     ...(scorer.update && {
