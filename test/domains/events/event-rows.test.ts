@@ -182,7 +182,7 @@ describe('events that are read from their bytes are those that are read one by o
         const lines = events.map(({ event: each, isOther }) => [...names.map(name => each[name]), ...(isOther ? ['more'] : [])].join(','))
         taken += await sameBothWays([names.join(','), ...lines].join(end) + (isEnded ? end : ''), 'csv')
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     )
     expect(taken).toBeGreaterThan(1_000)
   })
@@ -212,7 +212,7 @@ describe('events that are read from their bytes are those that are read one by o
           taken += await sameBothWays(lines.join(end) + (isEnded ? end : ''), 'ndjson')
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 500 },
     )
     expect(taken).toBeGreaterThan(1_000)
   })
